@@ -1,0 +1,36 @@
+# make: the default run. make test: every test. Both set up .venv first; both are quick the second time.
+
+VENV ?= .venv
+# The first Python on the PATH that is new enough (a shim without a version behind it does not count).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+CORES ?= all
+
+# Stages run `python -m sdc`: the environment's Python comes first.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: run test test-heavy format clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.installed
+	@snakemake --cores $(CORES)
+	@echo; cat results/table1.md; echo; echo "This table: results/table1.csv, .md, .tex and .html; every metric: results/metrics.csv"
+
+test: $(VENV)/.installed
+	@python -m pytest
+
+test-heavy: $(VENV)/.installed
+	@python -m pytest -m heavy
+
+format: $(VENV)/.installed
+	ruff check --fix . && ruff format . && snakefmt Snakefile workflow
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (minutes the first time; torch is large)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) results/[!R]* .snakemake

@@ -1,0 +1,21 @@
+"""Unsupervised hashing of images: short binary codes that retrieve well.
+
+``from sdc import SDC, ITQ, LSH`` gives the methods, ``from sdc import SDCLoss`` the loss for end-to-end training; both
+are imported on first use, so that ``import sdc`` costs nothing.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    from sdc.registry import METHODS
+
+    places = {target.rpartition(":")[2]: target.rpartition(":")[0] for target in METHODS.values()}
+    places["SDCLoss"] = "sdc.methods.losses"
+    if name not in places:
+        raise AttributeError(f"module 'sdc' has no attribute {name!r}")
+    return getattr(importlib.import_module(places[name]), name)

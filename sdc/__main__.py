@@ -1,0 +1,5 @@
+"""``python -m sdc``."""
+
+from sdc.cli import main
+
+raise SystemExit(main())

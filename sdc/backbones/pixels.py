@@ -1,0 +1,57 @@
+"""The pixels themselves as features: no network, so the whole pipeline runs anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from sdc.backbones.base import Backbone
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pixels(Backbone):
+    """The pixel vector, scaled to [0, 1].
+
+    Attributes:
+        size: Edge in pixels to which images are resized (bilinear, antialiased); None takes them as they are, which
+            needs images of one size.
+        channels: ``rgb``, or ``gray`` for the luminance alone.
+    """
+
+    size: int | None = option(None, minimum=1)
+    channels: Literal["rgb", "gray"] = "rgb"
+
+    def weights_id(self) -> str:
+        """There are none."""
+        return "none"
+
+    def transform(self) -> Callable[[Image], torch.Tensor]:
+        """Resize and scale."""
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        def transform(image: Image.Image) -> torch.Tensor:
+            if self.channels == "gray":
+                image = image.convert("L")
+            if self.size is not None:
+                image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+            return torch.from_numpy(np.asarray(image, np.float32).ravel() / 255)
+
+        return transform
+
+    def transform_id(self) -> str:
+        """Size and channels."""
+        return f"size={self.size} channels={self.channels} scale=1/255"
+
+    def module(self) -> torch.nn.Module:
+        """The identity."""
+        from torch import nn
+
+        return nn.Identity()

@@ -1,0 +1,77 @@
+"""Calibration distributions on [-1, 1] and their quantile grids.
+
+Source: SDC (BMVC 2023), section 3; the paper's choice is Beta(5, 5) stretched from [0, 1] to [-1, 1].
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import numpy as np
+
+from sdc.errors import SDCError
+
+NAMES = ("beta(a,b)", "gaussian(sigma)", "laplace(scale)", "uniform", "triangular", "arcsine", "binomial")
+_PATTERN = re.compile(r"(beta|gaussian|laplace|uniform|triangular|arcsine|binomial)(?:\(([^()]*)\))?")
+
+
+def parse(name: str) -> tuple[str, tuple[float, ...]]:
+    """Split ``beta(5,5)`` into its name and its parameters.
+
+    Raises:
+        SDCError: If the name, or the number or range of its parameters, is not known.
+    """
+    match = _PATTERN.fullmatch(name.replace(" ", ""))
+    try:
+        if match is None:
+            raise ValueError
+        family = match[1]
+        values = tuple(float(value) for value in (match[2] or "").split(",") if value)
+        # The paper's deviation, and the Laplace law that shares it.
+        defaults = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,)}
+        values = values or defaults.get(family, ())
+        if len(values) != {"beta": 2, "gaussian": 1, "laplace": 1}.get(family, 0) or not all(
+            0 < v < np.inf for v in values
+        ):
+            raise ValueError
+    except ValueError:
+        raise SDCError(f"calibration: {name!r} is not known; allowed: {', '.join(NAMES)}, parameters > 0") from None
+    return family, values
+
+
+@functools.cache
+def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
+    """Targets for the ranked similarities of a batch: quantiles at (2r - 1) / (2 pairs), r = 1 … pairs.
+
+    Args:
+        name: ``beta(a,b)``; ``gaussian(sigma)`` and ``laplace(scale)`` truncated to [-1, 1]; ``uniform``;
+            ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the law of random codes' similarities, as its
+            continuous form Beta((bits-1)/2, (bits-1)/2).
+        pairs: How many.
+        bits: Code length; only ``binomial`` depends on it.
+
+    Returns:
+        Ascending, shape ``(pairs,)``, float64, in (-1, 1). Cached, so do not write to it.
+    """
+    from scipy import special
+
+    family, values = parse(name)
+    u = (2 * np.arange(1, pairs + 1) - 1) / (2 * pairs)
+    if family == "gaussian":
+        (sigma,) = values
+        low, high = special.ndtr(-1 / sigma), special.ndtr(1 / sigma)
+        grid = sigma * special.ndtri(low + u * (high - low))
+    elif family == "laplace":
+        (scale,) = values
+        grid = -np.sign(u - 0.5) * scale * np.log1p(-2 * np.abs(u - 0.5) * -np.expm1(-1 / scale))
+    elif family == "uniform":
+        grid = 2 * u - 1
+    elif family == "triangular":
+        grid = np.where(u < 0.5, np.sqrt(2 * np.minimum(u, 0.5)) - 1, 1 - np.sqrt(2 * np.minimum(1 - u, 0.5)))
+    else:
+        a, b = {"arcsine": (0.5, 0.5), "binomial": ((bits - 1) / 2,) * 2}.get(family, values)
+        grid = 2 * special.betaincinv(a, b, u) - 1
+    result: np.ndarray = np.asarray(grid, np.float64)
+    result.flags.writeable = False
+    return result

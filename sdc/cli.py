@@ -1,0 +1,129 @@
+"""``sdc STAGE --option value``: each subcommand is the stage module of its name; no logic here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sdc import __version__
+from sdc.errors import SDCError
+
+_log = logging.getLogger("sdc")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON ({error})") from error
+
+
+def _cutoff(text: str) -> int | None:
+    return None if text in ("all", "None", "null") else int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("sdc", description="Unsupervised hashing of images, stage by stage.")
+    parser.add_argument("--version", action="version", version=__version__)
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def stage(name: str, help: str, **options: dict[str, Any]) -> None:
+        command = stages.add_parser(name, help=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        for option, settings in options.items():
+            settings.setdefault("required", "default" not in settings)
+            command.add_argument(f"--{option.replace('_', '-')}", **settings)
+
+    name, path, number = {"help": "name of the catalogue entry"}, {"type": Path}, {"type": int}
+    entry = {"type": _json, "default": {}, "help": "the entry's settings as JSON"}
+    manifest = {"type": Path, "help": "manifest.csv"}
+    features = {"type": Path, "help": "folder of the feature shards"}
+    device = {
+        "default": "auto",
+        "help": "auto (the environment's SDC_DEVICE, else the best there is), cpu, cuda, cuda:N, mps",
+    }
+
+    stage(
+        "prepare",
+        "list a dataset's images, labels and splits",
+        dataset={**name},
+        settings={**entry},
+        out={**path, "help": "manifest.csv to write, and .json beside it"},
+    )
+    stage(
+        "extract",
+        "extract one shard of backbone features",
+        manifest={**manifest},
+        backbone={**name},
+        settings={**entry},
+        shard={**number, "help": "which shard, from 0"},
+        shards={**number, "help": "of how many"},
+        out={**path, "help": "feature shard (.h5) to write"},
+        device={**device},
+        batch_size={**number, "default": None, "help": "images per forward pass; by default what suits the device"},
+    )
+    stage(
+        "train",
+        "train a hash head on cached features",
+        manifest={**manifest},
+        features={**features},
+        shards={**number, "help": "how many there are"},
+        method={**name},
+        settings={**entry},
+        bits={**number, "help": "code length, a multiple of 8"},
+        seed={**number, "help": "of the training"},
+        out={**path, "help": "head.safetensors to write"},
+        curve={**path, "help": "curve.csv to write"},
+        device={**device},
+    )
+    stage(
+        "encode",
+        "encode queries and database",
+        manifest={**manifest},
+        features={**features},
+        shards={**number, "help": "how many there are"},
+        head={**path, "help": "head.safetensors"},
+        out={**path, "help": "codes.h5 to write"},
+    )
+    stage(
+        "evaluate",
+        "score codes, or features by exact cosine",
+        manifest={**manifest},
+        codes={**path, "default": None, "help": "codes.h5"},
+        features={**features, "default": None},
+        shards={**number, "default": 1, "help": "how many there are"},
+        map_at={"type": _cutoff, "default": 1000, "help": "R of mAP@R, or all"},
+        precision_at={**number, "nargs": "+", "default": [1, 5, 10, 100], "help": "K of precision@K and hit rate@K"},
+        out={**path, "help": "metrics.json to write"},
+    )
+    stage(
+        "aggregate",
+        "make tables of many runs",
+        results={**path, "help": "folder below which the runs lie"},
+        selection={"type": _json, "help": "JSON: datasets, backbones, methods, bits and seeds, a list each"},
+        out={**path, "nargs": "+", "help": "tables to write, named as the architecture names them"},
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit status: 0, or 2 after one line on what is wrong."""
+    options = vars(_parser().parse_args(arguments))
+    stage = options.pop("stage")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    _log.info("sdc %s %s %s", stage, __version__, json.dumps(options, default=str))
+    began = time.perf_counter()
+    try:
+        importlib.import_module(f"sdc.stages.{stage}").run(**options)
+    except (SDCError, OSError) as error:
+        _log.error("sdc %s: error: %s", stage, " ".join(str(error).split()))
+        return 2
+    outputs = options["out"] if isinstance(options["out"], list) else [options["out"]]
+    _log.info("done in %.2f s: %s", time.perf_counter() - began, " ".join(map(str, outputs)))
+    return 0

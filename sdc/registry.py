@@ -1,0 +1,91 @@
+"""Names of everything that can be chosen: data only, importing nothing heavy.
+
+Name = config key = wildcard = module: one more dataset, backbone or method is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from sdc.settings import Settings, check, schema_of
+
+# Raise it when library code changes what a feature shard holds: every shard is then made anew.
+FEATURES_VERSION = 1
+
+DATASETS = {
+    "digits": "sdc.datasets.digits:Digits",
+    "cifar10": "sdc.datasets.cifar10:Cifar10",
+    "folder": "sdc.datasets.folder:Folder",
+}
+
+# torchvision's classifiers that end in a Linear layer (SqueezeNet ends in a convolution, so it has no place here).
+TORCHVISION = """
+alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 densenet201
+efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
+efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5
+mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_16gf regnet_x_1_6gf
+regnet_x_32gf regnet_x_3_2gf regnet_x_400mf regnet_x_800mf regnet_x_8gf regnet_y_128gf regnet_y_16gf regnet_y_1_6gf
+regnet_y_32gf regnet_y_3_2gf regnet_y_400mf regnet_y_800mf regnet_y_8gf resnet101 resnet152 resnet18 resnet34 resnet50
+resnext101_32x8d resnext101_64x4d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5
+shufflenet_v2_x2_0 swin_b swin_s swin_t swin_v2_b swin_v2_s swin_v2_t vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn
+vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
+""".split()
+
+BACKBONES = {
+    "pixels": "sdc.backbones.pixels:Pixels",
+    **dict.fromkeys(TORCHVISION, "sdc.backbones.torchvision:Torchvision"),
+}
+
+METHODS = {
+    "lsh": "sdc.methods.lsh:LSH",
+    "itq": "sdc.methods.itq:ITQ",
+    "sdc": "sdc.methods.sdc:SDC",
+}
+
+CATALOGUES: dict[str, Mapping[str, str]] = {"datasets": DATASETS, "backbones": BACKBONES, "methods": METHODS}
+
+# Fields of the classes that come from elsewhere than the catalogue entry: from the run or from the entry's name.
+NOT_IN_CONFIG = {"datasets": (), "backbones": ("model",), "methods": ("bits", "seed")}
+
+
+def load(catalogue: str, kind: str) -> type[Settings]:
+    """Import the class behind a registered name, for example ``load("methods", "itq")``."""
+    module, _, name = CATALOGUES[catalogue][kind].partition(":")
+    cls: type[Settings] = getattr(importlib.import_module(module), name)
+    return cls
+
+
+def entry_schema(catalogue: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of one catalogue entry: the fields of its class, and ``type``.
+
+    An entry whose name is not registered says with ``type`` what it is: ``pets: {type: folder, root: ...}``.
+    """
+    known = CATALOGUES[catalogue]
+    kind = settings.get("type", name)
+    if kind not in known:
+        return {"type": "object", "properties": {"type": {"enum": sorted(known)}}, "required": ["type"]}
+    schema = schema_of(load(catalogue, kind), without=NOT_IN_CONFIG[catalogue])
+    schema["properties"]["type"] = {"enum": sorted(known)}
+    return schema
+
+
+def build(catalogue: str, name: str, settings: Mapping[str, Any], **given: Any) -> Any:
+    """Make the object behind a catalogue entry.
+
+    Args:
+        catalogue: ``datasets``, ``backbones`` or ``methods``.
+        name: Name of the entry; also its type unless ``settings`` has a ``type``.
+        settings: The entry as the config has it.
+        **given: Fields that do not come from the entry, for example ``bits`` and ``seed``.
+
+    Raises:
+        SDCError: If the name is unknown or a setting is.
+    """
+    check(settings, entry_schema(catalogue, name, settings), where=f"{catalogue}.{name}")
+    kind = settings.get("type", name)
+    values = {key: value for key, value in settings.items() if key != "type"}
+    if catalogue == "backbones":
+        given["model"] = kind
+    return load(catalogue, kind)(**values, **given)

@@ -1,0 +1,95 @@
+"""Tables over runs: what is averaged over seeds, rounded and typeset, and nothing that parses a path.
+
+A run is the content of its ``metrics.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from sdc import registry
+from sdc.errors import SDCError
+
+IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
+_CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; items at equal distance in {ties}; AP over {denominator}."
+
+
+def wide_form(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row per run: its identity, then every metric and fact as a column."""
+    frame = pd.DataFrame(list(runs))
+    return frame[[*IDENTITY, *(column for column in frame.columns if column not in IDENTITY)]]
+
+
+def long_form(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row per run and number: ``dataset, backbone, method, bits, seed, metric, value`` (tidy)."""
+    rows = [
+        {**{key: run[key] for key in IDENTITY}, "metric": metric, "value": value}
+        for run in runs
+        for metric, value in run.items()
+        if metric not in IDENTITY and isinstance(value, (int, float))
+    ]
+    return pd.DataFrame(rows, columns=[*IDENTITY, "metric", "value"])
+
+
+def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
+    """Table 1: a row per backbone and method, a column per dataset and bits, mAP in percent with one decimal.
+
+    Args:
+        runs: All runs of the table; rows and columns keep their order.
+        suffix: ``.csv`` holds the mean over seeds and registry names; ``.md``, ``.tex`` and ``.html`` are for people:
+            titles, mean ± standard deviation over seeds (where there are several), the best of a column in bold.
+
+    Raises:
+        SDCError: If the suffix is another one.
+    """
+    frame = wide_form(runs)
+    frame["mAP"] = [run[f"mAP@{run['map_at']}"] for run in runs]
+    frame["column"] = frame["dataset"] + "/" + frame["bits"].astype(str)
+    groups = frame.groupby(["backbone", "method", "column"], sort=False)["mAP"]
+    keys = {"index": ["backbone", "method"], "columns": "column", "values": "mAP"}
+    mean = _in_order((100 * groups.mean()).reset_index().pivot(**keys), frame)
+    if suffix == ".csv":
+        return mean.to_csv(float_format="%.1f", lineterminator="\n")
+    spread = _in_order((100 * groups.std()).reset_index().pivot(**keys), frame)
+    # Bold by what is printed, so that equal numbers are treated alike.
+    best = mean.round(1).eq(mean.round(1).groupby(level="backbone").transform("max"))
+    plus_minus, bold = {".md": ("±", "**{}**"), ".tex": (r"$\pm$", r"\textbf{{{}}}"), ".html": ("±", "<b>{}</b>")}.get(
+        suffix, ("", "")
+    )
+    if not bold:
+        raise SDCError(f"no table format for {suffix!r}; allowed: .csv, .md, .tex, .html")
+    text = pd.DataFrame("", index=mean.index, columns=mean.columns)
+    for row in mean.index:
+        for column in mean.columns:
+            if pd.notna(mean.loc[row, column]):
+                cell = f"{mean.loc[row, column]:.1f}"
+                if pd.notna(spread.loc[row, column]):
+                    cell += f" {plus_minus} {spread.loc[row, column]:.1f}"
+                text.loc[row, column] = bold.format(cell) if best.loc[row, column] else cell
+    text = text.rename(index={name: _title(name) for name in frame["method"]}, level="method").reset_index()
+    caption = _caption(frame)
+    if suffix == ".md":
+        return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"
+    if suffix == ".tex":
+        escaped = text.map(lambda cell: cell.replace("_", r"\_"))
+        return str(escaped.to_latex(index=False, caption=caption, escape=False))
+    return f"{text.to_html(index=False, escape=False, border=0)}\n<p>{caption}</p>\n"
+
+
+def _in_order(pivoted: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    rows = pd.MultiIndex.from_frame(frame[["backbone", "method"]].drop_duplicates())
+    return pivoted.reindex(index=rows, columns=list(dict.fromkeys(frame["column"])))
+
+
+def _title(name: str) -> str:
+    """How a method is called in print: its class's title, or the name a config gave it."""
+    return str(vars(registry.load("methods", name))["title"]) if name in registry.METHODS else name
+
+
+def _caption(frame: pd.DataFrame) -> str:
+    cutoffs = frame.drop_duplicates("dataset").apply(lambda run: f"{run['map_at']} on {run['dataset']}", axis=1)
+    facts = {key: "; ".join(dict.fromkeys(frame[key])) for key in ("ties", "denominator")}
+    return _CAPTION.format(cutoffs=", ".join(cutoffs), **facts)

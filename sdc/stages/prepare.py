@@ -1,0 +1,25 @@
+"""prepare: from a dataset's settings to its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdc import registry, storage
+
+
+def run(dataset: str, settings: Mapping[str, Any], out: Path) -> None:
+    """List a dataset's images, labels and splits.
+
+    Args:
+        dataset: Name of the catalogue entry.
+        settings: The entry.
+        out: ``manifest.csv`` to write; its sidecar takes the suffix ``.json``.
+
+    Raises:
+        SDCError: If the images are missing or too few.
+    """
+    manifest = registry.build("datasets", dataset, settings).prepare()
+    facts = {"dataset": dataset, "settings": dict(settings), **manifest.facts}
+    storage.write_manifest(out, storage.Manifest(**{**vars(manifest), "facts": facts}))

@@ -1,0 +1,397 @@
+"""Manifests, feature shards, heads and codes on disk: the only module that knows the formats.
+
+Everything is written under a temporary name in its own folder, synced and renamed, so a file under its final name is
+whole. Readers check what they read and say which file is wrong and which command makes it anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.head import Head
+
+FEATURES_SCHEMA = "sdc.features/1"
+CODES_SCHEMA = "sdc.codes/1"
+HEAD_SCHEMA = "sdc.head/1"
+_BLOCK_BYTES = 64 * 2**20
+_CHUNK_BYTES = 2**20
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name once the block ends well.
+
+    The temporary name is always the same, so what a killed job left is overwritten by the next.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with writing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all; NaN and infinity are refused, for no reader agrees on them."""
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        StorageError: If the file is missing or no JSON object.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); {_remedy(path)}") from error
+    if not isinstance(values, dict):
+        raise StorageError(f"{path}: holds no JSON object; {_remedy(path)}")
+    return values
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remedy(path: str | Path) -> str:
+    return f"make it anew: snakemake --cores 1 --force {path}"
+
+
+# Manifests
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Manifest:
+    """The images of a dataset in a fixed order, and which of them are queries, database and training items.
+
+    Attributes:
+        paths: n strings, relative to the data root, or indices into an array dataset.
+        labels: n tuples of class indices; empty for an image without labels.
+        query, database, train: Boolean arrays, shape ``(n,)``.
+        facts: The sidecar: dataset, settings, protocol, seed, counts, class names, source hashes, what was dropped.
+        sha256: Of the CSV file; None before it is written.
+    """
+
+    paths: Sequence[str]
+    labels: Sequence[tuple[int, ...]]
+    query: np.ndarray
+    database: np.ndarray
+    train: np.ndarray
+    facts: Mapping[str, Any]
+    sha256: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Row numbers of a split (``query``, ``database`` or ``train``), ascending, int64."""
+        return np.flatnonzero(getattr(self, split))
+
+
+_MANIFEST_COLUMNS = ("row", "path", "labels", "query", "database", "train")
+
+
+def write_manifest(path: str | Path, manifest: Manifest) -> None:
+    """Write ``manifest.csv`` and its sidecar ``manifest.json``, the sidecar first: the CSV completes the pair."""
+    write_json(Path(path).with_suffix(".json"), dict(manifest.facts))
+    with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_MANIFEST_COLUMNS)
+        flags = (manifest.query.astype(int), manifest.database.astype(int), manifest.train.astype(int))
+        labels = (" ".join(map(str, row)) for row in manifest.labels)
+        writer.writerows(zip(range(len(manifest)), manifest.paths, labels, *flags, strict=True))
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read a manifest and its sidecar.
+
+    Raises:
+        StorageError: If either is missing or does not hold what a manifest holds.
+    """
+    facts = read_json(Path(path).with_suffix(".json"))
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) != _MANIFEST_COLUMNS:
+            raise ValueError(f"columns are {header}, expected {list(_MANIFEST_COLUMNS)}")
+        number, paths, labels, query, database, train = zip(*rows, strict=True)
+        if list(map(int, number)) != list(range(len(rows))):
+            raise ValueError("rows are not numbered 0, 1, 2, …")
+        return Manifest(
+            paths=paths,
+            labels=[tuple(map(int, cell.split())) for cell in labels],
+            query=np.array(query) == "1",
+            database=np.array(database) == "1",
+            train=np.array(train) == "1",
+            facts=facts,
+            sha256=sha256_of(path),
+        )
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: is no whole manifest ({error}); {_remedy(path)}") from error
+
+
+# HDF5
+
+
+def _write_h5(path: str | Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> None:
+    with H5Writer(path, attributes) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, array.dtype)
+            writer.append(**{name: array})
+
+
+class H5Writer:
+    """Write an HDF5 file block by block: row chunks, uncompressed, every chunk with a checksum.
+
+    Use as a context manager; the file gets its name when the block ends and every row has been written.
+    """
+
+    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
+        self._path = path
+        self._attributes = attributes
+        self._written: dict[str, int] = {}
+
+    def __enter__(self) -> H5Writer:
+        import h5py
+
+        with contextlib.ExitStack() as stack:
+            part = stack.enter_context(writing(self._path))
+            self._file = h5py.File(part, "w")
+            stack.push(self._close)
+            for key, value in self._attributes.items():
+                self._file.attrs[key] = value
+            self._stack = stack.pop_all()
+        return self
+
+    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        """Make room for an array whose first axis is appended to."""
+        row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
+        chunk = (max(1, min(shape[0], _CHUNK_BYTES // row_bytes)), *shape[1:]) if shape[0] else None
+        self._file.create_dataset(name, shape, dtype, chunks=chunk, fletcher32=chunk is not None)
+        self._written[name] = 0
+
+    def append(self, **blocks: np.ndarray) -> None:
+        """Write the next rows of each named array."""
+        for name, block in blocks.items():
+            start = self._written[name]
+            self._file[name][start : start + len(block)] = block
+            self._written[name] = start + len(block)
+
+    def _close(self, kind: type[BaseException] | None, *_: Any) -> None:
+        short = [name for name, rows in self._written.items() if rows != len(self._file[name])]
+        self._file.close()
+        if kind is None and short:
+            raise StorageError(f"{self._path}: rows are missing in {', '.join(short)}")
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+
+@contextlib.contextmanager
+def _reading_h5(path: str | Path, schema: str) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("schema")
+            if found != schema:
+                raise StorageError(f"{path}: schema is {found!r}, expected {schema!r}; {_remedy(path)}")
+            yield file
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: is missing; {_remedy(path)}") from error
+    except (OSError, KeyError) as error:
+        raise StorageError(f"{path}: is damaged or cut short ({error}); {_remedy(path)}") from error
+
+
+# Features
+
+
+class Features:
+    """All shards of one kind of feature as one row-indexable array that reads only what it is asked for.
+
+    Args:
+        folder: ``results/features/{dataset}/{backbone}/{kind}``.
+        shards: How many shards the set has.
+        manifest_sha256: Hash of the manifest the features must belong to; None accepts any.
+
+    Attributes:
+        shape: Of the whole array: ``(rows, dim)``.
+        attributes: What the shards say of themselves: dataset, backbone, weights, transform, and so on.
+
+    Raises:
+        StorageError: If a shard is missing, damaged, of another manifest, or unlike the others.
+    """
+
+    def __init__(self, folder: str | Path, shards: int, manifest_sha256: str | None = None) -> None:
+        from sdc.grid import shard_names
+
+        self._paths = [Path(folder) / f"{name}.h5" for name in shard_names(shards)]
+        self._starts = [0]
+        dims = set()
+        first: dict[str, Any] = {}
+        for path in self._paths:
+            with _reading_h5(path, FEATURES_SCHEMA) as file:
+                attributes = dict(file.attrs)
+                start, stop = attributes.pop("start"), attributes.pop("stop")
+                attributes.pop("shard", None)
+                if manifest_sha256 not in (None, attributes["manifest_sha256"]):
+                    raise StorageError(f"{path}: was made from another manifest; {_remedy(path)}")
+                if (
+                    start != self._starts[-1]
+                    or len(file["features"]) != stop - start
+                    or len(file["row"]) != stop - start
+                ):
+                    raise StorageError(f"{path}: does not hold the rows it should; {_remedy(path)}")
+                first = first or attributes
+                unlike = [key for key, value in attributes.items() if key not in first or first[key] != value]
+                if unlike:
+                    raise StorageError(f"{path}: differs from {self._paths[0].name} in {unlike[0]}; {_remedy(path)}")
+                self._starts.append(int(stop))
+                dims.add(file["features"].shape[1:])
+        if len(dims) != 1 or self._starts[-1] != first["rows"]:
+            raise StorageError(f"{folder}: the shards do not make one array; {_remedy(self._paths[0])}")
+        self.attributes = {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in first.items()
+        }
+        self.shape: tuple[int, ...] = (self._starts[-1], *dims.pop())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self, wanted: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``(rows, features)`` in row order, at most 64 MiB of features at a time.
+
+        Args:
+            wanted: Boolean mask over all rows, shape ``(n,)``; None wants every row.
+
+        Yields:
+            Row numbers ``(b,)`` int64 and features ``(b, dim)`` as stored.
+
+        Raises:
+            StorageError: If a block does not pass its checksum or holds NaN or infinity.
+        """
+        for path, start, stop in zip(self._paths, self._starts, self._starts[1:], strict=False):
+            with _reading_h5(path, FEATURES_SCHEMA) as file:
+                stored = file["features"]
+                step = max(1, _BLOCK_BYTES // max(1, stored[:0].itemsize * int(np.prod(self.shape[1:]))))
+                for low in range(start, stop, step):
+                    rows = np.arange(low, min(low + step, stop), dtype=np.int64)
+                    if wanted is not None:
+                        rows = rows[wanted[rows]]
+                        if not len(rows):
+                            continue
+                    block = stored[rows[0] - start : rows[-1] - start + 1][rows - rows[0]]
+                    finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+                    if not finite.all():
+                        bad = rows[np.argmin(finite)]
+                        raise StorageError(f"{path}: row {bad} holds NaN or infinity; mend the image or the backbone")
+                    yield rows, block
+
+    def read(self, wanted: np.ndarray | None = None, dtype: Any = np.float32) -> np.ndarray:
+        """The wanted rows as one array, shape ``(rows, dim)``, ascending by row."""
+        count = len(self) if wanted is None else int(np.count_nonzero(wanted))
+        result = np.empty((count, *self.shape[1:]), dtype)
+        filled = 0
+        for rows, block in self.blocks(wanted):
+            result[filled : filled + len(rows)] = block
+            filled += len(rows)
+        return result
+
+
+# Heads
+
+
+def write_head(path: str | Path, head: Head) -> None:
+    """Write a head as safetensors; the layers and whatever identifies the run are its metadata."""
+    from safetensors.numpy import save
+
+    # A single sorted key: safetensors keeps metadata in a hash map whose order would differ from run to run.
+    text = json.dumps({"schema": HEAD_SCHEMA, "layers": head.layers, **head.metadata}, sort_keys=True)
+    with writing(path) as part:
+        part.write_bytes(save(dict(head.arrays), metadata={"sdc": text}))
+
+
+def read_head(path: str | Path) -> Head:
+    """Read a head.
+
+    Raises:
+        StorageError: If the file is missing, damaged or no head.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads((file.metadata() or {})["sdc"])
+            if metadata.pop("schema") != HEAD_SCHEMA:
+                raise ValueError(f"schema is not {HEAD_SCHEMA}")
+            layers = tuple(metadata.pop("layers"))
+            return Head(layers, {name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise StorageError(f"{path}: is no head that can be read ({error}); {_remedy(path)}") from error
+
+
+# Codes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Codes:
+    """Packed codes of manifest rows.
+
+    Attributes:
+        codes: Shape ``(n, bits / 8)``, uint8, bits in ``numpy.packbits`` order.
+        row: Manifest rows, shape ``(n,)``, int64, ascending.
+        attributes: The identity of the run.
+    """
+
+    codes: np.ndarray
+    row: np.ndarray
+    attributes: Mapping[str, Any]
+
+
+def write_codes(path: str | Path, codes: Codes) -> None:
+    """Write codes as HDF5."""
+    _write_h5(path, {"codes": codes.codes, "row": codes.row}, {"schema": CODES_SCHEMA, **codes.attributes})
+
+
+def read_codes(path: str | Path) -> Codes:
+    """Read codes.
+
+    Raises:
+        StorageError: If the file is missing, damaged, or its arrays do not fit each other.
+    """
+    with _reading_h5(path, CODES_SCHEMA) as file:
+        attributes = {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()
+        }
+        attributes.pop("schema")
+        codes, row = cast(np.ndarray, file["codes"][:]), cast(np.ndarray, file["row"][:])
+    if len(codes) != len(row) or codes.dtype != np.uint8 or codes.shape[1] * 8 != attributes.get("bits"):
+        raise StorageError(f"{path}: codes, rows and bits do not fit each other; {_remedy(path)}")
+    return Codes(codes, row, attributes)

@@ -1,0 +1,109 @@
+"""What the rules share: the checked config, wildcards, and the functions that choose files."""
+
+import os
+import re
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from sdc import devices, grid, registry
+from sdc.errors import SDCError
+
+try:
+    with open(f"{workflow.basedir}/workflow/schemas/config.schema.yaml") as schema:
+        grid.check_config(config, yaml.safe_load(schema))
+except SDCError as error:
+    raise WorkflowError(f"config: {error}") from None
+
+if os.path.exists("results") and not os.access("results", os.W_OK):
+    raise WorkflowError("results/ is read-only: make it writable, or run elsewhere with --directory")
+
+# Where there is a GPU, one job at a time has it (snakemake --resources gpu=2 lifts that); elsewhere cores are the limit.
+CORES = workflow.cores or 1
+GPUS = devices.count_gpus()
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", 1 if GPUS else CORES)
+
+# Jobs find the package from any --directory and inside conda environments.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}'; ")
+
+
+def names(catalogue):
+    """Every name of a catalogue, registered or in the config, as a regular expression."""
+    return "|".join(map(re.escape, {**registry.CATALOGUES[catalogue], **config.get(catalogue, {})}))
+
+
+wildcard_constraints:
+    dataset=names("datasets"),
+    backbone=names("backbones"),
+    method=names("methods"),
+    bits=r"\d+",
+    seed=r"\d+",
+    shard=r"\d+",
+    shards=r"\d+",
+
+
+def settings(catalogue):
+    """An input function: the catalogue entry of a job's dataset, backbone or method as one JSON string."""
+    wildcard = catalogue.removesuffix("s")
+    return lambda wildcards: grid.canonical(grid.entry(config, catalogue, wildcards[wildcard]))
+
+
+def manifest_settings(wildcards):
+    """What the manifest of a job's dataset depends on, as one JSON string."""
+    return grid.canonical(grid.manifest_settings(config, wildcards.dataset))
+
+
+def shards(wildcards):
+    """How many shards the features of a job's dataset have."""
+    return grid.shard_count(config, wildcards.dataset)
+
+
+def features_folder(wildcards):
+    """The folder of the features a job reads."""
+    return f"results/features/{wildcards.dataset}/{wildcards.backbone}/clean"
+
+
+def feature_shards(wildcards):
+    """The feature shards a job reads."""
+    return [f"{features_folder(wildcards)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
+
+
+def extract_threads(wildcards):
+    """An equal share of the cores for each shard that can run at a time: one per GPU, or one per core."""
+    return max(1, CORES // min(int(wildcards.shards), GPUS or CORES))
+
+
+def cutoffs(wildcards):
+    """The options of a job's metrics: R of mAP@R and K of precision@K."""
+    made = grid.evaluation_settings(config, wildcards.dataset)
+    map_at = made["map_at"] or "all"
+    return f"--map-at {map_at} --precision-at {' '.join(map(str, made['precision_at']))}"
+
+
+def weights(wildcards):
+    """The state dict of a job's backbone, where the config names one: a new file makes new features."""
+    return grid.weights_file(grid.entry(config, "backbones", wildcards.backbone)) or []
+
+
+def table_run(wildcards):
+    """The selection of a table: the config's, narrowed to the table's dataset and code length where it has them."""
+    if "dataset" not in wildcards.keys():
+        return config["run"]
+    return grid.narrowed(config["run"], datasets=wildcards.dataset, bits=int(wildcards.bits))
+
+
+def table_metrics(wildcards):
+    """The metrics of all runs of a table."""
+    return [f"results/{cell.folder}/metrics.json" for cell in grid.cells(table_run(wildcards))]
+
+
+def table_selection(wildcards):
+    """The selection of a table as one JSON string."""
+    return grid.canonical(table_run(wildcards))
+
+
+def dataset_tables():
+    """The tables of every dataset and code length of the config."""
+    run = config["run"]
+    return [f"results/tables/{dataset}/{bits}.csv" for dataset in run["datasets"] for bits in run["bits"]]

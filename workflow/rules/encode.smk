@@ -1,0 +1,24 @@
+rule encode:
+    """Encode queries and database with one head."""
+    input:
+        manifest="results/manifests/{dataset}.csv",
+        features=feature_shards,
+        head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
+    output:
+        "results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
+    log:
+        "results/logs/encode/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        features=features_folder,
+        shards=shards,
+    shell:
+        """
+        python -m sdc encode \
+            --manifest {input.manifest:q} \
+            --features {params.features:q} \
+            --shards {params.shards} \
+            --head {input.head:q} \
+            --out {output:q} 2>{log:q}
+        """

@@ -1,0 +1,32 @@
+rule extract:
+    """Extract the features of one shard of a dataset, once."""
+    input:
+        # The sidecar says where the images are; moving them does not change a feature, so it is read but not listed.
+        manifest="results/manifests/{dataset}.csv",
+        weights=weights,
+    output:
+        "results/features/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.h5",
+    log:
+        "results/logs/extract/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.log",
+    benchmark:
+        "results/benchmarks/extract/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.tsv"
+    wildcard_constraints:
+        kind="clean",
+    conda:
+        "../../envs/features.yaml"
+    threads: extract_threads
+    resources:
+        gpu=1,
+    params:
+        settings=settings("backbones"),
+        features_version=registry.FEATURES_VERSION,
+    shell:
+        """
+        python -m sdc extract \
+            --manifest {input.manifest:q} \
+            --backbone {wildcards.backbone} \
+            --settings {params.settings:q} \
+            --shard {wildcards.shard} \
+            --shards {wildcards.shards} \
+            --out {output:q} 2>{log:q}
+        """

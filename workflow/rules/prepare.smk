@@ -1,0 +1,20 @@
+rule prepare:
+    """List a dataset's images, labels and splits."""
+    output:
+        manifest="results/manifests/{dataset}.csv",
+        facts="results/manifests/{dataset}.json",
+    log:
+        "results/logs/prepare/{dataset}.log",
+    benchmark:
+        "results/benchmarks/prepare/{dataset}.tsv"
+    conda:
+        "../../envs/features.yaml"
+    params:
+        settings=manifest_settings,
+    shell:
+        """
+        python -m sdc prepare \
+            --dataset {wildcards.dataset} \
+            --settings {params.settings:q} \
+            --out {output.manifest:q} 2>{log:q}
+        """

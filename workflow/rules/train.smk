@@ -1,0 +1,34 @@
+rule train:
+    """Train one hash head on cached training features; one thread, so that the result does not depend on --cores."""
+    input:
+        manifest="results/manifests/{dataset}.csv",
+        features=feature_shards,
+    output:
+        head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
+        curve="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/curve.csv",
+    log:
+        "results/logs/train/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.tsv"
+    conda:
+        "../../envs/heads.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        features=features_folder,
+        shards=shards,
+        settings=settings("methods"),
+    shell:
+        """
+        python -m sdc train \
+            --manifest {input.manifest:q} \
+            --features {params.features:q} \
+            --shards {params.shards} \
+            --method {wildcards.method} \
+            --settings {params.settings:q} \
+            --bits {wildcards.bits} \
+            --seed {wildcards.seed} \
+            --out {output.head:q} \
+            --curve {output.curve:q} 2>{log:q}
+        """
