@@ -116,7 +116,12 @@ def _choices(value: str, allowed: Iterable[Any]) -> str:
 
 def _describe(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
-        return " or ".join(_describe(option) for option in schema["anyOf"])
+        # Limits beside anyOf hold for whichever of the types has them.
+        limits = {key: schema[key] for key in _LIMITS if key in schema}
+        numeric = ("integer", "number")
+        return " or ".join(
+            _describe({**limits, **one} if one.get("type") in numeric else one) for one in schema["anyOf"]
+        )
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "value")

@@ -46,7 +46,7 @@ class SDC(TrainedMethod):
     quantisation_kind: Literal["cosine", "l1", "l2", "cubic"] = "cosine"
     pair_loss: Literal["l1", "l2", "one_sided"] = "l1"
     clamp_targets: bool = False
-    hidden: int | Literal["dim"] | None = option(4096)
+    hidden: int | Literal["dim"] | None = option(4096, minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -58,22 +57,31 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate
         order = torch.randperm(len(features), generator=generator)[: steps * size].to(features.device)
-        sums: dict[str, torch.Tensor] = {}
+        history = []
         for index in order.split(size):
             batch = features[index]
             terms = method.loss(Batch(batch, head(batch)))
+            values = torch.stack(list(terms.values()))
             optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
+            values.sum().backward()
             optimiser.step()
-            for name, term in terms.items():
-                sums[name] = sums[name] + term.detach() if name in sums else term.detach()
-        means = {name: float(total) / steps for name, total in sums.items()}
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                raise SDCError(f"{name} became {mean} in epoch {epoch} at learning rate {rate:g}; lower learning_rate")
+            history.append(values.detach())
+        # One look an epoch, so that a GPU never waits for the CPU within one.
+        means = _means(torch.stack(history).cpu().double().numpy(), list(terms), epoch, rate)
         row: dict[str, float] = {"epoch": epoch, "loss": sum(means.values()), **means}
         curve.append({**row, "learning_rate": rate, "seconds": time.perf_counter() - began})
     return head.eval(), curve
+
+
+def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> dict[str, float]:
+    bad = np.argwhere(~np.isfinite(history))
+    if len(bad):
+        step, term = bad[0]
+        raise SDCError(
+            f"{names[term]} became {history[step, term]} in epoch {epoch}, step {step}, at learning rate {rate:g}; "
+            "lower learning_rate"
+        )
+    return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
 
 
 def _seeded_head(method: TrainedMethod, dim: int) -> nn.Sequential:

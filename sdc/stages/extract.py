@@ -101,7 +101,8 @@ def run(
                 features = module(batch.to(target, memory_format=_layout(batch))).float().cpu().numpy()
                 if row == start:
                     writer.create("features", (stop - start, features.shape[1]), network.dtype)
-                stored = features.astype(network.dtype)
+                with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
+                    stored = features.astype(network.dtype)
                 if not np.isfinite(stored).all():
                     bad = row + int(np.argmin(np.isfinite(stored).all(axis=1)))
                     raise SDCError(

@@ -1,0 +1,62 @@
+"""The import budget: what needs no torch imports none, and importing the package costs nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "scipy", "pandas", "sklearn", "h5py", "jsonschema")
+
+
+def modules_after(code, *arguments):
+    """Which heavy modules a fresh interpreter has loaded after running some code."""
+    program = f"import sys; {code}; print('LOADED', *[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split("LOADED")[1].split())
+
+
+@pytest.mark.parametrize("code", ["import sdc", "import sdc.cli", "import sdc.grid, sdc.registry, sdc.devices"])
+def test_front_modules_load_nothing_heavy(code):
+    assert modules_after(code) == set()
+
+
+def test_catalogue_classes_load_no_torch():
+    code = "from sdc import registry; [registry.load(c, n) for c, names in registry.CATALOGUES.items() for n in names]"
+    assert not modules_after(code) & {"torch", "torchvision", "scipy", "pandas", "sklearn"}
+
+
+def test_stages_that_need_no_torch_import_none(tmp_path):
+    stage = "from sdc.cli import main; assert main(sys.argv[1:]) == 0"
+    manifest, head, codes = f"{tmp_path}/m.csv", f"{tmp_path}/h.safetensors", f"{tmp_path}/c.h5"
+    features = ("--manifest", manifest, "--features", f"{tmp_path}/f", "--shards", "1")
+    assert not modules_after(stage, "prepare", "--dataset", "digits", "--out", manifest) & {"torch"}
+
+    extract = ("extract", "--manifest", manifest, "--backbone", "pixels", "--shard", "0", "--shards", "1")
+    subprocess.run([sys.executable, "-m", "sdc", *extract, "--out", f"{tmp_path}/f/0-of-1.h5"], check=True)
+
+    # Closed-form methods are fitted with NumPy, so that even training them loads no torch.
+    for method in ("lsh", "itq"):
+        fit = (
+            "train",
+            *features,
+            "--method",
+            method,
+            "--bits",
+            "16",
+            "--seed",
+            "0",
+            "--out",
+            head,
+            "--curve",
+            f"{tmp_path}/c.csv",
+        )
+        assert not modules_after(stage, *fit) & {"torch", "scipy", "pandas"}
+    encode = modules_after(stage, "encode", *features, "--head", head, "--out", codes)
+    assert not encode & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
+    out = f"{tmp_path}/runs/digits/pixels/itq/16bit/seed0/metrics.json"
+    evaluate = modules_after(stage, "evaluate", "--manifest", manifest, "--codes", codes, "--out", out)
+    assert not evaluate & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
+    selection = '{"datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"], "bits": [16], "seeds": [0]}'
+    aggregate = ("aggregate", "--results", str(tmp_path), "--selection", selection, "--out", f"{tmp_path}/table1.csv")
+    assert "torch" not in modules_after(stage, *aggregate)

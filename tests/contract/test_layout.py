@@ -1,0 +1,132 @@
+"""One name everywhere: stage = rule = subcommand = module = test; and imports that run downwards only."""
+
+import ast
+import re
+
+import pytest
+
+from sdc import registry
+from sdc.cli import _parser
+
+STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
+
+# Who may import whom: a package may import those below it, and none beside it.
+LEVELS = [
+    {"__main__"},
+    {"cli"},
+    {"stages"},
+    {"report", "evaluation", "methods", "backbones", "datasets"},
+    {"storage", "hamming", "calibration", "grid", "registry", "head", "devices", "settings", "errors"},
+]
+
+
+def rules(root):
+    for path in (root / "workflow/rules").glob("*.smk"):
+        for name in re.findall(r"^rule (\w+):|^use rule \w+ as (\w+)", path.read_text(), re.MULTILINE):
+            yield path.stem, next(filter(None, name)), path.read_text()
+
+
+def test_stages_are_rules_subcommands_modules_and_tests(root):
+    subcommands = next(action for action in _parser()._actions if action.dest == "stage").choices
+    assert set(subcommands) == STAGES
+    assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
+    assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}
+    assert {path.stem for path in (root / "tests/unit/stages").glob("test_*.py")} == {
+        f"test_{stage}" for stage in STAGES
+    }
+    found = list(rules(root))
+    # A stage may have more than one rule; then the others' names begin with its own.
+    assert {name for _, name, _ in found} >= STAGES
+    assert all(name == stage or name.startswith(f"{stage}_") for stage, name, _ in found)
+
+
+def test_rules_call_their_own_subcommand_and_carry_their_name_in_log_and_benchmark(root):
+    for stage, name, text in rules(root):
+        assert f"python -m sdc {stage}" in text
+        paths = re.findall(r'"results/(?:logs|benchmarks)/(\w+)/', text)
+        assert name in paths, name
+        assert all(path == stage or path.startswith(f"{stage}_") for path in paths)
+
+
+def test_every_module_has_a_test(root):
+    tested = {path.relative_to(root / "tests/unit").as_posix() for path in (root / "tests/unit").rglob("test_*.py")}
+    # Nothing to run by itself: two exceptions, an abstract class, and the call of cli.main.
+    exempt = {"errors.py", "backbones/base.py", "__main__.py"}
+    modules = {path.relative_to(root / "sdc") for path in (root / "sdc").rglob("*.py") if path.stem != "__init__"}
+    assert exempt < {module.as_posix() for module in modules}
+    for module in modules:
+        expected = (module.parent / f"test_{module.name}").as_posix()
+        assert expected in tested or module.as_posix() in exempt, module
+
+
+def level_of(module):
+    top = module.split(".")[1]
+    return next(index for index, names in enumerate(LEVELS) if top in names)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "sdc":
+            names = [f"sdc.{alias.name}" for alias in node.names] if node.module == "sdc" else [node.module]
+            yield from (name for name in names if name != "sdc.__version__")
+
+
+def test_imports_run_downwards(root):
+    wrong = []
+    for path in (root / "sdc").rglob("*.py"):
+        module = "sdc." + path.relative_to(root / "sdc").with_suffix("").as_posix().replace("/", ".")
+        if module == "sdc.__init__":
+            continue
+        for imported in imports(path):
+            same_package = module.split(".")[1] == imported.split(".")[1]
+            up = level_of(imported) < level_of(module)
+            beside = level_of(imported) == level_of(module) < 4 and not same_package
+            if up or beside or (module.startswith("sdc.stages.") and imported.startswith("sdc.stages")):
+                wrong.append(f"{module} imports {imported}")
+    assert not wrong
+
+
+def test_library_knows_nothing_of_snakemake(root):
+    for path in (root / "sdc").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "snakemake" for name in names), path
+
+
+@pytest.mark.parametrize("package", ["datasets", "methods"])
+def test_every_module_is_registered(root, package):
+    helpers = {"__init__", "base", "losses", "training"}
+    modules = {path.stem for path in (root / "sdc" / package).glob("*.py")} - helpers
+    assert modules == {target.partition(":")[0].rpartition(".")[2] for target in registry.CATALOGUES[package].values()}
+
+
+def test_backbones_are_torchvisions_classifiers_that_end_in_a_linear_layer():
+    import torchvision.models
+
+    listed = set(torchvision.models.list_models(module=torchvision.models))
+    assert set(registry.TORCHVISION) == {name for name in listed if not name.startswith("squeezenet")}
+
+
+def test_names_are_lower_case_words():
+    for names in registry.CATALOGUES.values():
+        assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in names)
+
+
+def test_nothing_tracked_names_a_machine_or_a_registry(root, python):
+    import subprocess
+
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True)
+    if files.returncode:
+        pytest.skip("not a git checkout")
+    hosts = [
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "/ro" + "ot/",
+        "/wo" + "rk/",
+        "--index" + "-url",
+        "--extra-index" + "-url",
+    ]
+    for name in filter(None, files.stdout.split("\0")):
+        text = (root / name).read_text(errors="replace") if (root / name).is_file() else ""
+        assert not [host for host in hosts if host in text], name

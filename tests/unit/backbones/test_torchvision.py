@@ -1,0 +1,115 @@
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import get_model
+
+from sdc.backbones.torchvision import Torchvision
+from sdc.errors import SDCError
+
+
+@pytest.mark.parametrize(("model", "dim"), [("mobilenet_v2", 1280), ("resnet18", 512), ("googlenet", 1024)])
+def test_features_are_the_input_of_the_last_linear(model, dim):
+    module = Torchvision(model=model, weights="none").module()
+    batch = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        features = module(batch)
+    assert features.shape == (2, dim)
+    assert not module.training
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_features_of_a_state_dict_classify_as_the_whole_network(tmp_path):
+    torch.manual_seed(3)
+    whole = get_model("resnet18", weights=None).eval()
+    torch.save(whole.state_dict(), tmp_path / "state.pth")
+    backbone = Torchvision(model="resnet18", weights=str(tmp_path / "state.pth"))
+    batch = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(whole.fc(backbone.module()(batch)), whole(batch), atol=1e-6)
+    assert backbone.weights_id() == "sha256:" + hashlib.sha256((tmp_path / "state.pth").read_bytes()).hexdigest()
+
+
+def test_vgg16_is_after_the_second_relu_without_dropout():
+    module = Torchvision(model="vgg11", weights="none").module()  # the same classifier on a smaller trunk
+    with torch.no_grad():
+        features = module(torch.rand(1, 3, 64, 64))
+        again = module(torch.rand(1, 3, 64, 64))
+    assert features.shape == again.shape == (1, 4096)
+    assert features.min() == 0
+
+
+@pytest.mark.heavy
+def test_vgg16_and_vit_widths():
+    batch = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        assert Torchvision(model="vgg16", weights="none").module()(batch).shape == (1, 4096)
+        assert Torchvision(model="vit_b_16", weights="none").module()(batch).shape == (1, 768)
+        assert Torchvision(model="resnet50", weights="none").module()(batch).shape == (1, 2048)
+
+
+def test_network_without_weights_is_the_same_each_time_and_leaves_the_global_state_alone():
+    state = torch.random.get_rng_state()
+    first, second = (Torchvision(model="resnet18", weights="none").module().state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_transform_is_that_of_the_weights_unless_set():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
+    usual = Torchvision(model="mobilenet_v2", weights="none")
+    assert usual.transform()(image).shape == (3, 224, 224)
+    assert "resize_size=[256]" in usual.transform_id()
+    assert "resize_size=[232]" in Torchvision(model="mobilenet_v2").transform_id()
+    own = Torchvision(
+        model="mobilenet_v2", weights="none", resize=32, crop=30, interpolation="bicubic", mean=(0, 0, 0), std=(1, 1, 1)
+    )
+    for part in ("crop_size=[30]", "resize_size=[32]", "InterpolationMode.BICUBIC", "mean=[0, 0, 0]", "std=[1, 1, 1]"):
+        assert part in own.transform_id()
+    expected = image.resize((48, 32), Image.Resampling.BICUBIC)
+    left, top = round((48 - 30) / 2), round((32 - 30) / 2)
+    expected = np.asarray(expected)[top : top + 30, left : left + 30].transpose(2, 0, 1) / 255
+    assert own.transform()(image).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_weights_ids():
+    assert Torchvision(model="vgg16").weights_id() == "IMAGENET1K_V1"
+    assert Torchvision(model="resnet50").weights_id() == "IMAGENET1K_V2"
+    assert Torchvision(model="resnet50", weights="IMAGENET1K_V1").weights_id() == "IMAGENET1K_V1"
+    assert Torchvision(model="resnet50", weights="none").weights_id() == "none"
+
+
+def test_unknown_weights_name():
+    with pytest.raises(
+        SDCError, match=r"backbones.vgg16.weights: 'IMAGENET' is not known; allowed: default, none, IMAGENET1K_V1"
+    ):
+        Torchvision(model="vgg16", weights="IMAGENET").module()
+
+
+@pytest.mark.parametrize("kind", ["missing", "other model", "no state", "pickle"])
+def test_weights_that_do_not_fit_are_named(tmp_path, kind):
+    path = tmp_path / "state.pth"
+    if kind == "other model":
+        torch.save(get_model("alexnet", weights=None).state_dict(), path)
+    elif kind == "no state":
+        path.write_bytes(b"no state dict")
+    elif kind == "pickle":
+        torch.save(print, path)
+    message = "no such weights file" if kind == "missing" else "is no state dict that fits resnet18"
+    with pytest.raises(SDCError, match=f"state.pth: {message}"):
+        Torchvision(model="resnet18", weights=str(path)).module()
+
+
+def test_download_that_fails_says_what_to_do(monkeypatch):
+    import torchvision.models
+
+    def fail(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torchvision.models, "get_model", fail)
+    with pytest.raises(
+        SDCError, match=r"weights: .*IMAGENET1K_V1 cannot be downloaded \(no network\); put the state dict"
+    ):
+        Torchvision(model="vgg16").module()

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from sdc.datasets.folder import Folder
+from sdc.errors import SDCError
+
+
+def by_split(manifest, split):
+    return sorted(manifest.paths[row] for row in manifest.rows(split))
+
+
+def test_class_is_the_name_of_the_folder_at_any_depth(make_images):
+    root = make_images({"train/cat": 5, "test/cat": 3, "a/b/dog": 6})
+    manifest = Folder(root=str(root), query=2, train=3).prepare()
+    assert manifest.facts["classes"] == ["cat", "dog"]
+    assert manifest.facts["counts"] == {"images": 14, "query": 4, "database": 10, "train": 6}
+    assert all(
+        (labels == (0,)) == ("cat/" in path) for path, labels in zip(manifest.paths, manifest.labels, strict=True)
+    )
+
+
+def test_rows_are_shuffled_by_the_seed(make_images):
+    root = make_images({"cat": 10, "dog": 10})
+    paths = [list(Folder(root=str(root), seed=seed).prepare().paths) for seed in (0, 0, 1)]
+    assert paths[0] == paths[1]
+    assert paths[0] != paths[2]
+    assert paths[0] != sorted(paths[0])
+    assert sorted(paths[0]) == sorted(paths[2])
+
+
+def test_query_and_database_folders_are_taken_as_they_are(make_images):
+    root = make_images({"query/cat": 2, "query/dog": 2, "database/cat": 5, "database/dog": 4, "train/cat": 3})
+    manifest = Folder(root=str(root)).prepare()
+    assert by_split(manifest, "query") == [f"query/{name}/{i:04}.png" for name in ("cat", "dog") for i in range(2)]
+    assert len(by_split(manifest, "database")) == 9
+    assert by_split(manifest, "train") == [f"train/cat/{i:04}.png" for i in range(3)]
+    drawn = Folder(root=str(root), splits="draw", query=1, train=1).prepare()
+    assert drawn.facts["counts"]["database"] == 14
+
+
+def test_training_is_drawn_from_the_database_where_no_folder_says_it(make_images):
+    root = make_images({"query/cat": 2, "query/dog": 2, "database/cat": 6, "database/dog": 4})
+    manifest = Folder(root=str(root), train=0.5).prepare()
+    assert manifest.facts["counts"]["train"] == 5
+    assert not (manifest.train & ~manifest.database).any()
+
+
+def test_images_are_opened_below_the_root(make_images):
+    root = make_images({"cat": 2, "dog": 2})
+    dataset = Folder(root=str(root), query=1, train=1)
+    assert dataset.opener()(dataset.prepare().paths[0]).size == (12, 10)
+
+
+def test_hidden_files_and_litter_are_no_concern(make_images):
+    root = make_images({"cat": 3, "dog": 3})
+    (root / "cat/.DS_Store").write_text("x")
+    (root / "cat/Thumbs.db").write_text("x")
+    (root / ".git").mkdir()
+    (root / ".git/a.txt").write_text("x")
+    assert len(Folder(root=str(root), query=1, train=1).prepare()) == 6
+
+
+def test_links_are_followed_once(make_images):
+    root = make_images({"cat": 3, "dog": 3})
+    (root / "cat/again").symlink_to(root)
+    assert len(Folder(root=str(root), query=1, train=1).prepare()) == 6
+
+
+def test_skip_drops_and_counts(make_images):
+    root = make_images({"cat": 4, "dog": 4})
+    (root / "cat/0001.png").write_bytes((root / "cat/0001.png").read_bytes()[:60])
+    (root / "dog/notes.txt").write_text("x")
+    with pytest.raises(SDCError, match=r"notes.txt: is not an image; remove it or set on_error: skip"):
+        Folder(root=str(root), query=1, train=1).prepare()
+    manifest = Folder(root=str(root), query=1, train=1, on_error="skip").prepare()
+    assert len(manifest) == 7
+    assert "cat/0001.png" not in manifest.paths
+    dropped = {item["path"]: item["why"] for item in manifest.facts["dropped"]}
+    assert set(dropped) == {"cat/0001.png", "dog/notes.txt"}
+    assert "cannot be decoded" in dropped["cat/0001.png"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "settings", "message"),
+    [
+        ({}, {}, r"images: no such folder; set root"),
+        ({"cat": 0}, {}, r"images: holds no images"),
+        ({"cat": 5}, {}, r"all images are of one class, 'cat'; give each class a folder of its own"),
+        (
+            {"cat": 5, "dog": 2},
+            {"query": 2, "train": 1},
+            r"class 'dog' has 2 images, too few for query: 2 and train: 1",
+        ),
+        ({"query/a": 2, "database/b": 0}, {"splits": "folders"}, r"all images are of one class"),
+        ({"query/a": 2, "query/b": 2, "database/b": 0}, {}, r"images/database: holds no images"),
+        ({"query/a": 2, "database/b": 2, "more/b": 1}, {}, r"more lies beside query/, database/ and train/"),
+        ({"query/a": 2, "database/b": 2}, {"train": 3}, r"class 'b' has 2 images to train on, too few for train: 3"),
+    ],
+)
+def test_bad_folders(make_images, tmp_path, folders, settings, message):
+    make_images(folders)
+    with pytest.raises(SDCError, match=message):
+        Folder(root=str(tmp_path / "images"), **settings).prepare()
+
+
+def test_root_itself_is_a_class_for_pictures_directly_in_it(make_images):
+    root = make_images({"": 3, "dog": 3})
+    manifest = Folder(root=str(root), query=1, train=1).prepare()
+    assert manifest.facts["classes"] == ["dog", "images"]
+    assert np.count_nonzero(manifest.query) == 2

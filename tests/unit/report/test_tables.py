@@ -1,0 +1,73 @@
+import io
+
+import pandas as pd
+import pytest
+
+from sdc.errors import SDCError
+from sdc.report import tables
+
+
+def run(method, bits, seed, score, backbone="pixels"):
+    return {
+        "dataset": "digits", "backbone": backbone, "method": method, "bits": bits, "seed": seed, "version": "1",
+        "mAP@100": score, "P@1": 0.5, "map_at": 100, "ties": "database order", "denominator": "relevant items",
+    }  # fmt: skip
+
+
+RUNS = [
+    run("sdc", 32, 0, 0.5),
+    run("sdc", 32, 1, 0.7),
+    run("sdc", 16, 0, 0.4),
+    run("itq", 32, 0, 0.61),
+    run("itq", 32, 1, 0.61),
+]
+
+
+def test_csv_is_the_mean_in_percent_in_the_order_of_the_runs():
+    assert tables.render(RUNS, ".csv").splitlines() == [
+        "backbone,method,digits/32,digits/16",
+        "pixels,sdc,60.0,40.0",
+        "pixels,itq,61.0,",
+    ]
+
+
+def test_tables_for_people_have_titles_spread_and_the_best_in_bold():
+    markdown = tables.render(RUNS, ".md")
+    assert "| pixels     | SDC      | 60.0 ± 14.1    | **40.0**    |" in markdown
+    assert "| pixels     | ITQ      | **61.0 ± 0.0**" in markdown
+    assert "R = 100 on digits; items at equal distance in database order; AP over relevant items." in markdown
+    latex = tables.render(RUNS, ".tex")
+    assert r"\textbf{61.0 $\pm$ 0.0}" in latex
+    assert r"\toprule" in latex
+    assert "<td><b>61.0 ± 0.0</b></td>" in tables.render(RUNS, ".html")
+
+
+def test_best_is_per_backbone_and_ties_are_all_bold():
+    runs = [run("sdc", 16, 0, 0.2), run("itq", 16, 0, 0.20004), run("lsh", 16, 0, 0.1), run("lsh", 16, 0, 0.1, "vgg16")]
+    assert tables.render(runs, ".md").count("**20.0**") == 2
+    assert tables.render(runs, ".md").count("**10.0**") == 1
+
+
+def test_names_a_config_gave_stay_as_they_are():
+    assert "| my_itq" in tables.render([run("my_itq", 16, 0, 0.2)], ".md")
+    assert r"my\_itq" in tables.render([run("my_itq", 16, 0, 0.2)], ".tex")
+
+
+def test_unknown_format():
+    with pytest.raises(SDCError, match=r"no table format for '.doc'; allowed: .csv, .md, .tex, .html"):
+        tables.render(RUNS, ".doc")
+
+
+def test_long_form_has_every_number_once():
+    frame = tables.long_form(RUNS)
+    assert list(frame.columns) == ["dataset", "backbone", "method", "bits", "seed", "metric", "value"]
+    assert len(frame) == 5 * 3
+    assert frame[(frame.method == "sdc") & (frame.seed == 1) & (frame.metric == "mAP@100")].value.item() == 0.7
+    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    assert again.value.tolist() == frame.value.tolist()
+
+
+def test_wide_form_is_a_row_per_run():
+    frame = tables.wide_form(RUNS)
+    assert len(frame) == 5
+    assert list(frame.columns[:6]) == ["dataset", "backbone", "method", "bits", "seed", "version"]

@@ -1,0 +1,37 @@
+import pytest
+
+from sdc import storage
+from sdc.errors import StorageError
+from sdc.grid import cells
+from sdc.stages import aggregate
+
+SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16], "seeds": [0, 1]}
+
+
+@pytest.fixture
+def results(tmp_path):
+    for number, cell in enumerate(cells(SELECTION)):
+        facts = {"map_at": 10, "mAP@10": number / 10, "ties": "t", "denominator": "d"}
+        storage.write_json(tmp_path / cell.folder / "metrics.json", {**cell._asdict(), **facts})
+    return tmp_path
+
+
+def test_tables_by_name(results):
+    names = ["metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"]
+    aggregate.run(results, SELECTION, [results / name for name in names])
+    assert (results / "table1.csv").read_text() == "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\n"
+    assert "**25.0 ± 7.1**" in (results / "table1.md").read_text()
+    assert len((results / "tables/digits/16.csv").read_text().splitlines()) == 5
+    assert (results / "metrics.csv").read_text().splitlines()[0] == "dataset,backbone,method,bits,seed,metric,value"
+
+
+def test_only_the_selection_counts(results):
+    aggregate.run(results, {**SELECTION, "methods": ["lsh"]}, [results / "table1.csv"])
+    assert (results / "table1.csv").read_text().splitlines()[1:] == ["pixels,lsh,5.0"]
+
+
+def test_missing_metrics_are_named(results):
+    (results / "runs/digits/pixels/itq/16bit/seed1/metrics.json").unlink()
+    with pytest.raises(StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*make it anew: snakemake"):
+        aggregate.run(results, SELECTION, [results / "table1.csv"])
+    assert not (results / "table1.csv").exists()

@@ -1,0 +1,98 @@
+import itertools
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdc import grid
+from sdc.errors import SDCError
+
+RUN = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16, 32], "seeds": [0, 1]}
+
+
+@pytest.fixture(scope="module")
+def schema(root):
+    return yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def test_cells_are_the_product_in_the_order_of_the_lists():
+    cells = grid.cells(RUN)
+    assert len(cells) == 8
+    assert cells[1] == ("digits", "pixels", "lsh", 16, 1)
+    assert cells[-1].folder == "runs/digits/pixels/itq/32bit/seed1"
+
+
+def test_narrowed():
+    assert grid.narrowed(RUN, bits=32)["bits"] == [32]
+    assert RUN["bits"] == [16, 32]
+
+
+@given(st.integers(1, 40), st.integers(0, 500))
+def test_shard_ranges_cover_every_row_once_and_evenly(shards, rows):
+    ranges = [grid.shard_range(shard, shards, rows) for shard in range(shards)]
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == rows
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
+    sizes = [stop - start for start, stop in ranges]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_shard_names_sort_as_numbers():
+    assert grid.shard_names(1) == ["0-of-1"]
+    names = grid.shard_names(12)
+    assert names[0] == "00-of-12"
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("weights", "file"),
+    [("IMAGENET1K_V1", None), ("none", None), ("a.pth", "a.pth"), ("dir/state", "dir/state"), ("x.pt", "x.pt")],
+)
+def test_weights_file(weights, file):
+    assert grid.weights_file({"weights": weights}) == file
+
+
+def test_settings_that_do_not_change_the_manifest_are_kept_from_it():
+    config = {"datasets": {"digits": {"query": 3, "shards": 2, "map_at": 5, "precision_at": [1]}}}
+    assert grid.manifest_settings(config, "digits") == {"query": 3}
+    assert grid.evaluation_settings(config, "digits") == {"map_at": 5, "precision_at": [1]}
+    assert grid.shard_count(config, "digits") == 2
+
+
+def test_canonical_does_not_depend_on_order():
+    assert grid.canonical({"b": 1, "a": 2}) == grid.canonical({"a": 2, "b": 1}) == '{"a": 2, "b": 1}'
+
+
+def test_every_shipped_config_passes(root, schema):
+    paths = [root / "config.yaml", *sorted((root / "configs").glob("*.yaml"))]
+    assert len(paths) >= 3
+    for path in paths:
+        grid.check_config(yaml.safe_load(path.read_text()), schema)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run": {**RUN, "methods": ["sdk"]}}, r"run.methods.0: 'sdk' is not known; allowed: .*did you mean 'sdc'"),
+        ({"run": {**RUN, "datasets": ["digit"]}}, r"run.datasets.0: 'digit' .*did you mean 'digits'"),
+        ({"run": {**RUN, "backbones": ["vgg_16"]}}, r"run.backbones.0: 'vgg_16' .*did you mean 'vgg16'"),
+        ({"run": {**RUN, "bits": [12]}}, r"run.bits.0: 12 is not allowed; expected integer >= 8, <= 4096, a multiple"),
+        ({"run": {**RUN, "bits": [8192]}}, r"run.bits.0: 8192 is not allowed"),
+        ({"run": {**RUN, "bits": "64"}}, r"run.bits: '64' is not allowed; expected a list"),
+        ({"run": {**RUN, "seeds": [-1]}}, r"run.seeds.0: -1 is not allowed"),
+        ({"run": {**RUN, "seed": [1]}}, r"run.seed: unknown key .*did you mean 'seeds'"),
+        ({"run": RUN, "method": {}}, r"method: unknown key .*did you mean 'methods'"),
+        ({"run": RUN, "methods": {"sdc": {"epoch": 3}}}, r"methods.sdc.epoch: unknown key .*did you mean 'epochs'"),
+        (
+            {"run": RUN, "methods": {"sdc": {"epochs": 0}}},
+            r"methods.sdc.epochs: 0 is not allowed; expected integer >= 1",
+        ),
+        ({"run": RUN, "datasets": {"x": {"type": "folders"}}}, r"datasets.x.type: 'folders' .*did you mean 'folder'"),
+        ({"run": RUN, "datasets": {"digits": 3}}, r"datasets.digits: 3 is not allowed; expected object"),
+        ({}, r"config: key 'run' is missing"),
+    ],
+)
+def test_bad_configs(schema, change, message):
+    with pytest.raises(SDCError, match=message):
+        grid.check_config(change, schema)

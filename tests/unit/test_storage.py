@@ -1,0 +1,241 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from sdc import storage
+from sdc.errors import StorageError
+from sdc.grid import shard_names, shard_range
+from sdc.head import Head
+
+
+def manifest(count=6):
+    index = np.arange(count)
+    return storage.Manifest(
+        paths=[f"a, b/{i}.png" for i in index],
+        labels=[(int(i) % 2,) if i else () for i in index],
+        query=index < 2,
+        database=index >= 2,
+        train=index >= 4,
+        facts={"dataset": "x", "counts": {"train": 2}},
+    )
+
+
+def write_shards(folder, shards=3, rows=10, dim=4, **changes):
+    features = np.random.default_rng(0).standard_normal((rows, dim)).astype(np.float32)
+    for shard, name in enumerate(shard_names(shards)):
+        start, stop = shard_range(shard, shards, rows)
+        attributes = {
+            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
+            "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
+        }  # fmt: skip
+        with storage.H5Writer(folder / f"{name}.h5", attributes) as writer:
+            writer.create("row", (stop - start,), np.int64)
+            writer.append(row=np.arange(start, stop))
+            writer.create("features", (stop - start, dim), np.float32)
+            for row in range(start, stop):
+                writer.append(features=features[row : row + 1])
+    return features
+
+
+def test_manifest_round_trip(tmp_path):
+    storage.write_manifest(tmp_path / "m.csv", manifest())
+    read = storage.read_manifest(tmp_path / "m.csv")
+    assert list(read.paths) == list(manifest().paths)
+    assert read.labels == list(manifest().labels)
+    assert read.rows("train").tolist() == [4, 5]
+    assert read.facts == manifest().facts
+    assert read.sha256 == storage.sha256_of(tmp_path / "m.csv")
+    assert (tmp_path / "m.csv").read_text().splitlines()[:2] == [
+        "row,path,labels,query,database,train",
+        '0,"a, b/0.png",,1,0,0',
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "row,path\n",
+        "row,path,labels,query,database,train\n1,a,0,1,0,0\n",
+        "row,path,labels,query,database,train\n0,a\n",
+    ],
+)
+def test_damaged_manifest_is_named(tmp_path, text):
+    storage.write_manifest(tmp_path / "m.csv", manifest())
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(StorageError, match=r"m.csv: is no whole manifest .*make it anew: snakemake"):
+        storage.read_manifest(tmp_path / "m.csv")
+
+
+def test_missing_manifest_and_sidecar_are_named(tmp_path):
+    with pytest.raises(StorageError, match=r"m.json: cannot be read"):
+        storage.read_manifest(tmp_path / "m.csv")
+
+
+def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    storage.write_text(tmp_path / "a", "old")
+    with pytest.raises(RuntimeError), storage.writing(tmp_path / "a") as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_job_left_is_overwritten(tmp_path):
+    (tmp_path / "a.part").write_text("rest of a killed job")
+    storage.write_text(tmp_path / "a", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_nan_is_no_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_must_be_an_object(tmp_path):
+    (tmp_path / "a.json").write_text("[1]")
+    with pytest.raises(StorageError, match=r"a.json: holds no JSON object"):
+        storage.read_json(tmp_path / "a.json")
+
+
+def test_features_are_one_array(tmp_path):
+    expected = write_shards(tmp_path)
+    features = storage.Features(tmp_path, 3, "m")
+    assert features.shape == (10, 4)
+    assert features.attributes["backbone"] == "b"
+    assert np.array_equal(features.read(), expected)
+    wanted = np.zeros(10, bool)
+    wanted[[0, 4, 9]] = True
+    assert np.array_equal(features.read(wanted), expected[wanted])
+    assert np.concatenate([rows for rows, _ in features.blocks(wanted)]).tolist() == [0, 4, 9]
+
+
+def test_features_are_read_in_small_blocks(tmp_path, monkeypatch):
+    expected = write_shards(tmp_path)
+    monkeypatch.setattr(storage, "_BLOCK_BYTES", 2 * 4 * 4)
+    features = storage.Features(tmp_path, 3)
+    assert max(len(rows) for rows, _ in features.blocks()) == 2
+    assert np.array_equal(features.read(), expected)
+
+
+def test_same_content_is_the_same_bytes(tmp_path):
+    write_shards(tmp_path / "a")
+    write_shards(tmp_path / "b")
+    assert (tmp_path / "a/0-of-3.h5").read_bytes() == (tmp_path / "b/0-of-3.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "manifest_sha256", "message"),
+    [
+        ({}, "other", r"0-of-3.h5: was made from another manifest; make it anew"),
+        ({"1-of-3": {"backbone": "c"}}, "m", r"1-of-3.h5: differs from 0-of-3.h5 in backbone"),
+        ({"1-of-3": {"start": 2}}, "m", r"1-of-3.h5: does not hold the rows it should"),
+        ({"1-of-3": {"schema": "other/1"}}, "m", r"1-of-3.h5: schema is 'other/1', expected 'sdc.features/1'"),
+    ],
+)
+def test_mixed_shards_are_refused(tmp_path, changes, manifest_sha256, message):
+    write_shards(tmp_path, **changes)
+    with pytest.raises(StorageError, match=message):
+        storage.Features(tmp_path, 3, manifest_sha256)
+
+
+def test_missing_shard_is_named(tmp_path):
+    write_shards(tmp_path)
+    (tmp_path / "1-of-3.h5").unlink()
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is missing; make it anew: snakemake"):
+        storage.Features(tmp_path, 3)
+
+
+def test_shard_cut_short_is_named(tmp_path):
+    write_shards(tmp_path)
+    path = tmp_path / "1-of-3.h5"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short"):
+        storage.Features(tmp_path, 3).read()
+
+
+def test_flipped_bit_is_found(tmp_path):
+    expected = write_shards(tmp_path)
+    path = tmp_path / "1-of-3.h5"
+    content = bytearray(path.read_bytes())
+    content[content.index(expected[4].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short .*filter"):
+        storage.Features(tmp_path, 3).read()
+
+
+def test_nan_names_shard_and_row(tmp_path):
+    write_shards(tmp_path)
+    bad = np.zeros((4, 4), np.float32)
+    bad[1, 2] = np.inf
+    attributes = {"schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10}
+    with storage.H5Writer(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
+        for name, array in {"row": np.arange(6, 10), "features": bad}.items():
+            writer.create(name, array.shape, array.dtype)
+            writer.append(**{name: array})
+    with pytest.raises(StorageError, match=r"2-of-3.h5: row 7 holds NaN or infinity"):
+        storage.Features(tmp_path, 3).read()
+
+
+def test_writer_refuses_an_unfilled_array(tmp_path):
+    with (
+        pytest.raises(StorageError, match="rows are missing in features"),
+        storage.H5Writer(tmp_path / "a.h5", {}) as writer,
+    ):
+        writer.create("features", (3, 2), np.float32)
+        writer.append(features=np.zeros((2, 2), np.float32))
+    assert not list(tmp_path.iterdir())
+
+
+def head():
+    arrays = {"0.weight": np.ones((8, 3), np.float32), "0.bias": np.zeros(8, np.float32)}
+    return Head(("linear",), arrays, {"method": "lsh", "bits": 8, "hyper_parameters": {"b": 1, "a": [2]}})
+
+
+def test_head_round_trip(tmp_path):
+    storage.write_head(tmp_path / "h.safetensors", head())
+    read = storage.read_head(tmp_path / "h.safetensors")
+    assert (read.layers, read.metadata) == (head().layers, head().metadata)
+    assert all(np.array_equal(read.arrays[name], array) for name, array in head().arrays.items())
+    first = (tmp_path / "h.safetensors").read_bytes()
+    storage.write_head(tmp_path / "h.safetensors", head())
+    assert (tmp_path / "h.safetensors").read_bytes() == first
+
+
+@pytest.mark.parametrize("content", [b"", b"no head", None])
+def test_damaged_head_is_named(tmp_path, content):
+    path = tmp_path / "h.safetensors"
+    if content is None:
+        from safetensors.numpy import save_file
+
+        save_file({"0.weight": np.ones(2, np.float32)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"h.safetensors: is no head that can be read"):
+        storage.read_head(path)
+
+
+def test_codes_round_trip(tmp_path):
+    codes = storage.Codes(np.array([[1, 2], [3, 4]], np.uint8), np.array([0, 5]), {"bits": 16, "method": "lsh"})
+    storage.write_codes(tmp_path / "c.h5", codes)
+    read = storage.read_codes(tmp_path / "c.h5")
+    assert np.array_equal(read.codes, codes.codes)
+    assert read.row.tolist() == [0, 5]
+    assert read.attributes == codes.attributes
+    with h5py.File(tmp_path / "c.h5") as file:
+        assert file["codes"].fletcher32
+
+
+def test_codes_that_do_not_fit_their_bits_are_refused(tmp_path):
+    codes = storage.Codes(np.zeros((2, 2), np.uint8), np.arange(2), {"bits": 24})
+    storage.write_codes(tmp_path / "c.h5", codes)
+    with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
+        storage.read_codes(tmp_path / "c.h5")
+
+
+def test_json_round_trip(tmp_path):
+    storage.write_json(tmp_path / "a.json", {"x": 1})
+    assert json.loads((tmp_path / "a.json").read_text()) == storage.read_json(tmp_path / "a.json") == {"x": 1}
