@@ -117,10 +117,10 @@ def _choices(value: str, allowed: Iterable[Any]) -> str:
 def _describe(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         # Limits beside anyOf hold for whichever of the types has them.
-        limits = {key: schema[key] for key in _LIMITS if key in schema}
+        shared = {key: schema[key] for key in _LIMITS if key in schema}
         numeric = ("integer", "number")
         return " or ".join(
-            _describe({**limits, **one} if one.get("type") in numeric else one) for one in schema["anyOf"]
+            _describe({**shared, **one} if one.get("type") in numeric else one) for one in schema["anyOf"]
         )
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))

@@ -52,7 +52,7 @@ class Folder(Dataset):
     on_error: Literal["fail", "skip"] = "fail"
 
     def prepare(self) -> Manifest:
-        """The pictures in an order shuffled by the seed.
+        """The pictures, split in the order of their paths, then shuffled by the seed.
 
         A database sorted by class would flatter codes with many ties wherever ties are broken by row.
         """
@@ -62,14 +62,11 @@ class Folder(Dataset):
         paths, dropped = self._list(root)
         if not paths:
             raise SDCError(f"{root}: holds no images ({', '.join(sorted(SUFFIXES))}); set root to the folder of images")
-        order = np.random.RandomState(self.seed).permutation(len(paths))
-        paths = [paths[index] for index in order]
         names = [PurePosixPath(path).parent.name or root.resolve().name for path in paths]
         classes = sorted(set(names))
         if len(classes) < 2:
             raise SDCError(f"{root}: all images are of one class, {classes[0]!r}; give each class a folder of its own")
-        index_of = {name: index for index, name in enumerate(classes)}
-        labels = np.array([index_of[name] for name in names])
+        labels = np.searchsorted(classes, names)
         by_folder = self.splits == "folders" or (
             self.splits == "auto" and all((root / split).is_dir() for split in ("query", "database"))
         )
@@ -77,10 +74,17 @@ class Folder(Dataset):
             splits = self._from_folders(paths, labels, classes)
         else:
             splits = draw_splits(labels, classes, self.query, self.train, self.seed)
-        listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in sorted(paths))
-        sources = {"paths and sizes": hashlib.sha256(listing.encode()).hexdigest()}
-        protocol = "query/, database/ and train/ folders" if by_folder else "per-class draw"
-        return self.listed(paths, labels, classes, splits, protocol=protocol, sources=sources, dropped=dropped)
+        listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in paths)
+        order = np.random.RandomState(self.seed).permutation(len(paths))
+        return self.listed(
+            [paths[index] for index in order],
+            labels[order],
+            classes,
+            {name: flags[order] for name, flags in splits.items()},
+            protocol="query/, database/ and train/ folders" if by_folder else "per-class draw",
+            sources={"paths and sizes": hashlib.sha256(listing.encode()).hexdigest()},
+            dropped=dropped,
+        )
 
     def opener(self) -> Callable[[str], Image]:
         """Images by their path below the root."""

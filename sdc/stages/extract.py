@@ -49,6 +49,7 @@ def run(
     Raises:
         SDCError: If an image cannot be decoded or the weights do not fit.
     """
+    import PIL
     import torch
     import torchvision
 
@@ -83,6 +84,7 @@ def run(
         "stop": stop,
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
+        "pillow": PIL.__version__,
     }
     batches = _batches(listed.paths[start:stop], dataset.opener(), transform, batch_size)
     began = time.perf_counter()

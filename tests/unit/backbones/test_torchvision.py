@@ -113,3 +113,21 @@ def test_download_that_fails_says_what_to_do(monkeypatch):
         SDCError, match=r"weights: .*IMAGENET1K_V1 cannot be downloaded \(no network\); put the state dict"
     ):
         Torchvision(model="vgg16").module()
+
+
+def test_folding_batch_norms_changes_rounding_only(tmp_path):
+    torch.manual_seed(1)
+    whole = get_model("mobilenet_v2", weights=None).eval()
+    for module in whole.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # statistics of their own, as after training
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+    torch.save(whole.state_dict(), tmp_path / "state.pth")
+    module = Torchvision(model="mobilenet_v2", weights=str(tmp_path / "state.pth")).module()
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in module.modules())
+    whole.classifier = torch.nn.Identity()
+    batch = torch.rand(4, 3, 96, 96)
+    with torch.no_grad():
+        expected = whole(batch)
+        assert torch.nn.functional.cosine_similarity(module(batch), expected).min() > 0.99999
+        assert torch.allclose(module(batch), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())

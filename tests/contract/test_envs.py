@@ -1,0 +1,99 @@
+"""Conda environments and constraints: what a stage imports, its environment has, in a version that was tested."""
+
+import ast
+import re
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ENVS = {"features": ["prepare", "extract"], "heads": ["train"], "tables": ["encode", "evaluate", "aggregate"]}
+# Import name -> distribution; what is not here is called the same.
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "torch": "pytorch", "yaml": "pyyaml"}
+# Packages of sdc that a stage reaches, besides those that every stage reaches.
+REACHES = {
+    "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods"],
+    "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
+}  # fmt: skip
+BASE = ["storage", "head", "hamming", "settings", "registry", "grid", "cli"]
+
+
+def environment(root, name):
+    dependencies = yaml.safe_load((root / f"envs/{name}.yaml").read_text())["dependencies"]
+    return {Requirement(line).name: Requirement(line) for line in dependencies}
+
+
+def third_party(path):
+    import sys
+
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        for name in names:
+            top = name.split(".")[0]
+            if top != "sdc" and top not in sys.stdlib_module_names:
+                yield DISTRIBUTIONS.get(top, top)
+
+
+@pytest.mark.parametrize("name", ENVS)
+def test_environment_has_what_its_stages_import(root, name):
+    needed = set()
+    for stage in ENVS[name]:
+        modules = [root / "sdc/stages" / f"{stage}.py", *(root / "sdc" / f"{module}.py" for module in BASE)]
+        for package in REACHES[stage]:
+            modules += (root / "sdc" / package).glob("*.py")
+        needed |= {distribution for path in modules for distribution in third_party(path)}
+    if name == "heads":
+        needed.add("scipy")
+    # CIFAR-10's download is the one place where preparing reaches torchvision; its environment has it for extraction.
+    assert needed <= set(environment(root, name)), needed - set(environment(root, name))
+
+
+def test_every_rule_names_an_environment_that_exists(root):
+    for path in (root / "workflow/rules").glob("*.smk"):
+        text = path.read_text()
+        rules = re.findall(r"^rule (\w+):", text, re.MULTILINE)
+        named = re.findall(r'conda:\s+"../../envs/(\w+).yaml"', text)
+        assert len(named) == len(rules), path
+        for rule, name in zip(rules, named, strict=True):
+            assert rule in ENVS[name]
+
+
+def constraints(root):
+    lines = (root / "constraints.txt").read_text().splitlines()
+    assert not [line for line in lines if "://" in line or line.startswith("-")]
+    return {
+        match[1].lower().replace("_", "-"): match[2]
+        for line in lines
+        if (match := re.fullmatch(r"([\w.-]+)==(\S+)", line))
+    }
+
+
+def test_constraints_satisfy_environments_and_project(root):
+    import tomllib
+
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    tested = constraints(root)
+    requirements = [Requirement(line) for line in project["dependencies"]]
+    requirements += [Requirement(line) for extra in project["optional-dependencies"].values() for line in extra]
+    requirements += [one for name in ENVS for one in environment(root, name).values()]
+    for requirement in requirements:
+        name = {"pytorch": "torch"}.get(requirement.name, requirement.name).lower()
+        if name in ("python", "sdc-hashing"):
+            continue
+        assert Version(tested[name]) in requirement.specifier, requirement
+
+
+def test_what_is_installed_is_what_was_tested(root):
+    from importlib.metadata import PackageNotFoundError, version
+
+    wrong = {}
+    for name, expected in constraints(root).items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            continue
+        if Version(found).public != Version(expected).public:
+            wrong[name] = (found, expected)
+    assert not wrong

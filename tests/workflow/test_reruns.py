@@ -1,0 +1,128 @@
+"""A rerun does what is due and nothing else. The tests of this module build on one another, in order."""
+
+import shutil
+
+import h5py
+import pytest
+
+RUNS = "runs/digits/pixels"
+
+
+@pytest.fixture(scope="module")
+def before(shared):
+    return shared.files()
+
+
+def test_first_run_made_every_artefact(shared, before):
+    expected = {"manifests/digits.csv", "manifests/digits.json", "features/digits/pixels/clean/0-of-1.h5"}
+    expected |= {"metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"}
+    for method in ("lsh", "itq", "sdc"):
+        names = ("head.safetensors", "curve.csv", "codes.h5", "metrics.json")
+        expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
+    assert set(before) == expected
+    logs = {path.name for path in shared.path("logs").iterdir()}
+    assert logs == {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "aggregate_dataset"}
+    assert {path.name for path in shared.path("benchmarks").iterdir()} == {"prepare", "extract", "train"}
+    for log in shared.path("logs").rglob("*.log"):
+        assert "\r" not in log.read_text(), "progress bars are for terminals"
+
+
+def test_nothing_touched_nothing_done(shared, before):
+    outcome = shared()
+    assert "Nothing to be done" in outcome.text
+    assert outcome.jobs == {}
+
+
+def test_touched_library_code_does_nothing(shared):
+    (shared.root / "sdc/stages/extract.py").touch()
+    assert shared().jobs == {}
+
+
+def test_new_code_length_trains_only_that(shared):
+    shared.configure({"run": {"bits": [16, 24]}})
+    outcome = shared()
+    assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate": 1, "aggregate_dataset": 1}
+    assert {wildcards["bits"] for _, wildcards in outcome.wildcards} == {"24"}
+
+
+def test_new_hyper_parameter_trains_only_its_method(shared):
+    shared.configure({"methods": {"itq": {"iterations": 3}}})
+    outcome = shared()
+    assert outcome.jobs == {"train": 2, "encode": 2, "evaluate": 2, "aggregate": 1, "aggregate_dataset": 2}
+    assert {wildcards["method"] for rule, wildcards in outcome.wildcards if rule == "train"} == {"itq"}
+
+
+def test_new_seed_trains_only_that(shared):
+    shared.configure({"run": {"seeds": [0, 1]}})
+    outcome = shared("results/tables/digits/16.csv")
+    assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1}
+    assert {wildcards["seed"] for rule, wildcards in outcome.wildcards if rule == "train"} == {"1"}
+    shared.configure({"run": {"seeds": [0]}})
+
+
+def test_new_cut_off_evaluates_only(shared):
+    shared.configure({"datasets": {"digits": {"map_at": 500}}})
+    assert shared().jobs == {"evaluate": 6, "aggregate": 1, "aggregate_dataset": 2}
+    assert "R = 500 on digits" in shared.path("table1.md").read_text()
+
+
+def test_new_backbone_setting_extracts_but_prepares_nothing(shared):
+    shared.configure({"backbones": {"pixels": {"size": 6}}})
+    outcome = shared("results/tables/digits/16.csv")
+    assert outcome.jobs == {"extract": 1, "train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1}
+    with h5py.File(shared.path("features/digits/pixels/clean/0-of-1.h5")) as file:
+        assert file["features"].shape == (1797, 36)
+
+
+def test_more_shards_extract_anew_and_give_the_same_codes(shared):
+    target = f"results/{RUNS}/itq/16bit/seed0/codes.h5"
+    codes = (shared.folder / target).read_bytes()
+    shared.configure({"datasets": {"digits": {"shards": 3}}})
+    assert shared(target).jobs == {"extract": 3, "train": 1, "encode": 1}
+    assert (shared.folder / target).read_bytes() == codes
+
+
+def test_forced_training_of_one_table(shared):
+    shared("results/tables/digits/16.csv")
+    outcome = shared("results/tables/digits/16.csv", "--forcerun", "train")
+    assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1}
+    assert {wildcards["bits"] for _, wildcards in outcome.wildcards} == {"16"}
+
+
+def test_deleted_run_is_rebuilt_when_named(shared):
+    folder = shared.path(f"{RUNS}/lsh/16bit/seed0")
+    codes = (folder / "codes.h5").read_bytes()
+    shutil.rmtree(folder)
+    assert shared(f"results/{RUNS}/lsh/16bit/seed0/metrics.json").jobs == {"train": 1, "encode": 1, "evaluate": 1}
+    assert (folder / "codes.h5").read_bytes() == codes
+
+
+def test_cell_that_the_config_does_not_list(shared):
+    outcome = shared(f"results/{RUNS}/lsh/40bit/seed5/metrics.json")
+    assert outcome.jobs == {"train": 1, "encode": 1, "evaluate": 1}
+    assert shared.path(f"{RUNS}/lsh/40bit/seed5/metrics.json").exists()
+
+
+def test_second_entry_of_a_kind_is_a_method_of_its_own(shared):
+    shared.configure(
+        {"run": {"methods": ["itq", "itq_public"]}, "methods": {"itq_public": {"type": "itq", "rotation": "public"}}}
+    )
+    shared("results/table1.csv")
+    rows = shared.path("table1.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public"]
+
+
+def test_new_features_version_extracts_anew(shared, tmp_path):
+    # On a copy of the workflow, whose library code is what changes.
+    for name in ("Snakefile", "config.yaml", "workflow", "envs", "sdc", "profiles"):
+        source = shared.root / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    registry = tmp_path / "sdc/registry.py"
+    registry.write_text(registry.read_text().replace("FEATURES_VERSION = 1", "FEATURES_VERSION = 2"))
+    root, shared.root = shared.root, tmp_path
+    try:
+        planned = shared("--dry-run", "results/tables/digits/16.csv").jobs
+    finally:
+        shared.root = root
+    assert planned["extract"] == 3
+    assert "prepare" not in planned

@@ -1,0 +1,134 @@
+"""Same config, same bytes; whatever is killed, the next run ends the same; resources and devices."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import timeless
+
+TABLE = "results/tables/digits/16.csv"
+
+
+@pytest.fixture(scope="module")
+def reference(shared):
+    return timeless(shared.files())
+
+
+def test_same_config_same_bytes(workflow, reference):
+    workflow(cores=1)
+    assert timeless(workflow.files()) == reference
+
+
+@pytest.mark.parametrize("moment", [3, 5, 8])
+def test_everything_killed(workflow, reference, moment):
+    process = subprocess.Popen(
+        workflow.command(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    time.sleep(moment + random.Random(moment).random())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    workflow("--unlock")
+    workflow()
+    assert timeless(workflow.files()) == reference
+    assert not list(workflow.folder.rglob("*.part"))
+
+
+def test_killed_job(workflow, reference):
+    process = subprocess.Popen(
+        workflow.command(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    killed = False
+    while process.poll() is None and not killed:
+        found = subprocess.run(["pgrep", "-g", str(process.pid), "-f", "sdc train"], capture_output=True, text=True)
+        for pid in found.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+            killed = True
+        time.sleep(0.05)
+    assert killed
+    assert process.wait() != 0
+    workflow()
+    assert timeless(workflow.files()) == reference
+
+
+def test_gpus_are_rationed(workflow):
+    planned = workflow("--dry-run")
+    for rule in ("extract", "train"):
+        blocks = [block for block in planned.text.split("\n\n") if f"rule {rule}:" in block]
+        assert blocks
+        assert "gpu=1" in planned.text.split(f"rule {rule}:")[1].split("resources:")[1].split("\n")[0]
+    assert "gpu=3" in workflow("--resources", "gpu=3").text
+    assert workflow("--dry-run").jobs == {}
+
+
+def most_at_once(text, rules):
+    """How many jobs of some rules ran at the same time at most, by Snakemake's own account."""
+    running, most = set(), 0
+    for rule, started, finished in re.findall(
+        r"rule (\w+):(?:\n    .*)*?\n    jobid: (\d+)|Finished jobid: (\d+)", text
+    ):
+        if started and rule in rules:
+            running.add(started)
+        running.discard(finished)
+        most = max(most, len(running))
+    return most
+
+
+def test_gpu_jobs_run_one_at_a_time_where_there_is_one_gpu(workflow):
+    workflow.configure(
+        {"run": {"methods": ["lsh", "itq"], "bits": [16, 24, 32]}, "datasets": {"digits": {"shards": 2}}}
+    )
+    rationed = workflow("results/table1.csv", "--resources", "gpu=1")
+    assert rationed.jobs["train"] == 6
+    assert most_at_once(rationed.text, {"train", "extract"}) == 1
+    free = workflow("results/table1.csv", "--resources", "gpu=2", "--forceall")
+    assert most_at_once(free.text, {"train", "extract"}) == 2
+
+
+def test_whole_run_through_conda_environments(workflow, reference, tmp_path, python):
+    """A stub of conda whose environments are this interpreter: every rule reaches its file, and its job finds sdc."""
+    prefix = tmp_path / "conda"
+    (prefix / "bin").mkdir(parents=True)
+    made = tmp_path / "made.txt"
+    stub = f"""#!/bin/sh
+case "$1 $2" in
+  "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
+  "--version "*) echo "conda 25.1.0" ;;
+  "clean "*) ;;
+  "config --get") echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+  "env create")
+    for last; do
+      case "$previous" in --prefix) target=$last ;; --file) file=$last ;; esac
+      case "$last" in --prefix=*) target=${{last#--prefix=}} ;; --file=*) file=${{last#--file=}} ;; esac
+      previous=$last
+    done
+    mkdir -p "$target/conda-meta" && cat "$file" >> {made} ;;
+  *) echo "conda stub: $*" >&2; exit 1 ;;
+esac
+"""
+    (prefix / "bin/conda").write_text(stub)
+    (prefix / "bin/conda").chmod(0o755)
+    # Activation empties PYTHONPATH, as the real one does for Snakemake's jobs.
+    (prefix / "bin/activate").write_text(f"unset PYTHONPATH; export CONDA_PREFIX=$1 PATH={Path(python).parent}:$PATH\n")
+    env = {"PATH": f"{prefix}/bin:{Path(python).parent}:{os.environ['PATH']}"}
+    outcome = workflow("--use-conda", env=env)
+    assert timeless(workflow.files()) == reference
+    assert outcome.text.count("Activating conda environment") == sum(outcome.jobs.values())
+    assert {line for line in made.read_text().splitlines() if line.startswith("# ")} == {
+        "# prepare, extract",
+        "# train",
+        "# encode, evaluate, aggregate",
+    }
+    # Switching environments on or off over finished results does nothing.
+    assert workflow().jobs == {}
+
+
+def test_without_conda_the_flag_stops_with_the_reason(workflow, python):
+    env = {"PATH": f"{Path(python).parent}:/usr/bin:/bin"}
+    outcome = workflow("--use-conda", "--dry-run", expect=1, env=env)
+    assert "conda" in outcome.text
