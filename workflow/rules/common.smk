@@ -19,7 +19,8 @@ if os.path.exists("results") and not os.access("results", os.W_OK):
     raise WorkflowError("results/ is read-only: make it writable, or run elsewhere with --directory")
 
 # Where there is a GPU, one job at a time has it (snakemake --resources gpu=2 lifts that); elsewhere cores are the limit.
-CORES = workflow.cores or 1
+# workflow.cores stops where no --cores is given, as on a cluster; then a job may count on this machine's.
+CORES = workflow.resource_settings.cores or os.cpu_count()
 GPUS = devices.count_gpus()
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", 1 if GPUS else CORES)
