@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from sdc.datasets.base import AMOUNT, Dataset, decode, draw_splits, draw_training
 from sdc.errors import SDCError
@@ -118,7 +119,8 @@ class Folder(Dataset):
         if self.on_error == "skip":
             # Pillow decodes without the GIL, so threads do.
             with concurrent.futures.ThreadPoolExecutor() as pool:
-                problems = list(pool.map(_problem, (root / path for path in paths)))
+                checked = pool.map(_problem, (root / path for path in paths))
+                problems = list(tqdm(checked, total=len(paths), unit="image", desc="decoding", disable=None))
             dropped += [{"path": path, "why": why} for path, why in zip(paths, problems, strict=True) if why]
             paths = [path for path, why in zip(paths, problems, strict=True) if not why]
         if dropped:
