@@ -17,7 +17,7 @@ run: $(VENV)/.installed
 	@echo; cat results/table1.md; echo; echo "This table: results/table1.csv, .md, .tex and .html; every metric: results/metrics.csv"
 
 test: $(VENV)/.installed
-	@python -m pytest
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-heavy: $(VENV)/.installed
 	@python -m pytest -m heavy
