@@ -15,6 +15,26 @@ from sdc.errors import SDCError
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
 _CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; items at equal distance in {ties}; AP over {denominator}."
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Table 1</title>
+<style>
+:root {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
+body {{ margin: 2rem; max-width: 60rem; overflow-x: auto; }}
+table {{ border-collapse: collapse; }}
+th, td {{ padding: 0.3rem 0.8rem; text-align: right; border-bottom: 1px solid #8886; }}
+th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }}
+</style>
+</head>
+<body>
+{table}
+<p>{caption}</p>
+</body>
+</html>
+"""
 
 
 def wide_form(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -76,7 +96,7 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     if suffix == ".tex":
         escaped = text.map(lambda cell: cell.replace("_", r"\_"))
         return str(escaped.to_latex(index=False, caption=caption, escape=False))
-    return f"{text.to_html(index=False, escape=False, border=0)}\n<p>{caption}</p>\n"
+    return _PAGE.format(table=text.to_html(index=False, escape=False, border=0), caption=caption)
 
 
 def _in_order(pivoted: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -39,7 +39,10 @@ def test_tables_for_people_have_titles_spread_and_the_best_in_bold():
     latex = tables.render(RUNS, ".tex")
     assert r"\textbf{61.0 $\pm$ 0.0}" in latex
     assert r"\toprule" in latex
-    assert "<td><b>61.0 ± 0.0</b></td>" in tables.render(RUNS, ".html")
+    page = tables.render(RUNS, ".html")
+    assert "<td><b>61.0 ± 0.0</b></td>" in page
+    assert page.startswith("<!doctype html>")
+    assert '<meta charset="utf-8">' in page
 
 
 def test_best_is_per_backbone_and_ties_are_all_bold():
