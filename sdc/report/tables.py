@@ -94,8 +94,9 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     if suffix == ".md":
         return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"
     if suffix == ".tex":
-        escaped = text.map(lambda cell: cell.replace("_", r"\_"))
-        return str(escaped.to_latex(index=False, caption=caption, escape=False))
+        # Names hold letters, digits and underscores only; the rest of the text is ours.
+        latex = text.to_latex(index=False, caption=caption, escape=False)
+        return str(latex).replace("_", r"\_")
     return _PAGE.format(table=text.to_html(index=False, escape=False, border=0), caption=caption)
 
 

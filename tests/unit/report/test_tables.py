@@ -53,7 +53,10 @@ def test_best_is_per_backbone_and_ties_are_all_bold():
 
 def test_names_a_config_gave_stay_as_they_are():
     assert "| my_itq" in tables.render([run("my_itq", 16, 0, 0.2)], ".md")
-    assert r"my\_itq" in tables.render([run("my_itq", 16, 0, 0.2)], ".tex")
+    latex = tables.render([{**run("my_itq", 16, 0, 0.2), "dataset": "my_set"}], ".tex")
+    assert r"my\_itq" in latex
+    assert r"my\_set/16" in latex
+    assert "_" not in latex.replace(r"\_", "")
 
 
 def test_unknown_format():
