@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     return x * np.where(x > 0, 1 - tail, tail)
 
 
-_ACTIVATIONS = {"gelu": _gelu}
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gelu": _gelu, "cos": np.cos}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ class Head:
     """Layers that turn features into logits; bit k is ``logit k > 0``.
 
     Attributes:
-        layers: Names in order: ``linear`` (arrays ``{i}.weight`` (out, in) and ``{i}.bias`` (out,)) or ``gelu``.
-            The last layer is linear.
+        layers: Names in order: ``linear`` (arrays ``{i}.weight`` (out, in) and ``{i}.bias`` (out,)), ``gelu`` or
+            ``cos``. The last linear layer has an output per bit; only ``cos``, nowhere steeper than 1, follows it.
         arrays: Parameters by name, float32.
         metadata: What the head was made from: method, bits, seed, hyper-parameters, dim, backbone, and so on.
     """
@@ -74,7 +74,11 @@ class Head:
     @property
     def bits(self) -> int:
         """Code length."""
-        return int(self.arrays[f"{len(self.layers) - 1}.weight"].shape[0])
+        return int(self.arrays[f"{self._last}.weight"].shape[0])
+
+    @property
+    def _last(self) -> int:
+        return max(index for index, layer in enumerate(self.layers) if layer == "linear")
 
     def logits(self, features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
         """Pre-activations whose signs are the bits.
@@ -91,12 +95,12 @@ class Head:
     def _apply(self, features: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         hidden = inputs = np.asarray(features, dtype)
         for index, layer in enumerate(self.layers):
-            inputs = hidden
             if layer == "linear":
+                inputs = hidden
                 hidden = inputs @ self.arrays[f"{index}.weight"].astype(dtype, copy=False).T
                 hidden += self.arrays[f"{index}.bias"].astype(dtype, copy=False)
             else:
-                hidden = _ACTIVATIONS[layer](inputs)
+                hidden = _ACTIVATIONS[layer](hidden)
         return hidden, inputs
 
     def encode(self, features: np.ndarray) -> np.ndarray:
@@ -117,7 +121,7 @@ class Head:
         if not np.isfinite(features).all():
             raise SDCError("features hold NaN or infinity")
         codes = np.empty((len(features), self.bits // 8), np.uint8)
-        last = len(self.layers) - 1
+        last = self._last
         weight_norm = np.linalg.norm(self.arrays[f"{last}.weight"], axis=1)
         bias = np.abs(self.arrays[f"{last}.bias"])
         for start in range(0, len(features), _BLOCK_ROWS):

@@ -40,6 +40,7 @@ BACKBONES = {
 
 METHODS = {
     "lsh": "sdc.methods.lsh:LSH",
+    "sh": "sdc.methods.sh:SH",
     "itq": "sdc.methods.itq:ITQ",
     "sdc": "sdc.methods.sdc:SDC",
 }

@@ -14,6 +14,7 @@ import numpy as np
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.base import HashMethod, linear_head
+from sdc.methods.pca import principal_axes
 from sdc.settings import option
 
 
@@ -54,18 +55,6 @@ class ITQ(HashMethod):
         rotation, _ = iterate((features - mean) @ axes.T, rotation, self.iterations, self.tolerance, self.rotation)
         weight = rotation.T @ axes
         return linear_head(weight, -(weight @ mean)), []
-
-
-def principal_axes(centred: np.ndarray, count: int) -> np.ndarray:
-    """The leading principal axes of centred data ``(n, dim)``: shape ``(count, dim)``, variance descending, float64.
-
-    From the exact eigenvectors of the covariance; each axis has its largest component positive, so that the result does
-    not depend on the sign that a solver happens to choose.
-    """
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    axes = vectors[:, ::-1][:, :count].T
-    largest = np.abs(axes).argmax(axis=1)
-    return axes * np.sign(axes[np.arange(count), largest])[:, None]
 
 
 def random_rotation(size: int, seed: int) -> np.ndarray:

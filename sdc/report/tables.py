@@ -90,6 +90,7 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
                     cell += f" {plus_minus} {spread.loc[row, column]:.1f}"
                 text.loc[row, column] = bold.format(cell) if best.loc[row, column] else cell
     text = text.rename(index={name: _title(name) for name in frame["method"]}, level="method").reset_index()
+    text.columns.name = None  # else pandas prints it as a column of its own
     caption = _caption(frame)
     if suffix == ".md":
         return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"

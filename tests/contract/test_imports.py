@@ -36,7 +36,7 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
     subprocess.run([sys.executable, "-m", "sdc", *extract, "--out", f"{tmp_path}/f/0-of-1.h5"], check=True)
 
     # Closed-form methods are fitted with NumPy, so that even training them loads no torch.
-    for method in ("lsh", "itq"):
+    for method in ("lsh", "sh", "itq"):
         fit = (
             "train",
             *features,

@@ -43,6 +43,7 @@ def test_tables_for_people_have_titles_spread_and_the_best_in_bold():
     assert "<td><b>61.0 ± 0.0</b></td>" in page
     assert page.startswith("<!doctype html>")
     assert '<meta charset="utf-8">' in page
+    assert page.count("<th>") == 4
 
 
 def test_best_is_per_backbone_and_ties_are_all_bold():
