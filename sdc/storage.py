@@ -19,7 +19,9 @@ from typing import Any, cast
 import numpy as np
 
 from sdc.errors import StorageError
+from sdc.grid import shard_names
 from sdc.head import Head
+from sdc.registry import FEATURES_VERSION
 
 FEATURES_SCHEMA = "sdc.features/1"
 CODES_SCHEMA = "sdc.codes/1"
@@ -250,8 +252,6 @@ class Features:
     """
 
     def __init__(self, folder: str | Path, shards: int, manifest_sha256: str | None = None) -> None:
-        from sdc.grid import shard_names
-
         self._paths = [Path(folder) / f"{name}.h5" for name in shard_names(shards)]
         self._starts = [0]
         dims = set()
@@ -263,11 +263,9 @@ class Features:
                 attributes.pop("shard", None)
                 if manifest_sha256 not in (None, attributes["manifest_sha256"]):
                     raise StorageError(f"{path}: was made from another manifest; {_remedy(path)}")
-                if (
-                    start != self._starts[-1]
-                    or len(file["features"]) != stop - start
-                    or len(file["row"]) != stop - start
-                ):
+                if attributes["features_version"] != FEATURES_VERSION:
+                    raise StorageError(f"{path}: was made by another version of the extraction; {_remedy(path)}")
+                if start != self._starts[-1] or {len(file["features"]), len(file["row"])} != {stop - start}:
                     raise StorageError(f"{path}: does not hold the rows it should; {_remedy(path)}")
                 first = first or attributes
                 unlike = [key for key, value in attributes.items() if key not in first or first[key] != value]

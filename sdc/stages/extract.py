@@ -102,7 +102,10 @@ def run(
                     break
                 features = module(batch.to(target, memory_format=_layout(batch))).float().cpu().numpy()
                 if row == start:
-                    writer.create("features", (stop - start, features.shape[1]), network.dtype)
+                    dim = features.shape[1]
+                    writer.create("features", (stop - start, dim), network.dtype)
+                if features.shape[1] != dim:
+                    raise _differ_in_size(listed.paths[row])
                 with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
                     stored = features.astype(network.dtype)
                 if not np.isfinite(stored).all():
@@ -119,6 +122,10 @@ def run(
         "%d images in %.1f s: %.1f images/s, %.0f %% of it waiting for images, on %s",
         stop - start, seconds, (stop - start) / seconds, 100 * waited / seconds, target,
     )  # fmt: skip
+
+
+def _differ_in_size(path: str) -> SDCError:
+    return SDCError(f"{path} and its neighbours differ in size; set backbones.pixels.size")
 
 
 def _layout(batch: torch.Tensor) -> torch.memory_format:
@@ -140,7 +147,7 @@ def _batches(
         try:
             return torch.stack(images)
         except RuntimeError as error:
-            raise SDCError(f"{first} and its neighbours differ in size; set backbones.pixels.size") from error
+            raise _differ_in_size(first) from error
 
     with concurrent.futures.ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         queue: collections.deque[tuple[str, list[concurrent.futures.Future[torch.Tensor]]]] = collections.deque()

@@ -8,6 +8,7 @@ from sdc import storage
 from sdc.errors import StorageError
 from sdc.grid import shard_names, shard_range
 from sdc.head import Head
+from sdc.registry import FEATURES_VERSION
 
 
 def manifest(count=6):
@@ -28,6 +29,7 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
         start, stop = shard_range(shard, shards, rows)
         attributes = {
             "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
+            "features_version": FEATURES_VERSION,
             "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
         }  # fmt: skip
         with storage.H5Writer(folder / f"{name}.h5", attributes) as writer:
@@ -131,6 +133,7 @@ def test_same_content_is_the_same_bytes(tmp_path):
     ("changes", "manifest_sha256", "message"),
     [
         ({}, "other", r"0-of-3.h5: was made from another manifest; make it anew"),
+        ({"1-of-3": {"features_version": 0}}, "m", r"1-of-3.h5: was made by another version of the extraction"),
         ({"1-of-3": {"backbone": "c"}}, "m", r"1-of-3.h5: differs from 0-of-3.h5 in backbone"),
         ({"1-of-3": {"start": 2}}, "m", r"1-of-3.h5: does not hold the rows it should"),
         ({"1-of-3": {"schema": "other/1"}}, "m", r"1-of-3.h5: schema is 'other/1', expected 'sdc.features/1'"),
@@ -172,6 +175,7 @@ def test_nan_names_shard_and_row(tmp_path):
     bad = np.zeros((4, 4), np.float32)
     bad[1, 2] = np.inf
     attributes = {"schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10}
+    attributes["features_version"] = FEATURES_VERSION
     with storage.H5Writer(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
         for name, array in {"row": np.arange(6, 10), "features": bad}.items():
             writer.create(name, array.shape, array.dtype)

@@ -14,12 +14,28 @@ def planned(folder, root, name):
 
 
 def test_cifar10(tmp_path, root):
-    jobs = {"prepare": 1, "extract": 6, "train": 12, "encode": 12, "evaluate": 12, "aggregate": 1, "aggregate_dataset": 3}
+    jobs = {
+        "prepare": 1,
+        "extract": 6,
+        "train": 12,
+        "encode": 12,
+        "evaluate": 12,
+        "aggregate": 1,
+        "aggregate_dataset": 3,
+    }
     assert planned(tmp_path, root, "cifar10.yaml") == jobs
 
 
 def test_folder(tmp_path, root):
-    jobs = {"prepare": 1, "extract": 4, "train": 12, "encode": 12, "evaluate": 12, "aggregate": 1, "aggregate_dataset": 3}
+    jobs = {
+        "prepare": 1,
+        "extract": 4,
+        "train": 12,
+        "encode": 12,
+        "evaluate": 12,
+        "aggregate": 1,
+        "aggregate_dataset": 3,
+    }
     assert planned(tmp_path, root, "folder.yaml") == jobs
 
 

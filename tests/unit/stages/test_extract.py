@@ -73,10 +73,12 @@ def test_skipped_images_are_in_no_shard(stages):
     assert len(storage.Features(stages.features, 2)) == 39
 
 
-def test_images_of_several_sizes_need_a_size(stages, make_images):
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_images_of_several_sizes_need_a_size(stages, make_images, batch_size):
     make_images({"cat": 1}, size=(9, 9))
     with pytest.raises(SDCError, match=r"differ in size; set backbones.pixels.size"):
-        stages.extract(settings={"channels": "rgb"})
+        stages.extract(settings={"channels": "rgb"}, batch_size=batch_size)
+    assert not list(stages.features.glob("*.part"))
 
 
 def test_more_shards_than_images(stages):
