@@ -42,6 +42,8 @@ METHODS = {
     "lsh": "sdc.methods.lsh:LSH",
     "sh": "sdc.methods.sh:SH",
     "itq": "sdc.methods.itq:ITQ",
+    "greedyhash": "sdc.methods.greedyhash:GreedyHash",
+    "bihalf": "sdc.methods.bihalf:BiHalf",
     "sdc": "sdc.methods.sdc:SDC",
 }
 

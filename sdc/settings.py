@@ -126,7 +126,10 @@ def _describe(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "value")
     if kind == "array":
-        return "a list" + (f" with items: {_describe(schema['items'])}" if "items" in schema else "")
+        words = ["a list"] if not schema.get("uniqueItems") else ["a list without repeats"]
+        if "minItems" in schema:
+            words.append(f"of at least {schema['minItems']}")
+        return " ".join(words) + (f" with items: {_describe(schema['items'])}" if "items" in schema else "")
     limits = [text.format(schema[key]) for key, text in _LIMITS.items() if key in schema]
     pattern = f" matching {schema['pattern']}" if "pattern" in schema else ""
     return " ".join([str(kind) + pattern, ", ".join(limits)]).strip()

@@ -38,7 +38,7 @@ class Dataset(Settings):
     seed: int = option(0, minimum=0, maximum=2**32 - 1)
     shards: int = option(1, minimum=1)
     map_at: int | None = option(1000, minimum=1)
-    precision_at: tuple[int, ...] = option((1, 5, 10, 100))
+    precision_at: tuple[int, ...] = option((1, 5, 10, 100), minItems=1, items={"type": "integer", "minimum": 1})
 
     @abc.abstractmethod
     def prepare(self) -> Manifest:

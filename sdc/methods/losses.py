@@ -20,6 +20,32 @@ def signs(logits: Tensor) -> Tensor:
     return torch.where(logits > 0, 1.0, -1.0).to(logits.dtype)
 
 
+def straight_through(logits: Tensor) -> Tensor:
+    """Signs of logits ``(N, bits)`` going forward, the identity going backward."""
+    return logits + (signs(logits) - logits).detach()
+
+
+def half_and_half(logits: Tensor) -> Tensor:
+    """Codes ±1 with +1 for the larger half of every column of logits ``(N, bits)``; floor(N/2) of an odd N.
+
+    Equal logits are told apart by their row, so that a constant column is balanced too.
+
+    Source: BiHalf (AAAI 2021), section 3.2: the optimal transport of a column to a balanced binary law.
+    """
+    ranks = torch.argsort(torch.argsort(logits, dim=0, descending=True, stable=True), dim=0)
+    return torch.where(ranks < len(logits) // 2, 1.0, -1.0).to(logits.dtype)
+
+
+def pair_gap(features: Tensor, codes: Tensor) -> Tensor:
+    """Mean squared gap between the cosines of codes and of features, over half-split pairs: a scalar.
+
+    Source: the unsupervised loss of GreedyHash (NeurIPS 2018), taken over by BiHalf.
+    """
+    with torch.no_grad():
+        targets = half_split_cosines(features)
+    return (half_split_cosines(codes) - targets).square().mean()
+
+
 def half_split_cosines(rows: Tensor) -> Tensor:
     """Cosines between row i and row i + N/2, shape ``(N/2,)``; the last row of an odd N is left out."""
     half = len(rows) // 2

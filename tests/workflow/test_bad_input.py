@@ -42,7 +42,10 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json")
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"run": {"methods": ["sdk"]}}, ["run.methods.0", "'sdk'", "allowed: itq, lsh, sdc", "did you mean 'sdc'?"]),
+        (
+            {"run": {"methods": ["sdk"]}},
+            ["run.methods.0", "'sdk'", "allowed: bihalf, greedyhash, itq, lsh, sdc, sh", "did you mean 'sdc'?"],
+        ),
         (
             {"run": {"datasets": ["digit"]}},
             ["run.datasets.0", "'digit'", "cifar10, digits, folder", "did you mean 'digits'?"],

@@ -17,9 +17,9 @@ def test_cifar10(tmp_path, root):
     jobs = {
         "prepare": 1,
         "extract": 6,
-        "train": 12,
-        "encode": 12,
-        "evaluate": 12,
+        "train": 18,
+        "encode": 18,
+        "evaluate": 18,
         "aggregate": 1,
         "aggregate_dataset": 3,
     }
@@ -30,9 +30,9 @@ def test_folder(tmp_path, root):
     jobs = {
         "prepare": 1,
         "extract": 4,
-        "train": 12,
-        "encode": 12,
-        "evaluate": 12,
+        "train": 18,
+        "encode": 18,
+        "evaluate": 18,
         "aggregate": 1,
         "aggregate_dataset": 3,
     }

@@ -12,6 +12,8 @@ import pytest
 import torch
 from torchvision.models import get_model
 
+from sdc import registry
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text()
 
@@ -76,12 +78,14 @@ def test_table_in_the_readme_is_the_table_that_make_prints(clone, made):
     assert set(shown) == set(found)
     # Another processor rounds otherwise, and training follows; on one machine the numbers are the same ones.
     assert all(abs(float(shown[cell]) - float(found[cell])) <= 1.5 for cell in shown), (shown, found)
-    assert all(float(score) > 20 for score in found.values()), "chance is about 10"
+    # Chance is about 10, which a method that collapses comes down to; the others must carry the class at every length.
+    for column in ("digits/16", "digits/32", "digits/64"):
+        scores = [float(score) for (_, where), score in found.items() if where == column]
+        assert min(scores) > 8
+        assert sum(score > 30 for score in scores) >= len(scores) - 1
 
 
 def test_every_registered_method_is_in_the_default_table(made):
-    from sdc import registry
-
     rows = {row for row, _ in numbers(made)}
     assert rows == {registry.load("methods", name).title for name in registry.METHODS}
 
@@ -94,7 +98,7 @@ def test_commands(clone, made):
         targets = [word for word in shlex.split(line, comments=True) if word.startswith("results/")]
         assert all((clone / target).exists() for target in targets)
         if "--forcerun train" in line:
-            assert output.count("rule train:") == 3
+            assert output.count("rule train:") == len(registry.METHODS)
         elif "48bit" in line:
             assert output.count("rule train:") == 1
         else:

@@ -1,0 +1,46 @@
+"""GreedyHash, unsupervised: hard signs with a straight-through gradient, code cosines matched to feature cosines.
+
+Source: S. Su, C. Zhang, K. Han, Y. Tian, "Greedy Hash: Towards Fast Optimization for Accurate Hash Coding in CNN",
+NeurIPS 2018.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+from sdc.methods.base import Batch, TrainedMethod
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GreedyHash(TrainedMethod):
+    """A linear head whose signs have the cosines of the features they come from.
+
+    The features enter as they are, in the head and in the target cosines, as in the authors' code.
+
+    Attributes:
+        penalty: Weight of the mean of ||v| - 1|^3, which keeps logits near their signs; the authors' 0.1 for CIFAR-10.
+    """
+
+    title: ClassVar[str] = "GreedyHash"
+    source: ClassVar[str] = "Su et al., NeurIPS 2018"
+
+    penalty: float = option(0.1, minimum=0)
+
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """One linear layer."""
+        from torch import nn
+
+        return nn.Sequential(nn.Linear(dim, bits))
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``pairs``: squared gap of cosines over half-split pairs; ``penalty``: over all rows."""
+        from sdc.methods.losses import pair_gap, quantisation_gap, straight_through
+
+        pairs = pair_gap(batch.features, straight_through(batch.logits))
+        return {"pairs": pairs, "penalty": self.penalty * quantisation_gap(batch.logits, "cubic")}
