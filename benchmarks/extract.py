@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import get_model
 
-from sdc import registry
+from sdc import registry, storage
 from sdc.stages import extract, prepare
 
 BATCH = 16
@@ -53,6 +53,17 @@ def forward(network: nn.Module, count: int) -> float:
         for _ in range(count // BATCH):
             network(batch)
     return count // BATCH * BATCH / (time.perf_counter() - began)
+
+
+def decoding(manifest: Path, root: Path, model: str, settings: dict[str, object], count: int) -> float:
+    """Seconds of one core that reading, decoding and resizing an image take."""
+    open_image = registry.build("datasets", "folder", {"root": str(root)}).opener()
+    transform = registry.build("backbones", model, settings).transform()
+    paths = storage.read_manifest(manifest).paths[:count]
+    began = time.process_time()
+    for path in paths:
+        transform(open_image(path))
+    return (time.process_time() - began) / len(paths)
 
 
 class Rate(logging.Handler):
@@ -90,16 +101,25 @@ def main() -> None:
         total = sum(1 for _ in manifest.open()) - 1
         for number in range(options.rounds + 1):
             rates = [forward(plain, options.images), forward(folded, options.images)]
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)
+            decode = decoding(manifest, root, options.model, settings, options.images)
+            torch.set_num_threads(threads)
             out = Path(folder) / "shard.h5"
             extract.run(manifest, options.model, settings, 0, max(1, total // options.images), out, "cpu", BATCH)
             if number:  # the first is a warm-up
-                rounds.append((*rates, caught.images_per_second))
+                # What the cores allow: an image costs its share of a forward pass on all of them, and its decoding.
+                allowed = threads / (threads / rates[1] + decode)
+                rounds.append((*rates, caught.images_per_second, allowed, 1000 * decode))
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print(f"{options.model}, {torch.get_num_threads()} threads, batches of {BATCH}, {options.rounds} rounds")
-    for name, rate in zip(("forward, batch norms apart", "forward, folded", "extract stage"), medians, strict=True):
+    names = ("forward, batch norms apart", "forward, folded", "extract stage", "allowed by forward + decode")
+    for name, rate in zip(names, medians[:4], strict=True):
         print(f"{name:28} {rate:7.1f} images/s")
-    print(f"folded / apart               {statistics.median(b / a for a, b, _ in rounds):7.2f}")
-    print(f"stage / folded forward       {statistics.median(c / b for _, b, c in rounds):7.2f}")
+    print(f"decode and resize            {medians[4]:7.2f} ms of one core an image")
+    print(f"folded / apart               {statistics.median(r[1] / r[0] for r in rounds):7.2f}")
+    print(f"stage / folded forward       {statistics.median(r[2] / r[1] for r in rounds):7.2f}")
+    print(f"stage / allowed              {statistics.median(r[2] / r[3] for r in rounds):7.2f}")
 
 
 if __name__ == "__main__":

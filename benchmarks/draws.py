@@ -1,0 +1,48 @@
+"""How much does a score depend on which images are the queries?
+
+    python benchmarks/draws.py --manifest M.csv --features FOLDER --shards 6 --query 100 [--seeds 0 1 2 3]
+
+Draws the queries of every class anew for each seed, from features that are there already, ranks the rest by
+exact cosine and prints mAP@R in percent with its standard error over the queries.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from sdc import storage
+from sdc.datasets.base import draw_splits
+from sdc.evaluation.ranking import average_precision, cosine_rankings
+
+
+def main() -> None:
+    """Draw, rank, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--query", type=int, default=100)
+    parser.add_argument("--map-at", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
+    options = parser.parse_args()
+    manifest = storage.read_manifest(options.manifest)
+    features = storage.Features(options.features, options.shards, manifest.sha256).read()
+    labels = np.array([row[0] for row in manifest.labels])
+    means = []
+    for seed in options.seeds:
+        query = draw_splits(labels, manifest.facts["classes"], options.query, 1, seed)["query"]
+        rankings = cosine_rankings(features[query], features[~query])
+        relevant = (labels[~query] == label for label in labels[query])
+        scores = [
+            100 * average_precision(items[ranking[: options.map_at]], options.map_at)
+            for items, ranking in zip(relevant, rankings, strict=True)
+        ]
+        means.append(statistics.mean(scores))
+        print(f"seed {seed}: {means[-1]:.1f} ± {statistics.stdev(scores) / len(scores) ** 0.5:.1f}")
+    print(f"{len(means)} draws: {min(means):.1f} to {max(means):.1f}, mean {statistics.mean(means):.1f}")
+
+
+if __name__ == "__main__":
+    main()
