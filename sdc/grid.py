@@ -96,7 +96,7 @@ def shard_range(shard: int, shards: int, rows: int) -> tuple[int, int]:
 def weights_file(settings: Mapping[str, Any]) -> str | None:
     """The state dict that a backbone's ``weights`` names, if it names a file."""
     weights = str(settings.get("weights", ""))
-    return weights if "/" in weights or Path(weights).suffix in (".pth", ".pt", ".safetensors") else None
+    return weights if "/" in weights or Path(weights).suffix in (".pth", ".pt") else None
 
 
 def narrowed(run: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:

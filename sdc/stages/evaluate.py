@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sdc import __version__, storage
-from sdc.errors import StorageError
+from sdc.errors import SDCError, StorageError
 from sdc.evaluation import ranking
 
 
@@ -35,6 +35,7 @@ def run(
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
+        SDCError: If there is neither, or no query has a relevant item.
     """
     began = time.perf_counter()
     listed = storage.read_manifest(manifest)
@@ -57,7 +58,7 @@ def run(
         identity["version"] = __version__
         rankings = ranking.cosine_rankings(cached.read(listed.query), cached.read(listed.database))
     else:
-        raise ValueError("either codes or features")
+        raise SDCError("nothing to score: give --codes or --features")
     relevance = ranking.Relevance(
         query=[listed.labels[row] for row in listed.rows("query")],
         database=[listed.labels[row] for row in listed.rows("database")],

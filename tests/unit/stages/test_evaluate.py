@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from sdc import storage
-from sdc.errors import StorageError
+from sdc.errors import SDCError, StorageError
 from sdc.evaluation import ranking
 
 
@@ -74,8 +74,7 @@ def test_codes_of_another_manifest_are_refused(stages):
         stages.evaluate()
 
 
-def test_either_codes_or_features():
-    from sdc.stages import evaluate
-
-    with pytest.raises((ValueError, StorageError)):
-        evaluate.run("m.csv", "out.json")
+def test_either_codes_or_features(stages):
+    with pytest.raises(SDCError, match="nothing to score: give --codes or --features"):
+        stages.evaluate(map_at=10)
+    assert not (stages.out / "metrics.json").exists()
