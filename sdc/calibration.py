@@ -7,37 +7,59 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 import numpy as np
 
 from sdc.errors import SDCError
 
 NAMES = ("beta(a,b)", "gaussian(sigma)", "laplace(scale)", "uniform", "triangular", "arcsine", "binomial")
-_PATTERN = re.compile(r"(beta|gaussian|laplace|uniform|triangular|arcsine|binomial)(?:\(([^()]*)\))?")
+_COUNTS = {"beta": 2, "gaussian": 1, "laplace": 1, "uniform": 0, "triangular": 0, "arcsine": 0, "binomial": 0}
+# The paper's deviation, and the Laplace law that shares it.
+_DEFAULTS = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,)}
+_PATTERN = re.compile(r"([a-z]\w*)(?:\(([^()]*)\))?")
 
 
 def parse(name: str) -> tuple[str, tuple[float, ...]]:
     """Split ``beta(5,5)`` into its name and its parameters.
 
+    Args:
+        name: One of ``NAMES``; or ``scipy.NAME(...)``, a continuous law of ``scipy.stats`` with its shape parameters,
+            location and scale in SciPy's order.
+
     Raises:
         SDCError: If the name, or the number or range of its parameters, is not known.
     """
-    match = _PATTERN.fullmatch(name.replace(" ", ""))
+    text = name.replace(" ", "")
+    match = _PATTERN.fullmatch(text.removeprefix("scipy."))
     try:
         if match is None:
             raise ValueError
         family = match[1]
         values = tuple(float(value) for value in (match[2] or "").split(",") if value)
-        # The paper's deviation, and the Laplace law that shares it.
-        defaults = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,)}
-        values = values or defaults.get(family, ())
-        if len(values) != {"beta": 2, "gaussian": 1, "laplace": 1}.get(family, 0) or not all(
-            0 < v < np.inf for v in values
-        ):
+        if text.startswith("scipy."):
+            law = _frozen(family, values)
+            if not law.cdf(1) > law.cdf(-1):
+                raise ValueError
+            return text[: len("scipy.")] + family, values
+        values = values or _DEFAULTS.get(family, ())
+        if len(values) != _COUNTS.get(family) or not all(0 < v < np.inf for v in values):
             raise ValueError
-    except ValueError:
-        raise SDCError(f"calibration: {name!r} is not known; allowed: {', '.join(NAMES)}, parameters > 0") from None
+    except (ValueError, TypeError, AttributeError):
+        raise SDCError(
+            f"calibration: {name!r} is not known; allowed: {', '.join(NAMES)}, parameters > 0; or scipy.NAME(...), a "
+            "continuous law of scipy.stats with some mass on [-1, 1]"
+        ) from None
     return family, values
+
+
+def _frozen(family: str, values: tuple[float, ...]) -> Any:
+    from scipy import stats
+
+    law = getattr(stats, family)
+    if not isinstance(law, stats.rv_continuous):
+        raise TypeError(f"{family} is no continuous law")
+    return law(*values)
 
 
 @functools.cache
@@ -47,7 +69,7 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
     Args:
         name: ``beta(a,b)``; ``gaussian(sigma)`` and ``laplace(scale)`` truncated to [-1, 1]; ``uniform``;
             ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the law of random codes' similarities, as its
-            continuous form Beta((bits-1)/2, (bits-1)/2).
+            continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1].
         pairs: How many.
         bits: Code length; only ``binomial`` depends on it.
 
@@ -58,7 +80,11 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
 
     family, values = parse(name)
     u = (2 * np.arange(1, pairs + 1) - 1) / (2 * pairs)
-    if family == "gaussian":
+    if family.startswith("scipy."):
+        law = _frozen(family.removeprefix("scipy."), values)
+        low, high = law.cdf(-1), law.cdf(1)
+        grid = law.ppf(low + u * (high - low))
+    elif family == "gaussian":
         (sigma,) = values
         low, high = special.ndtr(-1 / sigma), special.ndtr(1 / sigma)
         grid = sigma * special.ndtri(low + u * (high - low))

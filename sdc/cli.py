@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sdc import __version__
+from sdc import __version__, grid
 from sdc.errors import SDCError
 
 _log = logging.getLogger("sdc")
@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         out={**path, "help": "feature shard (.h5) to write"},
         device={**device},
         batch_size={**number, "default": None, "help": "images per forward pass; by default what suits the device"},
+        kind={"choices": grid.KINDS, "default": "clean", "help": "clean, or of augmented views of training pictures"},
+        views={**number, "default": 4, "help": "views per picture"},
+        augmentation={"choices": ("photographs", "scans"), "default": "photographs", "help": "what the pictures are"},
+        view_seed={**number, "default": 0, "help": "of the draws of views"},
     )
     stage(
         "train",
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         out={**path, "help": "head.safetensors to write"},
         curve={**path, "help": "curve.csv to write"},
         device={**device},
+        views={**path, "default": None, "help": "folder of the shards of augmented views, for methods that need them"},
+        tokens={**path, "default": None, "help": "folder of the shards of patch tokens, for methods that need them"},
     )
     stage(
         "encode",

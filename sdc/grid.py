@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from sdc import registry
 from sdc.settings import check
 
-# Settings of a dataset that its manifest does not depend on: changing them prepares and extracts nothing anew.
-LATER_SETTINGS = ("shards", "map_at", "precision_at")
+# Settings of a dataset that its manifest does not depend on: changing them prepares nothing anew.
+LATER_SETTINGS = ("shards", "map_at", "precision_at", "views", "augmentation")
+# Kinds of features: of the pictures themselves, or of augmented views of the training pictures.
+KINDS = ("clean", "views", "views_asymmetric", "tokens")
 
 
 class Cell(NamedTuple):
@@ -47,8 +49,12 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 
 
 def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:
-    """The catalogue entry of a name: what the config says of it, or nothing for the defaults."""
-    return dict(config.get(catalogue, {}).get(name, {}))
+    """The catalogue entry of a name: what the config says of it, or nothing for the defaults.
+
+    A ``preset`` of the config is that of every method that does not name its own.
+    """
+    common = {"preset": config["preset"]} if catalogue == "methods" and "preset" in config else {}
+    return {**common, **config.get(catalogue, {}).get(name, {})}
 
 
 def cells(run: Mapping[str, Any]) -> list[Cell]:
@@ -61,9 +67,23 @@ def cells(run: Mapping[str, Any]) -> list[Cell]:
     return [Cell(*values) for values in itertools.product(*axes)]
 
 
+def computed(cell: Cell, run: Mapping[str, Any]) -> Cell:
+    """The run whose metrics a cell of a selection has: its own, or the first seed's if its method is run ``once``."""
+    return cell._replace(seed=run["seeds"][0]) if cell.method in run.get("once", ()) else cell
+
+
+def run_once(config: Mapping[str, Any]) -> list[str]:
+    """The selected methods in which nothing is random: one run stands for all seeds."""
+    return [name for name in config["run"]["methods"] if not _build_method(config, name).random]
+
+
 def canonical(settings: Mapping[str, Any]) -> str:
     """Settings as one JSON string that depends on nothing but their values."""
     return json.dumps(settings, sort_keys=True)
+
+
+def _build_method(config: Mapping[str, Any], name: str) -> Any:
+    return registry.build("methods", name, entry(config, "methods", name))
 
 
 def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
@@ -80,6 +100,35 @@ def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, An
 def shard_count(config: Mapping[str, Any], dataset: str) -> int:
     """How many shards the features of a dataset are cut into."""
     return int(registry.build("datasets", dataset, entry(config, "datasets", dataset)).shards)
+
+
+def view_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """What the views of a dataset depend on: ``views`` (how many of a picture), ``augmentation`` and ``view_seed``."""
+    made = registry.build("datasets", dataset, entry(config, "datasets", dataset))
+    return {"views": made.views, "augmentation": made.augmentation, "view_seed": made.seed}
+
+
+def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, method: str) -> dict[str, str]:
+    """The kinds of features that the training of a method reads.
+
+    Args:
+        config: The whole config.
+        dataset, backbone, method: Names of catalogue entries.
+
+    Returns:
+        The kind by what the train stage takes it as: ``features`` always, and ``views`` or ``tokens``. Where a backbone
+        has no tokens, views take their place: a picture of one part.
+    """
+    hashing = _build_method(config, method)
+    network = registry.build("backbones", backbone, entry(config, "backbones", backbone))
+    kinds = {"features": "clean"}
+    if "tokens" in hashing.requires and network.has_tokens:
+        kinds["tokens"] = "tokens"
+    if "views" in hashing.requires or ("tokens" in hashing.requires and not network.has_tokens):
+        asymmetric = getattr(hashing, "augmentation", "contrastive") == "asymmetric"
+        scans = view_settings(config, dataset)["augmentation"] == "scans"
+        kinds["views"] = "views_asymmetric" if asymmetric and not scans else "views"
+    return kinds
 
 
 def shard_names(shards: int) -> list[str]:

@@ -48,7 +48,17 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     return x * np.where(x > 0, 1 - tail, tail)
 
 
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gelu": _gelu, "cos": np.cos}
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x, 0)
+
+
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gelu": _gelu, "relu": _relu, "cos": np.cos}
+
+
+def _standardise(rows: np.ndarray, epsilon: float) -> np.ndarray:
+    """Rows with mean 0 and variance 1, as a layer norm without weights; statistics in float64, precision kept."""
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+    return (centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + epsilon)).astype(rows.dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,8 +66,9 @@ class Head:
     """Layers that turn features into logits; bit k is ``logit k > 0``.
 
     Attributes:
-        layers: Names in order: ``linear`` (arrays ``{i}.weight`` (out, in) and ``{i}.bias`` (out,)), ``gelu`` or
-            ``cos``. The last linear layer has an output per bit; only ``cos``, nowhere steeper than 1, follows it.
+        layers: Names in order: ``linear`` (arrays ``{i}.weight`` (out, in) and ``{i}.bias`` (out,)), ``layernorm``
+            (array ``{i}.eps`` (1,); its weights are in the linear layer that follows), ``gelu``, ``relu`` or ``cos``.
+            The last linear layer has an output per bit; only ``cos``, nowhere steeper than 1, follows it.
         arrays: Parameters by name, float32.
         metadata: What the head was made from: method, bits, seed, hyper-parameters, dim, backbone, and so on.
     """
@@ -69,7 +80,7 @@ class Head:
     @property
     def dim(self) -> int:
         """Width of the features it takes."""
-        return int(self.arrays["0.weight"].shape[1])
+        return int(self.arrays[f"{self.layers.index('linear')}.weight"].shape[1])
 
     @property
     def bits(self) -> int:
@@ -99,6 +110,8 @@ class Head:
                 inputs = hidden
                 hidden = inputs @ self.arrays[f"{index}.weight"].astype(dtype, copy=False).T
                 hidden += self.arrays[f"{index}.bias"].astype(dtype, copy=False)
+            elif layer == "layernorm":
+                hidden = _standardise(hidden, float(self.arrays[f"{index}.eps"][0]))
             else:
                 hidden = _ACTIVATIONS[layer](hidden)
         return hidden, inputs

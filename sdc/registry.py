@@ -12,7 +12,7 @@ from typing import Any
 from sdc.settings import Settings, check, schema_of
 
 # Raise it when library code changes what a feature shard holds: every shard is then made anew.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 DATASETS = {
     "digits": "sdc.datasets.digits:Digits",
@@ -42,12 +42,23 @@ METHODS = {
     "lsh": "sdc.methods.lsh:LSH",
     "sh": "sdc.methods.sh:SH",
     "itq": "sdc.methods.itq:ITQ",
+    "ssdh": "sdc.methods.ssdh:SSDH",
     "greedyhash": "sdc.methods.greedyhash:GreedyHash",
+    "tbh": "sdc.methods.tbh:TBH",
+    "cibhash": "sdc.methods.cibhash:CIBHash",
     "bihalf": "sdc.methods.bihalf:BiHalf",
+    "nsh": "sdc.methods.nsh:NSH",
+    "wch": "sdc.methods.wch:WCH",
     "sdc": "sdc.methods.sdc:SDC",
+    "sdc_simclr": "sdc.methods.sdc_simclr:SDCSimCLR",
+    "dpn": "sdc.methods.dpn:DPN",
+    "orthohash": "sdc.methods.orthohash:OrthoHash",
 }
 
 CATALOGUES: dict[str, Mapping[str, str]] = {"datasets": DATASETS, "backbones": BACKBONES, "methods": METHODS}
+
+# Named sets of hyper-parameters that every method knows (sdc.methods.base.HashMethod.preset).
+PRESETS = ("paper", "code", "original", "instance")
 
 # Fields of the classes that come from elsewhere than the catalogue entry: from the run or from the entry's name.
 NOT_IN_CONFIG = {"datasets": (), "backbones": ("model",), "methods": ("bits", "seed")}
@@ -63,7 +74,8 @@ def load(catalogue: str, kind: str) -> type[Settings]:
 def entry_schema(catalogue: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON Schema of one catalogue entry: the fields of its class, and ``type``.
 
-    An entry whose name is not registered says with ``type`` what it is: ``pets: {type: folder, root: ...}``.
+    An entry whose name is not registered says with ``type`` what it is: ``pets: {type: folder, root: ...}``. A method
+    starts from a named set of hyper-parameters if it has a ``preset``.
     """
     known = CATALOGUES[catalogue]
     kind = settings.get("type", name)
@@ -71,6 +83,8 @@ def entry_schema(catalogue: str, name: str, settings: Mapping[str, Any]) -> dict
         return {"type": "object", "properties": {"type": {"enum": sorted(known)}}, "required": ["type"]}
     schema = schema_of(load(catalogue, kind), without=NOT_IN_CONFIG[catalogue])
     schema["properties"]["type"] = {"enum": sorted(known)}
+    if catalogue == "methods":
+        schema["properties"]["preset"] = {"enum": list(PRESETS)}
     return schema
 
 
@@ -88,7 +102,10 @@ def build(catalogue: str, name: str, settings: Mapping[str, Any], **given: Any) 
     """
     check(settings, entry_schema(catalogue, name, settings), where=f"{catalogue}.{name}")
     kind = settings.get("type", name)
-    values = {key: value for key, value in settings.items() if key != "type"}
+    values = {key: value for key, value in settings.items() if key not in ("type", "preset")}
+    cls: Any = load(catalogue, kind)
+    if "preset" in settings:
+        values = {**cls.preset_values(settings["preset"]), **values}
     if catalogue == "backbones":
         given["model"] = kind
-    return load(catalogue, kind)(**values, **given)
+    return cls(**values, **given)

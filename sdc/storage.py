@@ -242,43 +242,62 @@ class Features:
         folder: ``results/features/{dataset}/{backbone}/{kind}``.
         shards: How many shards the set has.
         manifest_sha256: Hash of the manifest the features must belong to; None accepts any.
+        array: ``features``, or another of the arrays in the shards: ``token_means``.
 
     Attributes:
-        shape: Of the whole array: ``(rows, dim)``.
+        rows: Manifest rows of the array, shape ``(n,)``, int64, ascending: all of them if the kind is ``clean``, else
+            the training rows.
+        shape: Of the whole array: ``(n, dim)``; of views ``(n, V, dim)``, of tokens ``(n, V, P, dim)``.
+        arrays: Names of the arrays in the shards.
         attributes: What the shards say of themselves: dataset, backbone, weights, transform, and so on.
 
     Raises:
-        StorageError: If a shard is missing, damaged, of another manifest, or unlike the others.
+        StorageError: If a shard is missing, damaged, of another manifest, or unlike the others, or has no such array.
     """
 
-    def __init__(self, folder: str | Path, shards: int, manifest_sha256: str | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, shards: int, manifest_sha256: str | None = None, array: str = "features"
+    ) -> None:
         self._paths = [Path(folder) / f"{name}.h5" for name in shard_names(shards)]
-        self._starts = [0]
-        dims = set()
+        self._array = array
+        self._rows: list[np.ndarray] = []
+        covered = 0
+        shapes = set()
         first: dict[str, Any] = {}
         for path in self._paths:
             with _reading_h5(path, FEATURES_SCHEMA) as file:
-                attributes = dict(file.attrs)
+                attributes = {**file.attrs, "arrays": tuple(name for name in sorted(file) if name != "row")}
                 start, stop = attributes.pop("start"), attributes.pop("stop")
                 attributes.pop("shard", None)
                 if manifest_sha256 not in (None, attributes["manifest_sha256"]):
                     raise StorageError(f"{path}: was made from another manifest; {_remedy(path)}")
                 if attributes["features_version"] != FEATURES_VERSION:
                     raise StorageError(f"{path}: was made by another version of the extraction; {_remedy(path)}")
-                if start != self._starts[-1] or {len(file["features"]), len(file["row"])} != {stop - start}:
+                if array not in attributes["arrays"]:
+                    raise StorageError(
+                        f"{path}: holds {', '.join(attributes['arrays']) or 'nothing'}, not {array}; {_remedy(path)}"
+                    )
+                row = cast(np.ndarray, file["row"][:])
+                inside = not len(row) or (start <= row[0] and row[-1] < stop and bool((np.diff(row) > 0).all()))
+                whole = len(row) == stop - start or attributes.get("kind", "clean") != "clean"
+                if start != covered or len(file[array]) != len(row) or not (inside and whole):
                     raise StorageError(f"{path}: does not hold the rows it should; {_remedy(path)}")
                 first = first or attributes
                 unlike = [key for key, value in attributes.items() if key not in first or first[key] != value]
                 if unlike:
                     raise StorageError(f"{path}: differs from {self._paths[0].name} in {unlike[0]}; {_remedy(path)}")
-                self._starts.append(int(stop))
-                dims.add(file["features"].shape[1:])
-        if len(dims) != 1 or self._starts[-1] != first["rows"]:
+                covered = int(stop)
+                self._rows.append(row)
+                if len(row):  # a shard without training rows does not know the width
+                    shapes.add(file[array].shape[1:])
+        if len(shapes) != 1 or covered != first["rows"]:
             raise StorageError(f"{folder}: the shards do not make one array; {_remedy(self._paths[0])}")
+        self.arrays: tuple[str, ...] = first.pop("arrays")
         self.attributes = {
             key: value.item() if isinstance(value, np.generic) else value for key, value in first.items()
         }
-        self.shape: tuple[int, ...] = (self._starts[-1], *dims.pop())
+        self.rows: np.ndarray = np.concatenate(self._rows)
+        self.shape: tuple[int, ...] = (len(self.rows), *shapes.pop())
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -287,25 +306,25 @@ class Features:
         """Yield ``(rows, features)`` in row order, at most 64 MiB of features at a time.
 
         Args:
-            wanted: Boolean mask over all rows, shape ``(n,)``; None wants every row.
+            wanted: Boolean mask over all rows of the manifest; None wants every row.
 
         Yields:
-            Row numbers ``(b,)`` int64 and features ``(b, dim)`` as stored.
+            Manifest rows ``(b,)`` int64 and features ``(b, …)`` as stored.
 
         Raises:
             StorageError: If a block does not pass its checksum or holds NaN or infinity.
         """
-        for path, start, stop in zip(self._paths, self._starts, self._starts[1:], strict=False):
+        for path, held in zip(self._paths, self._rows, strict=True):
             with _reading_h5(path, FEATURES_SCHEMA) as file:
-                stored = file["features"]
+                stored = file[self._array]
                 step = max(1, _BLOCK_BYTES // max(1, stored[:0].itemsize * int(np.prod(self.shape[1:]))))
-                for low in range(start, stop, step):
-                    rows = np.arange(low, min(low + step, stop), dtype=np.int64)
-                    if wanted is not None:
-                        rows = rows[wanted[rows]]
-                        if not len(rows):
-                            continue
-                    block = stored[rows[0] - start : rows[-1] - start + 1][rows - rows[0]]
+                for low in range(0, len(held), step):
+                    rows = held[low : low + step]
+                    places = np.arange(len(rows)) if wanted is None else np.flatnonzero(wanted[rows])
+                    if not len(places):
+                        continue
+                    rows = rows[places]
+                    block = stored[low + places[0] : low + places[-1] + 1][places - places[0]]
                     finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
                     if not finite.all():
                         bad = rows[np.argmin(finite)]
@@ -313,8 +332,8 @@ class Features:
                     yield rows, block
 
     def read(self, wanted: np.ndarray | None = None, dtype: Any = np.float32) -> np.ndarray:
-        """The wanted rows as one array, shape ``(rows, dim)``, ascending by row."""
-        count = len(self) if wanted is None else int(np.count_nonzero(wanted))
+        """The wanted rows as one array of a type, shape ``(rows, …)``, ascending by row; see ``blocks``."""
+        count = len(self) if wanted is None else int(np.count_nonzero(wanted[self.rows]))
         result = np.empty((count, *self.shape[1:]), dtype)
         filled = 0
         for rows, block in self.blocks(wanted):

@@ -3,8 +3,13 @@
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+# A first call may import a library, and machines are shared.
+hypothesis.settings.register_profile("sdc", deadline=None)
+hypothesis.settings.load_profile("sdc")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from sdc.errors import SDCError
 from sdc.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ class Backbone(Settings):
         dtype: How features are stored: ``float32``, or ``float16`` at half the space.
     """
 
+    # Whether ``token_module`` gives the parts of a picture.
+    has_tokens: ClassVar[bool] = False
+
     model: str
     dtype: Literal["float32", "float16"] = "float32"
 
@@ -38,6 +42,14 @@ class Backbone(Settings):
         """The transform in words: two shards belong together only if theirs agree."""
         return " ".join(str(self.transform()).split())
 
+    def view_size(self, image: Image) -> tuple[int, int]:
+        """Height and width to which a view of an image is cropped: here, the image's own."""
+        return image.height, image.width
+
+    def view_transform(self) -> Callable[[Image], torch.Tensor]:
+        """As ``transform``, for a view that has its size already."""
+        return self.transform()
+
     @abc.abstractmethod
     def module(self) -> torch.nn.Module:
         """The frozen network in evaluation mode: from a batch to features, shape ``(n, dim)``, float32.
@@ -45,3 +57,18 @@ class Backbone(Settings):
         Raises:
             SDCError: If the weights cannot be had or do not fit.
         """
+
+    def clean_module(self) -> torch.nn.Module:
+        """As ``module``; where the means of the tokens are not the features, a network that gives a pair of the two.
+
+        They are the features wherever these are the last feature map pooled on average. Shapes are ``(n, dim)`` each.
+        """
+        return self.module()
+
+    def token_module(self) -> torch.nn.Module:
+        """As ``module``, but to P tokens per image, one for each part of it: shape ``(n, P, dim)``.
+
+        Raises:
+            SDCError: If there are none.
+        """
+        raise SDCError(f"backbones.{self.model}: has no tokens; extract views, or take a network of torchvision")

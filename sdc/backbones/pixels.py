@@ -50,6 +50,10 @@ class Pixels(Backbone):
         """Size and channels."""
         return f"size={self.size} channels={self.channels} scale=1/255"
 
+    def view_size(self, image: Image) -> tuple[int, int]:
+        """The size of the setting, or the image's own."""
+        return super().view_size(image) if self.size is None else (self.size, self.size)
+
     def module(self) -> torch.nn.Module:
         """The identity."""
         from torch import nn

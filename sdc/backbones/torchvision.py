@@ -2,14 +2,18 @@
 
 That is what the paper takes: VGG16's 4096 activations after the second fully connected layer's ReLU (dropout is off),
 ResNet50's 2048 pooled ones, ViT-B/16's 768 of the class token after the last LayerNorm.
+
+Tokens are what the features summarise: the cells of the last feature map before pooling, or the patches of a vision
+transformer after the last LayerNorm, without the class token.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from sdc.backbones.base import Backbone
 from sdc.errors import SDCError
@@ -20,6 +24,10 @@ from sdc.storage import sha256_of
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+    from torch.fx import GraphModule, Node
+
+# Large enough for every network's last feature map to have more than one cell.
+_PROBE = 224
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,8 @@ class Torchvision(Backbone):
 
     A state dict has no transform of its own: it gets that of the model's first published weights, unless set here.
     """
+
+    has_tokens: ClassVar[bool] = True
 
     weights: str = "default"
     resize: int | None = option(None, minimum=1)
@@ -75,6 +85,25 @@ class Torchvision(Backbone):
 
     def transform(self) -> Callable[[Image], torch.Tensor]:
         """The transform of the weights, with what the settings override."""
+        transform: Callable[[Image], torch.Tensor] = self._preset()
+        return transform
+
+    def view_size(self, image: Image) -> tuple[int, int]:
+        """That of the crop, whatever the image's."""
+        return self._crop, self._crop
+
+    def view_transform(self) -> Callable[[Image], torch.Tensor]:
+        """As ``transform``; a view has the crop's size, so that resizing to it and cropping change nothing."""
+        preset = self._preset()
+        preset.resize_size = preset.crop_size
+        transform: Callable[[Image], torch.Tensor] = preset
+        return transform
+
+    @property
+    def _crop(self) -> int:
+        return int(self._preset().crop_size[0])
+
+    def _preset(self) -> Any:
         from torchvision.transforms import InterpolationMode
 
         preset = self._published().transforms()
@@ -88,11 +117,47 @@ class Torchvision(Backbone):
             preset.mean = list(self.mean)
         if self.std is not None:
             preset.std = list(self.std)
-        transform: Callable[[Image], torch.Tensor] = preset
-        return transform
+        return preset
 
     def module(self) -> torch.nn.Module:
         """The model with its last Linear layer replaced by the identity."""
+        return self._network()
+
+    def clean_module(self) -> torch.nn.Module:
+        """As ``module``; a pair with the means of the tokens unless the features are these means."""
+        import torch
+
+        network = self._network()
+        features = _output(network).args[0]
+        tokens = self._add_tokens(network)
+        with network.graph.inserting_after(tokens):
+            means = network.graph.call_method("mean", (tokens, 1))
+        _give(network, (features, means))
+        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+            torch.manual_seed(0)
+            given, found = network(torch.rand(2, 3, self._crop, self._crop))
+        if given.shape == found.shape and torch.allclose(given, found, atol=1e-5 * given.abs().max().item()):
+            _give(network, features)
+        return network
+
+    def token_module(self) -> torch.nn.Module:
+        """The model up to its last feature map, cut into its cells; or to the patches of a vision transformer."""
+        network = self._network()
+        _give(network, self._add_tokens(network))
+        return network
+
+    def _add_tokens(self, network: GraphModule) -> Node:
+        """A new node of the network's graph: tokens, shape ``(n, P, dim)``."""
+        node, shape = _last_map(network, max(_PROBE, self._crop))
+        graph = network.graph
+        with graph.inserting_after(node):
+            if len(shape) == 3:  # a sequence; its first is the class token
+                return graph.call_function(operator.getitem, (node, (slice(None), slice(1, None))))
+            cells = graph.call_method("flatten", (node, 2))  # (n, dim, P)
+        with graph.inserting_after(cells):
+            return graph.call_method("transpose", (cells, 1, 2))
+
+    def _network(self) -> GraphModule:
         import torch
         from torch import nn
         from torch.fx.experimental.optimization import fuse
@@ -116,7 +181,7 @@ class Torchvision(Backbone):
         model.set_submodule(last, nn.Identity())
         # Batch norms go into the convolutions before them: the same function up to rounding, and 1.7 times as fast on a
         # CPU for MobileNetV2, where they are a pass over memory each (benchmarks/extract.py).
-        return fuse(model.eval()).requires_grad_(False)
+        return cast("GraphModule", fuse(model.eval()).requires_grad_(False))
 
     def _load_state(self, model: torch.nn.Module, path: Path) -> None:
         import pickle
@@ -143,3 +208,38 @@ class Torchvision(Backbone):
             raise SDCError(
                 f"{path}: is no state dict that fits {self.model} ({why}); give the file of this model"
             ) from error
+
+
+def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:
+    """The last node that still tells the parts of a picture apart, and its shape: (n, dim, h, w) or (n, 1 + P, dim).
+
+    Found by the shapes that tensors without contents take on their way, so for any network whose graph can be traced.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.passes.shape_prop import ShapeProp
+
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        ShapeProp(network, fake_mode=mode).propagate(torch.empty(1, 3, size, size))
+    # VGG and AlexNet pool to a fixed size, repeating cells of small pictures: the map is what goes into that.
+    pools = {name for name, module in network.named_modules() if isinstance(module, torch.nn.AdaptiveAvgPool2d)}
+    shaped = ((node, tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))) for node in network.graph.nodes)
+    maps = [
+        (node, shape)
+        for node, shape in shaped
+        # The picture is square, so the map is.
+        if len(shape) == 3 or (len(shape) == 4 and shape[2] == shape[3] > 1 and node.target not in pools)
+    ]
+    return maps[-1]
+
+
+def _output(network: GraphModule) -> Node:
+    return next(node for node in reversed(network.graph.nodes) if node.op == "output")
+
+
+def _give(network: GraphModule, result: Any) -> None:
+    """Make a network give another node of its graph, or several; layers that these do not need go."""
+    _output(network).args = (result,)
+    network.graph.eliminate_dead_code()
+    network.delete_all_unused_submodules()
+    network.recompile()

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -27,10 +27,13 @@ class Dataset(Settings):
     """Settings of a dataset; subclasses add where it lies and how it is split.
 
     Attributes:
-        seed: Of the split, and of nothing else.
+        seed: Of the split, and of the draws of augmented views.
         shards: How many files, and extraction jobs, the features are cut into.
         map_at: Cut-off R of mAP@R in items, capped at the database; None for the whole database.
         precision_at: Cut-offs of precision and hit rate, in items.
+        views: Augmented views per training item, for methods that learn from views.
+        augmentation: What may be done to the pictures for views: ``photographs`` are cropped, flipped, recoloured and
+            blurred; ``scans`` are only rotated and shifted slightly, for anything else would change what they show.
     """
 
     title: ClassVar[str]
@@ -39,6 +42,8 @@ class Dataset(Settings):
     shards: int = option(1, minimum=1)
     map_at: int | None = option(1000, minimum=1)
     precision_at: tuple[int, ...] = option((1, 5, 10, 100), minItems=1, items={"type": "integer", "minimum": 1})
+    views: int = option(4, minimum=2)
+    augmentation: Literal["photographs", "scans"] = "photographs"
 
     @abc.abstractmethod
     def prepare(self) -> Manifest:

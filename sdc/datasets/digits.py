@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -27,12 +27,14 @@ class Digits(Dataset):
     Attributes:
         query: Queries per class; an integer, or a fraction as a float.
         train: Training items per class; an integer, or a fraction as a float of the class's database part.
+        augmentation: Digits are scans: a mirrored one is no digit.
     """
 
     title: ClassVar[str] = "Digits"
 
     query: float = option(10, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
+    augmentation: Literal["photographs", "scans"] = "scans"
 
     def prepare(self) -> Manifest:
         """The scans in scikit-learn's order, in which the classes take turns."""

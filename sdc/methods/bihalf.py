@@ -6,12 +6,14 @@ Source: Y. Li, J. van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from sdc.head import Head
-from sdc.methods.base import Batch, TrainedMethod
+from sdc.methods.base import Batch, Curve, Training
+from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BiHalf(TrainedMethod):
+class BiHalf(PairwiseMethod):
     """A linear head behind a half-and-half layer that is there in training only.
 
     Attributes:
@@ -33,6 +35,15 @@ class BiHalf(TrainedMethod):
     title: ClassVar[str] = "BiHalf"
     source: ClassVar[str] = "Li & van Gemert, AAAI 2021"
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # The rate falls every 120 of 300 epochs.
+        "original": {
+            "optimiser": "sgd", "weight_decay": 5e-4, "batch_size": 32, "epochs": 300, "decay_after": 0.4,
+            "feature_dropout": 0.5,
+        },
+        "instance": {"gamma": 0.1},
+    }  # fmt: skip
+
     gamma: float = option(6.0, minimum=0)
     threshold: Literal["zero", "train_median"] = "zero"
 
@@ -44,18 +55,18 @@ class BiHalf(TrainedMethod):
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """``pairs``: squared gap of cosines over half-split pairs; ``balance``: the pull as a loss."""
-        from sdc.methods.losses import half_and_half, pair_gap
+        from sdc.methods.losses import half_and_half, pair_gap, straight_through
 
         codes = half_and_half(batch.logits.detach())
-        pairs = pair_gap(batch.features, batch.logits + (codes - batch.logits).detach())
+        pairs = pair_gap(self.pair_targets(batch), straight_through(codes, batch.logits))
         return {"pairs": pairs, "balance": self.gamma / 2 * (batch.logits - codes).square().mean()}
 
-    def fit_head(self, features: Any, *, progress: bool = False) -> tuple[Head, list[dict[str, float]]]:
+    def fit_head(self, training: Training, **options: Any) -> tuple[Head, Curve]:
         """Train with the shared loop; then, if asked to, move each bit's threshold to its training median."""
-        head, curve = super().fit_head(features, progress=progress)
+        head, curve = super().fit_head(training, **options)
         if self.threshold == "train_median":
-            training = features if isinstance(features, np.ndarray) else features.cpu().numpy()
-            medians = np.median(head.logits(training), axis=0)
+            features = training.features
+            medians = np.median(head.logits(features if isinstance(features, np.ndarray) else features.cpu()), axis=0)
             bias = (head.arrays["0.bias"] - medians).astype(np.float32)
             head = dataclasses.replace(head, arrays={**head.arrays, "0.bias": bias})
         return head, curve

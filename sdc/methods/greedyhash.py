@@ -7,9 +7,11 @@ NeurIPS 2018.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sdc.methods.base import Batch, TrainedMethod
+from sdc.methods.base import Batch
+from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GreedyHash(TrainedMethod):
+class GreedyHash(PairwiseMethod):
     """A linear head whose signs have the cosines of the features they come from.
 
     The features enter as they are, in the head and in the target cosines, as in the authors' code.
@@ -30,6 +32,14 @@ class GreedyHash(TrainedMethod):
     title: ClassVar[str] = "GreedyHash"
     source: ClassVar[str] = "Su et al., NeurIPS 2018"
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {
+            "optimiser": "sgd", "weight_decay": 5e-4, "batch_size": 32, "epochs": 60, "decay_factor": 1.0,
+            "feature_dropout": 0.5,
+        },
+        "instance": {"penalty": 0.01},
+    }  # fmt: skip
+
     penalty: float = option(0.1, minimum=0)
 
     def build_head(self, dim: int, bits: int) -> nn.Sequential:
@@ -40,7 +50,7 @@ class GreedyHash(TrainedMethod):
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """``pairs``: squared gap of cosines over half-split pairs; ``penalty``: over all rows."""
-        from sdc.methods.losses import pair_gap, quantisation_gap, straight_through
+        from sdc.methods.losses import pair_gap, quantisation_gap, signs, straight_through
 
-        pairs = pair_gap(batch.features, straight_through(batch.logits))
+        pairs = pair_gap(self.pair_targets(batch), straight_through(signs(batch.logits), batch.logits))
         return {"pairs": pairs, "penalty": self.penalty * quantisation_gap(batch.logits, "cubic")}

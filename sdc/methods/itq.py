@@ -13,7 +13,7 @@ import numpy as np
 
 from sdc.errors import SDCError
 from sdc.head import Head
-from sdc.methods.base import HashMethod, linear_head
+from sdc.methods.base import Curve, HashMethod, Training, linear_head
 from sdc.methods.pca import principal_axes
 from sdc.settings import option
 
@@ -36,13 +36,13 @@ class ITQ(HashMethod):
     tolerance: float = option(1e-6, minimum=0)
     rotation: Literal["procrustes", "public"] = "procrustes"
 
-    def fit_head(self, features: Any, *, progress: bool = False) -> tuple[Head, list[dict[str, float]]]:
+    def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
         """Fit mean, principal axes and rotation, all in float64.
 
         Raises:
             SDCError: If there are fewer dimensions or items than bits: PCA has no more axes than that.
         """
-        features = np.asarray(features, np.float64)
+        features = np.asarray(training.features, np.float64)
         if self.bits > min(features.shape):
             items, dim = features.shape
             raise SDCError(
@@ -52,7 +52,8 @@ class ITQ(HashMethod):
         mean = features.mean(axis=0)
         axes = principal_axes(features - mean, self.bits)
         rotation = random_rotation(self.bits, self.seed)
-        rotation, _ = iterate((features - mean) @ axes.T, rotation, self.iterations, self.tolerance, self.rotation)
+        projected = (features - mean) @ axes.T
+        rotation = iterate(projected, rotation, self.iterations, self.tolerance, self.rotation)[0]
         weight = rotation.T @ axes
         return linear_head(weight, -(weight @ mean)), []
 

@@ -20,9 +20,9 @@ def signs(logits: Tensor) -> Tensor:
     return torch.where(logits > 0, 1.0, -1.0).to(logits.dtype)
 
 
-def straight_through(logits: Tensor) -> Tensor:
-    """Signs of logits ``(N, bits)`` going forward, the identity going backward."""
-    return logits + (signs(logits) - logits).detach()
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """``hard`` going forward, the gradient of ``soft`` going backward; one shape."""
+    return soft + (hard - soft).detach()
 
 
 def half_and_half(logits: Tensor) -> Tensor:
@@ -36,14 +36,25 @@ def half_and_half(logits: Tensor) -> Tensor:
     return torch.where(ranks < len(logits) // 2, 1.0, -1.0).to(logits.dtype)
 
 
-def pair_gap(features: Tensor, codes: Tensor) -> Tensor:
-    """Mean squared gap between the cosines of codes and of features, over half-split pairs: a scalar.
+def pair_gap(targets: Tensor, codes: Tensor) -> Tensor:
+    """Mean squared gap between the cosines of codes ``(N, bits)`` over half-split pairs and their targets ``(N/2,)``.
 
     Source: the unsupervised loss of GreedyHash (NeurIPS 2018), taken over by BiHalf.
     """
-    with torch.no_grad():
-        targets = half_split_cosines(features)
     return (half_split_cosines(codes) - targets).square().mean()
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """The contrastive loss of SimCLR over two views of n items, shape ``(n, bits)`` each: a scalar.
+
+    Every row is to find its other view among all rows but itself, by cosine over temperature.
+
+    Source: T. Chen, S. Kornblith, M. Norouzi, G. Hinton, ICML 2020, equation 1.
+    """
+    unit = F.normalize(torch.cat([first, second]), dim=1, eps=1e-12)
+    similarities = (unit @ unit.T / temperature).fill_diagonal_(-torch.inf)
+    partner = torch.arange(len(unit), device=unit.device).roll(len(first))
+    return F.cross_entropy(similarities, partner)
 
 
 def half_split_cosines(rows: Tensor) -> Tensor:
@@ -65,6 +76,15 @@ def quantisation_gap(logits: Tensor, kind: Quantisation = "cosine") -> Tensor:
         return (1 - logits.abs().sum(dim=1) / norms).mean()
     gap = (logits - signs(logits)).abs()
     return gap.pow({"l1": 1, "l2": 2, "cubic": 3}[kind]).mean()
+
+
+class Constants(nn.Module):
+    """Named tensors that a loss needs, as buffers: they go where the module goes, and nothing trains them."""
+
+    def __init__(self, **tensors: Tensor) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor)
 
 
 class SDCLoss(nn.Module):
@@ -117,12 +137,14 @@ class SDCLoss(nn.Module):
             self._targets[key] = (grid.clamp_min(0) if self.clamp_targets else grid).to(logits)
         return self._targets[key]
 
-    def forward(self, features: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    def forward(self, features: Tensor | None, logits: Tensor, similarities: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss, weighted.
 
         Args:
-            features: Shape ``(N, dim)``; only the order of their cosines matters, and no gradient flows to them.
+            features: Shape ``(N, dim)``; only the order of their cosines matters, and no gradient flows to them. Not
+                looked at if there are ``similarities``.
             logits: Shape ``(N, bits)``.
+            similarities: Of the pairs, shape ``(N/2,)``, where another notion than the cosine shall order them.
 
         Returns:
             ``calibration`` and ``quantisation``, scalars.
@@ -134,7 +156,11 @@ class SDCLoss(nn.Module):
         if not rows:
             raise SDCError("the SDC loss needs at least two rows")
         with torch.no_grad():
-            order = torch.argsort(half_split_cosines(features[:rows]), stable=True)
+            if similarities is None:
+                if features is None:
+                    raise SDCError("the SDC loss needs features, or the similarities of their pairs")
+                similarities = half_split_cosines(features[:rows])
+            order = torch.argsort(similarities, stable=True)
         excess = half_split_cosines(logits[:rows])[order] - self.targets(len(order), logits)
         distance = {"l1": torch.abs, "l2": torch.square, "one_sided": torch.relu}[self.pair_loss]
         gap = quantisation_gap(logits[:rows], self.quantisation_kind)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sdc.head import Head
-from sdc.methods.base import HashMethod, linear_head
+from sdc.methods.base import Curve, HashMethod, Training, linear_head
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class LSH(HashMethod):
 
     centred: bool = False
 
-    def fit_head(self, features: Any, *, progress: bool = False) -> tuple[Head, list[dict[str, float]]]:
+    def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
         """Draw the hyperplanes, and take the mean if asked to."""
-        features = np.asarray(features)
+        features = np.asarray(training.features)
         weight = np.random.default_rng(self.seed).standard_normal((self.bits, features.shape[1]))
         mean = features.mean(axis=0, dtype=np.float64) if self.centred else np.zeros(features.shape[1])
         return linear_head(weight, -(weight @ mean)), []

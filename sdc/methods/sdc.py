@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sdc import calibration
-from sdc.methods.base import Batch, TrainedMethod
+from sdc.methods.base import Batch
+from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SDC(TrainedMethod):
+class SDC(PairwiseMethod):
     """Regress the ranked code similarities of random pairs onto the quantiles of a wide distribution.
 
     Where the paper and the released code differ the default is the paper's: ``hidden`` is 4096 (code: ``dim``, the
@@ -40,6 +42,11 @@ class SDC(TrainedMethod):
 
     title: ClassVar[str] = "SDC"
     source: ClassVar[str] = "Ng et al., BMVC 2023"
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "code": {"hidden": "dim"},
+        "instance": {"hidden": None, "quantisation": 0.01},
+    }
 
     calibration: str = "beta(5,5)"
     quantisation: float = option(1.0, minimum=0)
@@ -69,5 +76,5 @@ class SDC(TrainedMethod):
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """See ``SDCLoss``."""
-        terms: dict[str, torch.Tensor] = self._criterion(batch.features, batch.logits)
+        terms: dict[str, torch.Tensor] = self._criterion(None, batch.logits, self.pair_targets(batch))
         return terms

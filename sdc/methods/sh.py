@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sdc.errors import SDCError
 from sdc.head import Head
-from sdc.methods.base import HashMethod, linear_head
+from sdc.methods.base import Curve, HashMethod, Training, linear_head
 from sdc.methods.pca import principal_axes
 
 
@@ -26,16 +25,11 @@ class SH(HashMethod):
 
     title: ClassVar[str] = "SH"
     source: ClassVar[str] = "Weiss, Torralba & Fergus, NIPS 2008"
+    random: ClassVar[bool] = False
 
-    def fit_head(self, features: Any, *, progress: bool = False) -> tuple[Head, list[dict[str, float]]]:
-        """Fit mean, principal axes and the box, in float64, and choose the smoothest eigenfunctions.
-
-        Raises:
-            SDCError: If all training features are equal, so that there is no box.
-        """
-        features = np.asarray(features, np.float64)
-        if not np.ptp(features, axis=0).any():
-            raise SDCError("all training features are equal; SH needs some that differ")
+    def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
+        """Fit mean, principal axes and the box, in float64, and choose the smoothest eigenfunctions."""
+        features = np.asarray(training.features, np.float64)
         mean = features.mean(axis=0)
         axes = principal_axes(features - mean, min(self.bits, *features.shape))
         projected = (features - mean) @ axes.T

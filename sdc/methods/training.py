@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sdc.errors import SDCError
 from sdc.head import Head
-from sdc.methods.base import Batch
+from sdc.methods.base import Batch, Curve, Training
 
 if TYPE_CHECKING:
     from sdc.methods.base import TrainedMethod
 
 
 def train(
-    method: TrainedMethod, features: torch.Tensor, *, progress: bool = False
-) -> tuple[nn.Sequential, list[dict[str, float]]]:
+    method: TrainedMethod,
+    training: Training,
+    *,
+    progress: bool = False,
+    score: Callable[[Head], float] | None = None,
+) -> tuple[Head, Curve]:
     """Train a method's head.
 
     Args:
         method: Head, loss, optimiser settings and seed.
-        features: Shape ``(n, dim)``, float32, on the device that computes.
+        training: Float32 features, and what else the method requires, on the device that computes.
         progress: Show a progress bar on a terminal.
+        score: For ``select: best``: how good a head is.
 
     Returns:
-        The trained head in evaluation mode, and a row per epoch: ``epoch``, the mean of every loss term, their sum
-        ``loss``, ``learning_rate``, ``seconds``.
+        The head, and a row per epoch: ``epoch``, the mean of every loss term, their sum ``loss``, ``learning_rate``,
+        ``seconds``.
 
     Raises:
-        SDCError: If there are fewer items than a batch, or the loss stops being finite.
+        SDCError: If there are fewer items than a batch, the loss stops being finite, or ``select: best`` has no score.
     """
-    size = method.batch_size
-    if len(features) < size:
+    if len(training) < method.batch_size:
         raise SDCError(
-            f"{len(features)} training items are fewer than one batch of {size}; lower batch_size or train on more"
+            f"{len(training)} training items are fewer than one batch of {method.batch_size}; lower batch_size or "
+            "train on more"
         )
-    head = _seeded_head(method, features.shape[1]).to(features.device)
-    # Order of the batches: a generator of its own on the CPU, so that every device sees the same batches.
-    generator = torch.Generator().manual_seed(method.seed)
-    optimiser = torch.optim.Adam(
-        head.parameters(), lr=method.learning_rate, weight_decay=method.weight_decay, fused=True
-    )
-    decay_epoch = max(1, round(method.decay_after * method.epochs))
-    steps = len(features) // size
-    curve = []
-    for epoch in tqdm(
-        range(method.epochs), desc=type(method).__name__, unit="epoch", disable=None if progress else True
-    ):
+    if method.select == "best" and score is None:
+        raise SDCError("select: best needs a score: fit(..., score=...); the pipeline gives mAP on the test queries")
+    device = training.features.device
+    centring = Centring.of(training.features) if method.inputs == "centred" else None
+    head, auxiliary = _seeded_modules(method, training)
+    body, last = head[:-1], head[-1]
+    optimiser = _optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
+    generator = torch.Generator(device).manual_seed(method.seed)
+    batches = Batches(method, training)
+    curve: Curve = []
+    best: tuple[float, int, Head] | None = None
+    epochs = range(method.epochs)
+    for epoch in tqdm(epochs, desc=type(method).__name__, unit="epoch", disable=None if progress else True):
         began = time.perf_counter()
-        rate = method.learning_rate * method.decay_factor ** (epoch // decay_epoch)
+        rate = learning_rate(method, epoch)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        order = torch.randperm(len(features), generator=generator)[: steps * size].to(features.device)
         history = []
-        for index in order.split(size):
-            batch = features[index]
-            terms = method.loss(Batch(batch, head(batch)))
+        for index, rows in batches:
+            if method.feature_dropout:
+                kept = torch.rand(rows.shape, generator=generator, device=device) >= method.feature_dropout
+                rows = rows * kept / (1 - method.feature_dropout)
+            seen = method.head_input(rows)
+            flat = seen if seen.ndim == 2 else seen.mean(dim=1)
+            with torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16"):
+                hidden = body(flat if centring is None else centring(flat))
+                logits = last(hidden)
+            labels = None if training.labels is None else training.labels[index]
+            terms = method.loss(Batch(seen, logits.float(), hidden.float(), index, labels, auxiliary, generator))
             values = torch.stack(list(terms.values()))
             optimiser.zero_grad(set_to_none=True)
             values.sum().backward()
@@ -70,7 +86,90 @@ def train(
         means = _means(torch.stack(history).cpu().double().numpy(), list(terms), epoch, rate)
         row: dict[str, float] = {"epoch": epoch, "loss": sum(means.values()), **means}
         curve.append({**row, "learning_rate": rate, "seconds": time.perf_counter() - began})
-    return head.eval(), curve
+        if score is not None and method.select == "best" and _is_due(epoch, method):
+            candidate = export_head(copy.deepcopy(head).eval(), centring)
+            value = score(candidate)
+            if best is None or value > best[0]:
+                best = value, epoch, candidate
+    if best is None:
+        return export_head(head.eval(), centring), curve
+    note = f"the best of evaluations on the test queries every {method.select_every} epochs: epoch {best[1] + 1}"
+    return Head(best[2].layers, best[2].arrays, {"selected": note}), curve
+
+
+class Batches:
+    """Batches of an epoch: pairs of item index, shape ``(n,)``, and rows.
+
+    Rows are the items' features, shape ``(n, dim)``; or, for a method that trains on views, two distinct views of each
+    item drawn anew, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views the
+    first of a pair is an even one, the second an odd one, in which their recipes differ.
+    """
+
+    def __init__(self, method: TrainedMethod, training: Training) -> None:
+        self._size = method.batch_size
+        self._features = training.features
+        self._views = training.views if training.tokens is None else training.tokens
+        self._asymmetric = method.augmentation == "asymmetric"
+        # A generator of its own on the CPU, so that every device sees the same batches.
+        self._generator = torch.Generator().manual_seed(method.seed)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        device = self._features.device
+        whole = len(self._features) // self._size * self._size
+        order = torch.randperm(len(self._features), generator=self._generator)[:whole].to(device)
+        if self._views is None:
+            for index in order.split(self._size):
+                yield index, self._features[index]
+            return
+        for index, pair in zip(order.split(self._size), self._pairs(whole).to(device).split(self._size), strict=True):
+            yield index, torch.cat([self._views[index, pair[:, 0]], self._views[index, pair[:, 1]]]).float()
+
+    def _pairs(self, count: int) -> Tensor:
+        """Two distinct views for each of so many items, shape ``(count, 2)``."""
+        views = self._views.shape[1]
+        if self._asymmetric:
+            first = torch.randint((views + 1) // 2, (count,), generator=self._generator)
+            second = torch.randint(views // 2, (count,), generator=self._generator)
+            return torch.stack([2 * first, 2 * second + 1], dim=1)
+        first = torch.randint(views, (count,), generator=self._generator)
+        step = torch.randint(1, views, (count,), generator=self._generator)
+        return torch.stack([first, (first + step) % views], dim=1)
+
+
+class Centring:
+    """Subtract a mean and scale, as a step before a head that ``export_head`` folds into its first layer."""
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        self.mean, self.scale = mean, scale
+
+    @classmethod
+    def of(cls, features: Tensor) -> Centring:
+        """So that features ``(n, dim)`` have mean zero and a mean length of sqrt(dim)."""
+        mean = features.double().mean(dim=0) if features.device.type != "mps" else features.mean(dim=0)
+        length = torch.linalg.vector_norm(features - mean, dim=1).mean()
+        return cls(mean.float(), (features.shape[1] ** 0.5 / length).float())
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Rows ``(N, dim)``, centred and scaled."""
+        return (rows - self.mean) * self.scale
+
+
+def learning_rate(method: TrainedMethod, epoch: int) -> float:
+    """The learning rate of an epoch, counted from 0."""
+    if method.schedule == "cosine":
+        return method.learning_rate * (1 + math.cos(math.pi * epoch / method.epochs)) / 2
+    return method.learning_rate * method.decay_factor ** (epoch // max(1, round(method.decay_after * method.epochs)))
+
+
+def _optimiser(method: TrainedMethod, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    shared: dict[str, Any] = {"lr": method.learning_rate, "weight_decay": method.weight_decay, "fused": True}
+    if method.optimiser == "sgd":
+        return torch.optim.SGD(parameters, momentum=method.momentum, **shared)
+    return torch.optim.Adam(parameters, eps=method.adam_epsilon, **shared)
+
+
+def _is_due(epoch: int, method: TrainedMethod) -> bool:
+    return (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
 
 
 def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> dict[str, float]:
@@ -84,32 +183,58 @@ def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> di
     return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
 
 
-def _seeded_head(method: TrainedMethod, dim: int) -> nn.Sequential:
+def _seeded_modules(method: TrainedMethod, training: Training) -> tuple[nn.Sequential, nn.Module | None]:
+    rows = training.features if training.tokens is None else training.tokens
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(method.seed)
-        return method.build_head(dim, method.bits).train()
+        head = method.build_head(rows.shape[-1], method.bits).train()
+        auxiliary = method.build_auxiliary(training)
+    device = training.features.device
+    return head.to(device), auxiliary if auxiliary is None else auxiliary.to(device)
 
 
-def export_head(module: nn.Sequential) -> Head:
-    """A trained head as arrays, batch norm folded into the linear layer before it (in float64, stored in float32).
+def export_head(module: nn.Sequential, centring: Centring | None = None) -> Head:
+    """A trained head as arrays: what is affine is folded into linear layers (in float64, stored in float32).
+
+    Args:
+        module: Linear, LayerNorm (before a Linear), BatchNorm1d (after one), GELU, ReLU.
+        centring: What comes before the first Linear.
 
     Raises:
         TypeError: If the module has a layer that heads do not know.
     """
     layers: list[str] = []
     arrays: dict[str, np.ndarray] = {}
+    # An affine map of the next linear layer's inputs: scale * x + shift.
+    scale: Any = 1.0
+    shift: Any = 0.0
+    if centring is not None:
+        scale = _array(centring.scale)
+        shift = -_array(centring.mean) * scale
     for layer in module:
+        place = len(layers)
         if isinstance(layer, nn.Linear):
-            bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
-            arrays |= {f"{len(layers)}.weight": _array(layer.weight), f"{len(layers)}.bias": _array(bias)}
+            weight = _array(layer.weight)
+            bias = np.zeros(len(weight)) if layer.bias is None else _array(layer.bias)
+            arrays |= {
+                f"{place}.weight": weight * scale,
+                f"{place}.bias": bias + weight @ np.broadcast_to(shift, weight.shape[1]),
+            }
+            scale, shift = 1.0, 0.0
             layers.append("linear")
-        elif isinstance(layer, nn.BatchNorm1d) and layers[-1] == "linear":
-            scale = _array(layer.weight) / np.sqrt(_array(layer.running_var) + layer.eps)
-            weight, bias_name = f"{len(layers) - 1}.weight", f"{len(layers) - 1}.bias"
-            arrays[weight] = arrays[weight] * scale[:, None]
-            arrays[bias_name] = (arrays[bias_name] - _array(layer.running_mean)) * scale + _array(layer.bias)
+        elif isinstance(layer, nn.BatchNorm1d) and layers[-1:] == ["linear"]:
+            ratio = _array(layer.weight) / np.sqrt(_array(layer.running_var) + layer.eps)
+            weight_name, bias_name = f"{place - 1}.weight", f"{place - 1}.bias"
+            arrays[weight_name] = arrays[weight_name] * ratio[:, None]
+            arrays[bias_name] = (arrays[bias_name] - _array(layer.running_mean)) * ratio + _array(layer.bias)
+        elif isinstance(layer, nn.LayerNorm) and np.ndim(shift) == 0:  # nothing is waiting for a linear layer
+            arrays[f"{place}.eps"] = np.array([layer.eps])
+            scale, shift = _array(layer.weight), _array(layer.bias)
+            layers.append("layernorm")
         elif isinstance(layer, nn.GELU) and layer.approximate == "none":
             layers.append("gelu")
+        elif isinstance(layer, nn.ReLU):
+            layers.append("relu")
         else:
             raise TypeError(f"heads have no layer for {layer}")
     return Head(tuple(layers), {name: array.astype(np.float32) for name, array in arrays.items()})

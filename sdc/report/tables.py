@@ -15,6 +15,9 @@ from sdc.errors import SDCError
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
 _CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; items at equal distance in {ties}; AP over {denominator}."
+_MARKS = "†‡"
+_SELECTED = "Epochs chosen by their score on the test queries, as public code does: not comparable."
+_ONE_PATCH = "No patch tokens here: each picture is one patch."
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -58,7 +61,8 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     """Table 1: a row per backbone and method, a column per dataset and bits, mAP in percent with one decimal.
 
     Args:
-        runs: All runs of the table; rows and columns keep their order.
+        runs: All runs of the table; rows and columns keep their order. What has to be known of some is a footnote;
+            where an epoch was chosen on the test queries, the CSV's method has its mark too.
         suffix: ``.csv`` holds the mean over seeds and registry names; ``.md``, ``.tex`` and ``.html`` are for people:
             titles, mean ± standard deviation over seeds (where there are several), the best of a column in bold.
 
@@ -72,6 +76,8 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     keys = {"index": ["backbone", "method"], "columns": "column", "values": "mAP"}
     mean = _in_order((100 * groups.mean()).reset_index().pivot(**keys), frame)
     if suffix == ".csv":
+        selected = _notes(frame).get(_SELECTED, set())
+        mean.index = mean.index.map(lambda row: (row[0], row[1] + _MARKS[0]) if row in selected else row)
         return mean.to_csv(float_format="%.1f", lineterminator="\n")
     spread = _in_order((100 * groups.std()).reset_index().pivot(**keys), frame)
     # Bold by what is printed, so that equal numbers are treated alike.
@@ -89,9 +95,13 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
                 if pd.notna(spread.loc[row, column]):
                     cell += f" {plus_minus} {spread.loc[row, column]:.1f}"
                 text.loc[row, column] = bold.format(cell) if best.loc[row, column] else cell
-    text = text.rename(index={name: _title(name) for name in frame["method"]}, level="method").reset_index()
+    notes = dict(zip(_MARKS, _notes(frame).items(), strict=False))
+    text.index = text.index.map(
+        lambda row: (row[0], _title(row[1]) + "".join(mark for mark, (_, rows) in notes.items() if row in rows))
+    )
+    text = text.reset_index()
     text.columns.name = None  # else pandas prints it as a column of its own
-    caption = _caption(frame)
+    caption = " ".join([_caption(frame), *(f"{mark} {note}" for mark, (note, _) in notes.items())])
     if suffix == ".md":
         return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"
     if suffix == ".tex":
@@ -99,6 +109,20 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
         latex = text.to_latex(index=False, caption=caption, escape=False)
         return str(latex).replace("_", r"\_")
     return _PAGE.format(table=text.to_html(index=False, escape=False, border=0), caption=caption)
+
+
+def _notes(frame: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
+    """Footnotes, and the rows (backbone, method) that each belongs to."""
+    facts = {
+        _SELECTED: frame["selected"].notna() if "selected" in frame else None,
+        _ONE_PATCH: frame["patches"].eq(1) if "patches" in frame else None,
+    }
+    rows = frame[["backbone", "method"]]
+    return {
+        note: set(rows[where].itertuples(index=False, name=None))
+        for note, where in facts.items()
+        if where is not None and where.any()
+    }
 
 
 def _in_order(pivoted: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,8 @@ def run(results: Path, selection: Mapping[str, Any], out: Sequence[Path]) -> Non
 
     Args:
         results: Folder below which the runs lie.
-        selection: ``{datasets, backbones, methods, bits, seeds}``, a list each.
+        selection: ``{datasets, backbones, methods, bits, seeds}``, a list each; and ``once``, the methods of which the
+            first seed's run stands for all.
         out: What to write, by name: ``metrics.csv`` is every metric of every run in long form; ``table1.csv`` and, by
             suffix, ``.md``, ``.tex`` and ``.html`` are mAP by backbone and method against dataset and bits; any other
             CSV is one row per run with all its metrics.
@@ -26,7 +27,10 @@ def run(results: Path, selection: Mapping[str, Any], out: Sequence[Path]) -> Non
     Raises:
         StorageError: If the metrics of a run are missing or damaged.
     """
-    runs = [storage.read_json(results / cell.folder / "metrics.json") for cell in grid.cells(selection)]
+    runs = [
+        {**storage.read_json(results / grid.computed(cell, selection).folder / "metrics.json"), "seed": cell.seed}
+        for cell in grid.cells(selection)
+    ]
     for path in out:
         if path.name == "metrics.csv":
             text = tables.long_form(runs).to_csv(index=False, lineterminator="\n")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,14 @@ import numpy as np
 from tqdm import tqdm
 
 from sdc import devices, grid, registry, storage
+from sdc.backbones import views as augmented
 from sdc.errors import SDCError
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
+
+    from sdc.backbones.base import Backbone
 
 _log = logging.getLogger(__name__)
 # Batches being decoded while one is on the device.
@@ -34,8 +37,16 @@ def run(
     out: Path,
     device: str = "auto",
     batch_size: int | None = None,
+    kind: str = "clean",
+    views: int = 4,
+    augmentation: str = "photographs",
+    view_seed: int = 0,
 ) -> None:
     """Extract the features of one shard.
+
+    A ``clean`` shard holds ``features`` [n, dim] of every row, and ``token_means`` [n, dim] where these are something
+    else. Shards of the other kinds hold ``features`` of V augmented views of the training rows: ``views`` and
+    ``views_asymmetric`` [n, V, dim], ``tokens`` [n, V, P, dim], always float16, of the very views of ``views``.
 
     Args:
         manifest: ``manifest.csv``; its sidecar says where the images are.
@@ -45,9 +56,13 @@ def run(
         out: The HDF5 file to write.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: Images per forward pass; None is 16 on a CPU, where more than the caches hold is slower, else 256.
+        kind: One of ``grid.KINDS``.
+        views: V, how many views an image has.
+        augmentation: What may be done to the pictures: that to ``photographs``, or to ``scans``.
+        view_seed: Of the draws of views.
 
     Raises:
-        SDCError: If an image cannot be decoded or the weights do not fit.
+        SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens.
     """
     import PIL
     import torch
@@ -64,18 +79,17 @@ def run(
     target = devices.choose(device)
     batch_size = batch_size or (16 if target.type == "cpu" else 256)
     devices.make_deterministic()
-    weights = network.weights_id()
-    transform = network.transform()
-    module = network.module().to(target, memory_format=torch.channels_last)
+    rows = np.arange(start, stop)
+    dtype = "float16" if kind == "tokens" else network.dtype
     attributes = {
         "schema": storage.FEATURES_SCHEMA,
         "dataset": facts["dataset"],
         "manifest_sha256": listed.sha256,
         "backbone": backbone,
-        "weights": weights,
+        "weights": network.weights_id(),
         "transform": network.transform_id(),
-        "kind": "clean",
-        "dtype": network.dtype,
+        "kind": kind,
+        "dtype": dtype,
         "features_version": registry.FEATURES_VERSION,
         "rows": len(listed),
         "shard": shard,
@@ -86,87 +100,118 @@ def run(
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,
     }
-    batches = _batches(listed.paths[start:stop], dataset.opener(), transform, batch_size)
+    load: Callable[[Image, int], torch.Tensor]
+    if kind == "clean":
+        transform = network.transform()
+        load, module = lambda image, row: transform(image), network.clean_module()
+    else:
+        rows = rows[listed.train[rows]]
+        recipe = augmented.recipe(kind, augmentation)
+        attributes |= {"views": views, "augmentation": augmented.describe(recipe), "view_seed": view_seed}
+        load = _view_loader(network, recipe, views, view_seed)
+        module = network.token_module() if kind == "tokens" else network.module()
+        batch_size = max(1, batch_size // views)
+    module = module.to(target, memory_format=torch.channels_last)
+
     began = time.perf_counter()
     waited = 0.0
+    widths: dict[str, tuple[int, ...]] = {}
     with storage.H5Writer(out, attributes) as writer, torch.inference_mode():
-        writer.create("row", (stop - start,), np.int64)
-        writer.append(row=np.arange(start, stop))
-        with tqdm(total=stop - start, unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress:
-            row = start
-            while True:
-                asked = time.perf_counter()
-                batch = next(batches, None)
+        writer.create("row", rows.shape, np.int64)
+        writer.append(row=rows)
+        with tqdm(total=len(rows), unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress:
+            asked = time.perf_counter()
+            for chunk, batch in _batches(rows, listed.paths, dataset.opener(), load, batch_size):
                 waited += time.perf_counter() - asked
-                if batch is None:
-                    break
-                features = module(batch.to(target, memory_format=_layout(batch))).float().cpu().numpy()
-                if row == start:
-                    dim = features.shape[1]
-                    writer.create("features", (stop - start, dim), network.dtype)
-                if features.shape[1] != dim:
-                    raise _differ_in_size(listed.paths[row])
-                with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
-                    stored = features.astype(network.dtype)
-                if not np.isfinite(stored).all():
-                    bad = row + int(np.argmin(np.isfinite(stored).all(axis=1)))
-                    raise SDCError(
-                        f"{listed.paths[bad]}: its features hold NaN or infinity as {network.dtype}; "
-                        f"check backbones.{backbone}.weights, or set dtype: float32"
-                    )
-                writer.append(features=stored)
-                row += len(batch)
-                progress.update(len(batch))
+                for name, array in _forward(module, batch, target, axes=1 if kind == "clean" else 2).items():
+                    if name not in widths:
+                        widths[name] = array.shape[1:]
+                        writer.create(name, (len(rows), *array.shape[1:]), dtype)
+                    if array.shape[1:] != widths[name]:
+                        raise _differ_in_size(listed.paths[chunk[0]])
+                    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
+                        stored = array.astype(dtype)
+                    finite = np.isfinite(stored).reshape(len(stored), -1).all(axis=1)
+                    if not finite.all():
+                        raise SDCError(
+                            f"{listed.paths[chunk[np.argmin(finite)]]}: its {name} hold NaN or infinity as {dtype}; "
+                            f"check backbones.{backbone}.weights" + ", or set dtype: float32" * (kind != "tokens")
+                        )
+                    writer.append(**{name: stored})
+                progress.update(len(chunk))
+                asked = time.perf_counter()
+        if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
+            writer.create("features", (0, views, 0), dtype)
     seconds = time.perf_counter() - began
     _log.info(
         "%d images in %.1f s: %.1f images/s, %.0f %% of it waiting for images, on %s",
-        stop - start, seconds, (stop - start) / seconds, 100 * waited / seconds, target,
+        len(rows), seconds, len(rows) / seconds, 100 * waited / seconds, target,
     )  # fmt: skip
+
+
+def _view_loader(
+    network: Backbone, recipe: Sequence[augmented.Augmentation], views: int, seed: int
+) -> Callable[[Image, int], torch.Tensor]:
+    """From an image and its row to the module's input for all its views, shape ``(V, …)``."""
+    import torch
+
+    transform = network.view_transform() if recipe[0].crops else network.transform()
+
+    def load(image: Image, row: int) -> torch.Tensor:
+        drawn = augmented.draw_views(image, recipe, network.view_size(image), seed, row, views)
+        return torch.stack([transform(view) for view in drawn])
+
+    return load
+
+
+def _forward(module: torch.nn.Module, batch: torch.Tensor, target: torch.device, axes: int) -> dict[str, np.ndarray]:
+    """The arrays of a shard for a batch whose first axes, images or images and views, the network takes as one."""
+    import torch
+
+    lead, inputs = batch.shape[:axes], batch.flatten(0, axes - 1)
+    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
+    outputs = module(inputs.to(target, memory_format=layout))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    arrays = (output.float().unflatten(0, lead).cpu().numpy() for output in outputs)
+    return dict(zip(("features", "token_means"), arrays, strict=False))
 
 
 def _differ_in_size(path: str) -> SDCError:
     return SDCError(f"{path} and its neighbours differ in size; set backbones.pixels.size")
 
 
-def _layout(batch: torch.Tensor) -> torch.memory_format:
-    import torch
-
-    return torch.channels_last if batch.ndim == 4 else torch.contiguous_format
-
-
 def _batches(
-    paths: Any, open_image: Callable[[str], Any], transform: Callable[[Any], torch.Tensor], size: int
-) -> Iterator[torch.Tensor]:
-    """Decoded and transformed batches in order, a few prepared ahead by threads (Pillow works without the GIL)."""
+    rows: np.ndarray,
+    paths: Sequence[str],
+    open_image: Callable[[str], Image],
+    load: Callable[[Image, int], torch.Tensor],
+    size: int,
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Rows and their loaded batch, in order, a few prepared ahead by threads (Pillow works without the GIL)."""
     import torch
 
-    def load(path: str) -> torch.Tensor:
-        return transform(open_image(path))
+    def load_row(row: int) -> torch.Tensor:
+        return load(open_image(paths[row]), row)
 
-    def stack(images: list[torch.Tensor], first: str) -> torch.Tensor:
+    def stack(chunk: np.ndarray, futures: list[concurrent.futures.Future[torch.Tensor]]) -> torch.Tensor:
+        images = [future.result() for future in futures]
         try:
             return torch.stack(images)
         except RuntimeError as error:
-            raise _differ_in_size(first) from error
+            raise _differ_in_size(paths[chunk[0]]) from error
 
     with concurrent.futures.ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        queue: collections.deque[tuple[str, list[concurrent.futures.Future[torch.Tensor]]]] = collections.deque()
+        queue: collections.deque[tuple[np.ndarray, list[concurrent.futures.Future[torch.Tensor]]]] = collections.deque()
         try:
-            for chunk in _batched(paths, size):
-                queue.append((chunk[0], [pool.submit(load, path) for path in chunk]))
+            for start in range(0, len(rows), size):
+                chunk = rows[start : start + size]
+                queue.append((chunk, [pool.submit(load_row, int(row)) for row in chunk]))
                 if len(queue) > _AHEAD:
-                    first, futures = queue.popleft()
-                    yield stack([future.result() for future in futures], first)
-            for first, futures in queue:
-                yield stack([future.result() for future in futures], first)
+                    chunk, futures = queue.popleft()
+                    yield chunk, stack(chunk, futures)
+            for chunk, futures in queue:
+                yield chunk, stack(chunk, futures)
         finally:
             for _, futures in queue:
                 for future in futures:
                     future.cancel()
-
-
-def _batched(items: Any, size: int) -> Iterator[tuple[Any, ...]]:
-    # itertools.batched came with Python 3.12.
-    items = iter(items)
-    while chunk := tuple(itertools.islice(items, size)):
-        yield chunk

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from sdc import __version__, registry, storage
 from sdc.errors import SDCError
+from sdc.head import Head
 from sdc.methods.base import TrainedMethod
 
 
@@ -25,8 +28,10 @@ def run(
     out: Path,
     curve: Path,
     device: str = "auto",
+    views: Path | None = None,
+    tokens: Path | None = None,
 ) -> None:
-    """Train one head on the training rows; no images, no backbone, no labels.
+    """Train one head on the training rows; no images, no backbone, and labels only for a method that requires them.
 
     Args:
         manifest: ``manifest.csv``.
@@ -39,6 +44,8 @@ def run(
         out: ``head.safetensors`` to write.
         curve: ``curve.csv`` to write: a row per epoch; only a header for closed-form methods.
         device: For trained methods; see ``sdc.devices.choose``.
+        views, tokens: Folders of the shards of augmented views and of their patch tokens, as many as of features, for
+            methods that require them.
 
     Raises:
         SDCError: If the features do not belong to the manifest, or the method cannot be fitted to them.
@@ -46,7 +53,15 @@ def run(
     hashing = registry.build("methods", method, settings, bits=bits, seed=seed)
     listed = storage.read_manifest(manifest)
     cached = storage.Features(features, shards, listed.sha256)
-    training: Any = cached.read(listed.train)
+    given: dict[str, Any] = {"features": cached.read(listed.train)}
+    for kind, folder in {"views": views, "tokens": tokens}.items():
+        if folder is not None:
+            augmented = storage.Features(folder, shards, listed.sha256)
+            for key in ("backbone", "weights", "transform"):
+                if augmented.attributes[key] != cached.attributes[key]:
+                    raise SDCError(f"{folder}: has another {key} than {features}; delete both and run again")
+            given[kind] = augmented.read(dtype=np.float16 if kind == "tokens" else np.float32)
+    score: Callable[[Head], float] | None = None
     if isinstance(hashing, TrainedMethod):
         # Only these need torch, which takes longer to import than LSH and ITQ to fit.
         import torch
@@ -54,9 +69,18 @@ def run(
         from sdc import devices
 
         devices.make_deterministic()
-        training = torch.from_numpy(training).to(devices.choose(device))
+        target = devices.choose(device)
+        given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
+        if hashing.select == "best":
+            pooled = tokens is not None and "token_means" in cached.arrays
+            array = "token_means" if pooled else "features"
+            score = _score_on_queries(listed, storage.Features(features, shards, listed.sha256, array=array))
+    if "labels" in hashing.requires:
+        given["labels"] = [listed.labels[row] for row in listed.rows("train")]
+        if not any(given["labels"]):
+            raise SDCError(f"methods.{method} needs labels, and {listed.facts['dataset']} has none; leave it out")
     try:
-        hashing.fit(training, progress=True)
+        hashing.fit(**given, progress=True, score=score)
     except SDCError as error:
         raise SDCError(f"methods.{method} on {features}: {error}") from error
 
@@ -77,3 +101,21 @@ def run(
     writer.writerows(hashing.curve)
     storage.write_text(curve, text.getvalue())
     storage.write_head(out, head)
+
+
+def _score_on_queries(listed: storage.Manifest, cached: storage.Features) -> Callable[[Head], float]:
+    """MAP@1000 of a head on the test queries: what the released codes choose their epoch by."""
+    from sdc.evaluation import ranking
+
+    query, database = cached.read(listed.query), cached.read(listed.database)
+    relevance = ranking.Relevance(
+        query=[listed.labels[row] for row in listed.rows("query")],
+        database=[listed.labels[row] for row in listed.rows("database")],
+    )
+
+    def score(head: Head) -> float:
+        rankings = ranking.hamming_rankings(head.encode(query), head.encode(database))
+        scores = ranking.evaluate(rankings, relevance, 1000, [1])
+        return float(cast(float, scores[f"mAP@{scores['map_at']}"]))
+
+    return score

@@ -13,7 +13,7 @@ ENVS = {"features": ["prepare", "extract"], "heads": ["train"], "tables": ["enco
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "torch": "pytorch", "yaml": "pyyaml"}
 # Packages of sdc that a stage reaches, besides those that every stage reaches.
 REACHES = {
-    "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods"],
+    "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods", "evaluation"],
     "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
 }  # fmt: skip
 BASE = ["storage", "head", "hamming", "settings", "registry", "grid", "cli"]

@@ -96,7 +96,7 @@ def test_library_knows_nothing_of_snakemake(root):
 
 @pytest.mark.parametrize("package", ["datasets", "methods"])
 def test_every_module_is_registered(root, package):
-    helpers = {"__init__", "base", "losses", "pca", "training"}
+    helpers = {"__init__", "base", "codewords", "losses", "pca", "similarity", "training"}
     modules = {path.stem for path in (root / "sdc" / package).glob("*.py")} - helpers
     assert modules == {target.partition(":")[0].rpartition(".")[2] for target in registry.CATALOGUES[package].values()}
 

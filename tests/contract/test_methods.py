@@ -8,7 +8,8 @@ import torch
 
 import sdc
 from sdc import hamming, registry
-from sdc.methods.base import Batch, TrainedMethod
+from sdc.methods.base import Batch, TrainedMethod, Training, membership
+from sdc.methods.training import Centring
 
 METHODS = [registry.load("methods", name) for name in registry.METHODS]
 TRAINED = [method for method in METHODS if issubclass(method, TrainedMethod)]
@@ -21,6 +22,59 @@ def quick(method, **settings):
         if "hidden" in {field.name for field in dataclasses.fields(method)}:
             settings["hidden"] = 24
     return method(bits=16, **settings)
+
+
+def required(method, features, labels):
+    """What ``fit`` needs besides features; views serve for tokens too."""
+    given = {}
+    if {"views", "tokens"} & set(method.requires):
+        noise = np.random.default_rng(1).standard_normal((len(features), 3, features.shape[1]))
+        given["views"] = (features[:, None] + 0.1 * noise).astype(np.float32)
+    if "labels" in method.requires:
+        given["labels"] = labels
+    return given
+
+
+@pytest.fixture
+def fitted(clustered):
+    """``fitted(method, items)``: the method fitted to clusters, and their features and labels."""
+
+    def fit(method, items=200, **settings):
+        features, labels = clustered(items, 20)
+        return quick(method, **settings).fit(features, **required(method, features, labels)), features, labels
+
+    return fit
+
+
+@pytest.fixture
+def step(clustered):
+    """``step(method)``: a head and, from it, the loss of any eight of 200 items, in float64 and with equal draws."""
+
+    def make(kind):
+        features, labels = clustered(200, 20)
+        tokens = features[:, None, None] + 0.1 * np.random.default_rng(2).standard_normal((200, 2, 3, 20))
+        there = {"views": tokens[:, :, 0], "tokens": tokens, "labels": membership(labels)}
+        arrays = {name: torch.from_numpy(values).double() for name, values in there.items() if name in kind.requires}
+        training = Training(torch.from_numpy(features).double(), **arrays)
+        method = quick(kind)
+        torch.manual_seed(0)
+        head, auxiliary = method.build_head(20, 16).double(), method.build_auxiliary(training)
+        if auxiliary is not None:
+            auxiliary.double()
+
+        def loss(items):
+            views = training.views if training.tokens is None else training.tokens
+            rows = training.features[items] if views is None else torch.cat([views[items, 0], views[items, 1]])
+            rows = method.head_input(rows)
+            hidden = head[:-1](rows if rows.ndim == 2 else rows.mean(dim=1))
+            member = None if training.labels is None else training.labels[items]
+            generator = torch.Generator().manual_seed(0)
+            terms = method.loss(Batch(rows, head[-1](hidden), hidden, items, member, auxiliary, generator))
+            return sum(terms.values())
+
+        return head, loss
+
+    return make
 
 
 @pytest.fixture(params=METHODS, ids=lambda method: method.__name__)
@@ -46,65 +100,107 @@ def test_hyper_parameters_are_frozen(method):
         method().bits = 8
 
 
-def test_same_seed_same_head_whatever_the_global_state(method, clustered):
-    features, _ = clustered(200, 20)
+def test_requirements_are_known(method):
+    assert method.requires[0] == "features"
+    assert set(method.requires) <= {field.name for field in dataclasses.fields(Training)}
+
+
+def test_same_seed_same_head_whatever_the_global_state(method, fitted):
     heads = []
     for state in (1, 2):
         torch.manual_seed(state)
         np.random.seed(state)
-        heads.append(quick(method, seed=7).fit(features).head)
+        heads.append(fitted(method, seed=7)[0].head)
     assert heads[0].layers == heads[1].layers
-    assert all(np.array_equal(heads[0].arrays[name], heads[1].arrays[name]) for name in heads[0].arrays)
+    assert {name: array.tobytes() for name, array in heads[0].arrays.items()} == {
+        name: array.tobytes() for name, array in heads[1].arrays.items()
+    }
 
 
-def test_codes_are_packed_bits_and_do_not_depend_on_the_batch(method, clustered):
-    features, _ = clustered(200, 20)
-    fitted = quick(method).fit(features)
-    codes = fitted.encode(features)
+def test_seed_changes_the_head_of_random_methods_alone(method, fitted):
+    one, other = (fitted(method, seed=seed)[0].head.arrays for seed in (0, 1))
+    equal = all(one[name].tobytes() == other[name].tobytes() for name in one)
+    assert equal == (not method.random)
+
+
+def test_codes_are_packed_bits_and_do_not_depend_on_the_batch(method, fitted):
+    ready, features, _ = fitted(method)
+    codes = ready.encode(features)
     assert (codes.shape, codes.dtype) == ((200, 2), np.uint8)
-    parts = [fitted.encode(features[:1]), fitted.encode(features[1:50]), fitted.encode(features[50:])]
+    assert np.array_equal(ready.encode(features), codes)
+    parts = [ready.encode(features[:1]), ready.encode(features[1:50]), ready.encode(features[50:])]
     assert np.array_equal(np.concatenate(parts), codes)
+    assert np.array_equal(ready.encode(features[::-1]), codes[::-1])
 
 
-def test_codes_are_better_than_chance(method, clustered):
-    features, labels = clustered(300, 20)
-    distances = hamming.distances(*[quick(method).fit(features).encode(features)] * 2).astype(float)
+def test_codes_are_better_than_chance(method, fitted):
+    ready, features, labels = fitted(method, 300)
+    distances = hamming.distances(*[ready.encode(features)] * 2).astype(float)
     same = labels[:, None] == labels[None]
     assert distances[same].mean() < distances[~same].mean()
 
 
-def test_training_rows_are_not_changed(method, clustered):
-    features, _ = clustered(100, 20)
-    before = features.copy()
-    quick(method).fit(features)
-    assert np.array_equal(features, before)
+def test_what_is_learnt_from_is_not_changed(method, clustered):
+    features, labels = clustered(100, 20)
+    given = {"features": features, **required(method, features, labels)}
+    before = {name: values.copy() for name, values in given.items()}
+    quick(method).fit(**given)
+    assert all(np.array_equal(given[name], before[name]) for name in given)
 
 
-def test_numpy_codes_are_torchs(trained, clustered):
-    features, _ = clustered(300, 20)
-    from sdc.methods.training import export_head, train
+def test_saved_and_loaded_it_is_the_same(method, fitted, tmp_path):
+    ready, features, _ = fitted(method)
+    ready.save(tmp_path / "head.safetensors")
+    loaded = method.load(tmp_path / "head.safetensors")
+    assert loaded == ready
+    assert np.array_equal(loaded.encode(features), ready.encode(features))
 
-    module, _ = train(quick(trained), torch.from_numpy(features))
+
+def test_numpy_codes_are_torchs(trained, fitted, monkeypatch):
+    modules = []
+    build = trained.build_head
+    monkeypatch.setattr(trained, "build_head", lambda *sizes: modules.append(build(*sizes)) or modules[-1])
+    ready, features, _ = fitted(trained, 300)
+    rows = torch.from_numpy(features)
+    if ready.inputs == "centred":
+        rows = Centring.of(rows)(rows)
     # Heads are stored in float32 with batch norm folded in: the only bits that may differ are within that rounding.
-    logits = module.double()(torch.from_numpy(features).double()).detach().numpy()
-    differing = hamming.unpack(export_head(module).encode(features)) != (logits > 0)
+    logits = modules[-1].double()(rows.double()).detach().numpy()
+    differing = hamming.unpack(ready.encode(features)) != (logits > 0)
     assert np.abs(logits[differing]).max(initial=0) < 1e-5
     assert differing.mean() < 1e-3
 
 
-def test_loss_is_finite_differentiable_and_knows_no_order_of_pairs(trained, vectors):
-    features = torch.from_numpy(vectors(8, 6, 0))
-    logits = torch.from_numpy(vectors(8, 4, 1.0)).requires_grad_()
-    method = quick(trained)
-    total = sum(method.loss(Batch(features, logits)).values())
+@pytest.mark.parametrize(
+    "settings",
+    [{"precision": "bfloat16"}, {"feature_dropout": 0.5}, {"optimiser": "sgd"}, {"schedule": "cosine"}],
+    ids=str,
+)
+def test_every_way_of_training(trained, fitted, settings):
+    ready, *_ = fitted(trained, **settings)
+    assert len(ready.curve) == 2
+    assert all(np.isfinite(list(row.values())).all() for row in ready.curve)
+    head = fitted(trained)[0].head
+    assert any(not np.array_equal(head.arrays[name], ready.head.arrays[name]) for name in head.arrays)
+
+
+def test_loss_is_finite_and_differentiable(trained, step):
+    head, loss = step(trained)
+    total = loss(torch.arange(8))
     total.backward()
     assert torch.isfinite(total)
-    assert torch.isfinite(logits.grad).all()
-    assert logits.grad.abs().sum() > 0
+    gradients = [parameter.grad for parameter in head.parameters()]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert sum(gradient.abs().sum() for gradient in gradients) > 1e-6
+
+
+def test_loss_knows_no_order_of_pairs(trained, step):
+    # Items i and i + 4 are half-split pairs, also inside each of two views.
+    _, loss = step(trained)
     order = torch.tensor([2, 0, 3, 1])
-    rows = torch.cat([order, order + 4])
-    again = sum(method.loss(Batch(features[rows], logits[rows])).values())
-    assert again.item() == pytest.approx(total.item(), abs=1e-12)
+    again = loss(torch.cat([order, order + 4]))
+    assert again.item() == pytest.approx(loss(torch.arange(8)).item(), abs=1e-12)
+    assert loss(torch.arange(8) + 8).item() != pytest.approx(again.item(), abs=1e-6)
 
 
 def test_head_has_the_right_shape(trained):

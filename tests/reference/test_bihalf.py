@@ -5,7 +5,7 @@ import torch
 
 from sdc import BiHalf
 from sdc.methods.base import Batch
-from sdc.methods.losses import half_and_half
+from sdc.methods.losses import half_and_half, half_split_cosines
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def test_codes(batch):
     codes = half_and_half(batch.logits.detach())
     rows = ["".join("1" if bit > 0 else "0" for bit in row) for row in codes.tolist()]
     assert rows == "1000 1001 0111 0100 1000 1110 0011 0111".split()
+    assert half_split_cosines(codes).tolist() == pytest.approx([1, -0.5, 0.5, 0])
 
 
 def test_terms_and_gradient(batch):

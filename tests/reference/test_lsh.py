@@ -1,9 +1,12 @@
 """LSH against published vectors (random hyperplanes given, so only the encoding is at stake)."""
 
 import numpy as np
+import pytest
+import torch
 
 from sdc import hamming
 from sdc.methods.base import linear_head
+from sdc.methods.losses import quantisation_gap
 
 
 def encode(vectors, centred):
@@ -19,6 +22,14 @@ def test_bits_and_distances(vectors):
     codes, bits = encode(vectors, centred=False)
     assert bits == "0010 1001 1000 0010 1100 0101 0001 0010".split()
     assert (hamming.distances(codes[:1], codes)[0] // 2).tolist() == [0, 3, 2, 0, 3, 3, 2, 0]
+
+
+def test_logits_and_their_gap_to_signs(vectors):
+    logits = vectors(8, 6, 0) @ vectors(4, 6, 2.0).T
+    head = linear_head(vectors(4, 6, 2.0), np.zeros(4))
+    assert head.logits(vectors(8, 6, 0)) == pytest.approx(logits, abs=1e-6)
+    assert logits[0] == pytest.approx([-0.286202, -0.230669, 1.606252, -0.925318], abs=1e-6)
+    assert quantisation_gap(torch.from_numpy(logits)).item() == pytest.approx(0.222490, abs=1e-6)
 
 
 def test_centred_bits(vectors):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sdc.methods.losses import SDCLoss, half_split_cosines, quantisation_gap
+from sdc.methods.losses import SDCLoss, half_split_cosines, quantisation_gap, signs
 
 
 @pytest.fixture
@@ -12,8 +12,17 @@ def pair(vectors):
     return torch.from_numpy(vectors(8, 6, 0)), logits
 
 
+def test_inputs(pair):
+    features, logits = pair
+    printed = [0.841471, -0.756802, 0.412118, -0.287903, -0.132352, -0.991779]
+    assert features[0].tolist() == pytest.approx(printed, abs=1e-6)
+    assert logits[7].tolist() == pytest.approx([0.053144, 0.594860, 0.623059, 0.745173], abs=1e-6)
+
+
 def test_pair_cosines(pair):
     features, logits = pair
+    assert torch.argsort(half_split_cosines(features)).tolist() == [1, 0, 2, 3]
+    assert half_split_cosines(signs(logits)).tolist() == [1, -0.5, -0.5, 0]
     assert half_split_cosines(features).tolist() == pytest.approx([0.004306, -0.393964, 0.106487, 0.205675], abs=1e-6)
     assert half_split_cosines(logits).tolist() == pytest.approx([0.995973, -0.397417, -0.292619, -0.046383], abs=1e-6)
 
@@ -28,6 +37,15 @@ def test_loss_and_gradient(pair):
     total.backward()
     assert logits.grad[0].tolist() == pytest.approx([-0.004666, -0.006944, 0.003545, 0.000508], abs=1e-6)
     assert logits.grad.norm().item() == pytest.approx(0.486008, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "upper"),
+    [(2, [0.216072]), (4, [0.103032, 0.360262]), (8, [0.050970, 0.157473, 0.281734, 0.467935])],
+)
+def test_targets(pair, pairs, upper):
+    expected = [-target for target in reversed(upper)] + upper
+    assert SDCLoss().targets(pairs, pair[1]).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(

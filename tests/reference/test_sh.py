@@ -27,6 +27,10 @@ def test_extents_and_choice(fitted):
     eigenvalues = (mode * np.pi / span[axis]) ** 2
     assert eigenvalues == pytest.approx([1.303754, 1.468744, 1.852269, 3.684672], abs=1e-6)
     assert (np.ceil(5 * span / span.max()) - 1).sum() == 14
+    # The next one would be the second mode of the widest axis.
+    axis, mode = eigenfunctions(span, 5)
+    assert (axis[4], mode[4]) == (0, 2)
+    assert (mode[4] * np.pi / span[0]) ** 2 == pytest.approx(5.215017, abs=1e-6)
 
 
 def test_values_and_distances(fitted):

@@ -54,10 +54,40 @@ def test_weights_file(weights, file):
 
 
 def test_settings_that_do_not_change_the_manifest_are_kept_from_it():
-    config = {"datasets": {"digits": {"query": 3, "shards": 2, "map_at": 5, "precision_at": [1]}}}
+    later = {"shards": 2, "map_at": 5, "precision_at": [1], "views": 3, "augmentation": "photographs"}
+    config = {"datasets": {"digits": {"query": 3, **later}}}
     assert grid.manifest_settings(config, "digits") == {"query": 3}
     assert grid.evaluation_settings(config, "digits") == {"map_at": 5, "precision_at": [1]}
     assert grid.shard_count(config, "digits") == 2
+
+
+def test_views_depend_on_their_number_the_augmentation_and_the_datasets_seed():
+    assert grid.view_settings({}, "digits") == {"views": 4, "augmentation": "scans", "view_seed": 0}
+    assert grid.view_settings({}, "cifar10") == {"views": 4, "augmentation": "photographs", "view_seed": 42}
+    config = {"datasets": {"pets": {"type": "folder", "views": 2, "seed": 9, "shards": 3}}}
+    assert grid.view_settings(config, "pets") == {"views": 2, "augmentation": "photographs", "view_seed": 9}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "backbone", "method", "kinds"),
+    [
+        ("cifar10", "vgg16", "itq", {"features": "clean"}),
+        ("cifar10", "vgg16", "dpn", {"features": "clean"}),
+        ("cifar10", "vgg16", "cibhash", {"features": "clean", "views": "views"}),
+        ("cifar10", "vgg16", "nsh", {"features": "clean", "views": "views_asymmetric"}),
+        ("digits", "vgg16", "nsh", {"features": "clean", "views": "views"}),
+        ("cifar10", "vgg16", "wch", {"features": "clean", "tokens": "tokens"}),
+        ("cifar10", "pixels", "wch", {"features": "clean", "views": "views"}),
+        ("pictures", "network", "mine", {"features": "clean", "tokens": "tokens"}),
+    ],
+)
+def test_training_reads_the_kinds_its_method_requires(dataset, backbone, method, kinds):
+    config = {
+        "datasets": {"pictures": {"type": "folder"}},
+        "backbones": {"network": {"type": "resnet18"}},
+        "methods": {"mine": {"type": "wch"}},
+    }
+    assert grid.training_kinds(config, dataset, backbone, method) == kinds
 
 
 def test_canonical_does_not_depend_on_order():

@@ -24,6 +24,38 @@ def test_logits_are_those_of_torch():
     assert head.logits(features, np.float32) == pytest.approx(expected.numpy(), abs=1e-5)
 
 
+def normalised(dim, hidden, bits, seed=0):
+    """Layer norm, linear, ReLU, linear."""
+    rest = mlp(dim, hidden, bits, seed)
+    arrays = {f"{int(name[0]) + 1}{name[1:]}": array for name, array in rest.arrays.items()}
+    return Head(("layernorm", "linear", "relu", "linear"), {**arrays, "0.eps": np.array([1e-6], np.float32)})
+
+
+def test_layer_norm_and_relu_are_those_of_torch():
+    head, features = normalised(20, 50, 16), 3 + 2 * np.random.default_rng(1).standard_normal((30, 20))
+    tensors = {name: torch.from_numpy(array).double() for name, array in head.arrays.items()}
+    rows = torch.nn.functional.layer_norm(torch.from_numpy(features), (20,), eps=float(head.arrays["0.eps"][0]))
+    hidden = torch.relu(rows @ tensors["1.weight"].T + tensors["1.bias"])
+    expected = hidden @ tensors["3.weight"].T + tensors["3.bias"]
+    assert head.logits(features) == pytest.approx(expected.numpy(), abs=1e-12)
+    single = head.logits(features, np.float32)
+    assert single.dtype == np.float32
+    assert single == pytest.approx(expected.numpy(), abs=1e-5)
+    assert (head.dim, head.bits) == (20, 16)
+
+
+def test_layer_norm_of_constant_rows_is_finite():
+    head = normalised(20, 50, 16)
+    assert head.logits(np.full((1, 20), 7.0)) == pytest.approx(head.logits(np.zeros((1, 20))))
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_bits_after_a_layer_norm_are_those_of_double_precision(offset):
+    head = normalised(256, 512, 64)
+    features = (np.random.default_rng(2).standard_normal((3000, 256)) + offset).astype(np.float32)
+    assert np.array_equal(hamming.unpack(head.encode(features)), head.logits(features) > 0)
+
+
 @pytest.mark.parametrize("offset", [0.0, 5.0])
 @pytest.mark.parametrize("scale", [1.0, 1e-4])
 def test_bits_are_those_of_double_precision(offset, scale):

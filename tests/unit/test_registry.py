@@ -1,6 +1,6 @@
 import pytest
 
-from sdc import registry
+from sdc import SDC, registry
 from sdc.errors import SDCError
 
 
@@ -21,11 +21,29 @@ def test_type_makes_a_second_entry_of_a_kind():
     assert registry.build("datasets", "pets", {"type": "folder", "root": "here"}).root == "here"
 
 
+def test_preset_is_where_a_method_starts_from():
+    method = registry.build("methods", "sdc", {"preset": "code"}, bits=16, seed=2)
+    assert method == SDC.preset("code", bits=16, seed=2)
+    assert (method.hidden, method.weight_decay, method.epochs) == ("dim", 1e-5, 100)
+
+
+def test_entry_overrides_its_preset_key_by_key():
+    entry = {"type": "sdc", "preset": "instance", "epochs": 3, "hidden": 64}
+    method = registry.build("methods", "mine", entry)
+    assert (method.epochs, method.hidden, method.batch_size, method.quantisation) == (3, 64, 256, 0.01)
+
+
+def test_only_methods_have_presets():
+    with pytest.raises(SDCError, match="datasets.digits.preset: unknown key"):
+        registry.build("datasets", "digits", {"preset": "paper"})
+
+
 @pytest.mark.parametrize(
     ("catalogue", "name", "settings", "message"),
     [
         ("methods", "itq", {"iteration": 3}, r"methods.itq.iteration: unknown key .*did you mean 'iterations'"),
         ("methods", "itq", {"bits": 3}, r"methods.itq.bits: unknown key"),
+        ("methods", "sdc", {"preset": "papers"}, r"methods.sdc.preset: 'papers' is not known; .*did you mean 'paper'"),
         ("methods", "mine", {}, r"methods.mine: key 'type' is missing"),
         ("methods", "mine", {"type": "itk"}, r"methods.mine.type: 'itk' is not known; .*did you mean 'itq'"),
         ("backbones", "vgg16", {"weight": "none"}, r"backbones.vgg16.weight: unknown key .*did you mean 'weights'"),

@@ -184,6 +184,88 @@ def test_nan_names_shard_and_row(tmp_path):
         storage.Features(tmp_path, 3).read()
 
 
+def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
+    """Shards of two views, of some rows only; and what they hold."""
+    count = sum(map(len, rows))
+    views = np.random.default_rng(0).standard_normal((count, 2, 3)).astype(np.float16)
+    written = 0
+    for shard, name in enumerate(shard_names(shards)):
+        start, stop = shard_range(shard, shards, 10)
+        attributes = {
+            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10, "kind": "views",
+            "features_version": FEATURES_VERSION, "shard": shard, "start": start, "stop": stop, "views": 2,
+            **changes.get(name, {}),
+        }  # fmt: skip
+        held = views[written : written + len(rows[shard])]
+        written += len(held)
+        with storage.H5Writer(folder / f"{name}.h5", attributes) as writer:
+            # A shard without rows knows no width.
+            arrays = {"row": np.array(rows[shard], np.int64), "features": held if len(held) else np.zeros((0, 2, 0))}
+            for array, values in arrays.items():
+                writer.create(array, values.shape, values.dtype)
+                writer.append(**{array: values})
+    return views
+
+
+def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
+    expected = write_views(tmp_path)
+    features = storage.Features(tmp_path, 3, "m")
+    assert features.shape == (4, 2, 3)
+    assert features.rows.tolist() == [1, 2, 7, 9]
+    assert np.array_equal(features.read(), expected.astype(np.float32))
+    half = features.read(dtype=np.float16)
+    assert half.dtype == np.float16
+    assert np.array_equal(half, expected)
+    wanted = np.zeros(10, bool)
+    wanted[[0, 2, 3, 9]] = True  # rows that are not held are left out
+    assert np.array_equal(features.read(wanted, np.float16), expected[[1, 3]])
+    monkeypatch.setattr(storage, "_BLOCK_BYTES", 1)
+    assert [rows.tolist() for rows, _ in features.blocks()] == [[1], [2], [7], [9]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": ((2, 1), (), (7,))}, r"0-of-3.h5: does not hold the rows it should"),
+        ({"rows": ((1,), (2,), (7,))}, r"1-of-3.h5: does not hold the rows it should"),
+        ({"rows": ((1,), (6,), (7,))}, r"1-of-3.h5: does not hold the rows it should"),
+        ({"1-of-3": {"kind": "clean"}}, r"1-of-3.h5: does not hold|1-of-3.h5: differs from 0-of-3.h5 in kind"),
+        ({"2-of-3": {"views": 3}}, r"2-of-3.h5: differs from 0-of-3.h5 in views"),
+        ({"rows": ((), (), ())}, r"the shards do not make one array"),
+    ],
+)
+def test_views_that_do_not_fit_are_refused(tmp_path, options, message):
+    write_views(tmp_path, **options)
+    with pytest.raises(StorageError, match=message):
+        storage.Features(tmp_path, 3, "m")
+
+
+def test_other_arrays_of_the_shards(tmp_path):
+    means = {}
+    for shard, name in enumerate(shard_names(2)):
+        start, stop = shard_range(shard, 2, 6)
+        attributes = {
+            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "features_version": FEATURES_VERSION,
+            "rows": 6, "kind": "clean", "shard": shard, "start": start, "stop": stop,
+        }  # fmt: skip
+        means[shard] = np.full((3, 2), shard, np.float32)
+        arrays = {"row": np.arange(start, stop), "features": np.zeros((3, 5)), "token_means": means[shard]}
+        with storage.H5Writer(tmp_path / f"{name}.h5", attributes) as writer:
+            for array, values in arrays.items():
+                writer.create(array, values.shape, values.dtype)
+                writer.append(**{array: values})
+    features = storage.Features(tmp_path, 2)
+    assert features.arrays == ("features", "token_means")
+    assert features.shape == (6, 5)
+    assert np.array_equal(storage.Features(tmp_path, 2, array="token_means").read(), np.concatenate([*means.values()]))
+    with pytest.raises(StorageError, match=r"0-of-2.h5: holds features, token_means, not tokens; make it anew"):
+        storage.Features(tmp_path, 2, array="tokens")
+    with h5py.File(tmp_path / "1-of-2.h5", "a") as file:
+        del file["token_means"]
+    with pytest.raises(StorageError, match=r"1-of-2.h5: differs from 0-of-2.h5 in arrays"):
+        storage.Features(tmp_path, 2)
+
+
 def test_writer_refuses_an_unfilled_array(tmp_path):
     with (
         pytest.raises(StorageError, match="rows are missing in features"),

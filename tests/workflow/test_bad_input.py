@@ -44,7 +44,7 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json")
     [
         (
             {"run": {"methods": ["sdk"]}},
-            ["run.methods.0", "'sdk'", "allowed: bihalf, greedyhash, itq, lsh, sdc, sh", "did you mean 'sdc'?"],
+            ["run.methods.0", "'sdk'", "allowed: bihalf, cibhash, dpn, greedyhash", "did you mean 'sdc'?"],
         ),
         (
             {"run": {"datasets": ["digit"]}},

@@ -5,19 +5,21 @@ import yaml
 
 from tests.workflow.conftest import Workflow
 
-SHARDS = {"cifar10.yaml": 6, "folder.yaml": 4}
+# Shards, kinds of features, methods and code lengths of each.
+SHIPPED = {"cifar10.yaml": (6, 4, 13, 3, 1), "folder.yaml": (4, 4, 12, 3, 1), "public.yaml": (1, 2, 26, 2, 3)}
 
 
-@pytest.mark.parametrize("name", SHARDS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_plan(tmp_path, root, name):
     workflow = Workflow(tmp_path)
     (tmp_path / "data/weights").mkdir(parents=True)
     (tmp_path / "data/weights/mobilenet_v2.pth").touch()  # an input of the extraction; it is not read while planning
     workflow.config = yaml.safe_load((root / "configs" / name).read_text())
-    jobs = dict.fromkeys(("train", "encode", "evaluate"), 18)
-    expected = {"prepare": 1, "extract": SHARDS[name], **jobs, "aggregate": 1, "aggregate_dataset": 3}
+    shards, kinds, methods, bits, seeds = SHIPPED[name]
+    jobs = dict.fromkeys(("train", "encode", "evaluate"), methods * bits * seeds)
+    expected = {"prepare": 1, "extract": shards * kinds, **jobs, "aggregate": 1, "aggregate_dataset": bits}
     assert workflow("--dry-run").jobs == expected
 
 
 def test_every_config_is_here(root):
-    assert {path.name for path in (root / "configs").glob("*.yaml")} == set(SHARDS)
+    assert {path.name for path in (root / "configs").glob("*.yaml")} == set(SHIPPED)

@@ -1,5 +1,6 @@
 """A rerun does what is due and nothing else. The tests of this module build on one another, in order."""
 
+import re
 import shutil
 
 import h5py
@@ -118,7 +119,7 @@ def test_new_features_version_extracts_anew(shared, tmp_path):
         source = shared.root / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     registry = tmp_path / "sdc/registry.py"
-    registry.write_text(registry.read_text().replace("FEATURES_VERSION = 1", "FEATURES_VERSION = 2"))
+    registry.write_text(re.sub(r"FEATURES_VERSION = \d+", "FEATURES_VERSION = 99", registry.read_text()))
     root, shared.root = shared.root, tmp_path
     try:
         planned = shared("--dry-run", "results/tables/digits/16.csv").jobs

@@ -40,6 +40,7 @@ wildcard_constraints:
     method=names("methods"),
     bits=r"\d+",
     seed=r"\d+",
+    kind="|".join(grid.KINDS),
     shard=r"\d+",
     shards=r"\d+",
 
@@ -60,14 +61,38 @@ def shards(wildcards):
     return grid.shard_count(config, wildcards.dataset)
 
 
-def features_folder(wildcards):
+def features_folder(wildcards, kind="clean"):
     """The folder of the features a job reads."""
-    return f"results/features/{wildcards.dataset}/{wildcards.backbone}/clean"
+    return f"results/features/{wildcards.dataset}/{wildcards.backbone}/{kind}"
 
 
-def feature_shards(wildcards):
+def feature_shards(wildcards, kind="clean"):
     """The feature shards a job reads."""
-    return [f"{features_folder(wildcards)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
+    return [f"{features_folder(wildcards, kind)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
+
+
+def training_kinds(wildcards):
+    """The kinds of features a job's method trains on, by the option that takes them."""
+    return grid.training_kinds(config, wildcards.dataset, wildcards.backbone, wildcards.method)
+
+
+def training_shards(wildcards):
+    """The shards of every kind of feature a job's method trains on."""
+    return [shard for kind in training_kinds(wildcards).values() for shard in feature_shards(wildcards, kind)]
+
+
+def training_folders(wildcards):
+    """The options that name their folders."""
+    kinds = training_kinds(wildcards)
+    return " ".join(f"--{option} {features_folder(wildcards, kind)}" for option, kind in kinds.items())
+
+
+def view_options(wildcards):
+    """The options of a job that extracts augmented views; clean features depend on none of them."""
+    if wildcards.kind == "clean":
+        return ""
+    made = grid.view_settings(config, wildcards.dataset)
+    return " ".join(f"--{option.replace('_', '-')} {value}" for option, value in made.items())
 
 
 def extract_threads(wildcards):
@@ -89,14 +114,17 @@ def weights(wildcards):
 
 def table_run(wildcards):
     """The selection of a table: the config's, narrowed to the table's dataset and code length where it has them."""
+    run = {**config["run"], "once": grid.run_once(config)}
     if "dataset" not in wildcards.keys():
-        return config["run"]
-    return grid.narrowed(config["run"], datasets=wildcards.dataset, bits=int(wildcards.bits))
+        return run
+    return grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits))
 
 
 def table_metrics(wildcards):
     """The metrics of all runs of a table."""
-    return [f"results/{cell.folder}/metrics.json" for cell in grid.cells(table_run(wildcards))]
+    run = table_run(wildcards)
+    runs = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
+    return [f"results/{cell.folder}/metrics.json" for cell in runs]
 
 
 def table_selection(wildcards):

@@ -1,5 +1,5 @@
 rule extract:
-    """Extract the features of one shard of a dataset, once."""
+    """Extract the features of one shard of a dataset, or of views of its training items, once."""
     input:
         # The sidecar says where the images are; moving them does not change a feature, so it is read but not listed.
         manifest="results/manifests/{dataset}.csv",
@@ -10,8 +10,6 @@ rule extract:
         "results/logs/extract/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.log",
     benchmark:
         "results/benchmarks/extract/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.tsv"
-    wildcard_constraints:
-        kind="clean",
     conda:
         "../../envs/features.yaml"
     threads: extract_threads
@@ -20,6 +18,7 @@ rule extract:
     params:
         settings=settings("backbones"),
         features_version=registry.FEATURES_VERSION,
+        views=view_options,
     shell:
         """
         python -m sdc extract \
@@ -28,5 +27,6 @@ rule extract:
             --settings {params.settings:q} \
             --shard {wildcards.shard} \
             --shards {wildcards.shards} \
+            --kind {wildcards.kind} {params.views} \
             --out {output:q} 2>{log:q}
         """

@@ -2,7 +2,7 @@ rule train:
     """Train one hash head on cached training features; one thread, so that the result does not depend on --cores."""
     input:
         manifest="results/manifests/{dataset}.csv",
-        features=feature_shards,
+        features=training_shards,
     output:
         head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
         curve="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/curve.csv",
@@ -16,14 +16,14 @@ rule train:
     resources:
         gpu=1,
     params:
-        features=features_folder,
+        folders=training_folders,
         shards=shards,
         settings=settings("methods"),
     shell:
         """
         python -m sdc train \
             --manifest {input.manifest:q} \
-            --features {params.features:q} \
+            {params.folders} \
             --shards {params.shards} \
             --method {wildcards.method} \
             --settings {params.settings:q} \

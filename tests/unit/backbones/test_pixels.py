@@ -23,6 +23,21 @@ def test_size_resizes():
     assert pixels.transform_id() == "size=2 channels=rgb scale=1/255"
 
 
+def test_views_have_the_setting_or_the_images_own_size():
+    image = Image.new("RGB", (6, 4))
+    assert Pixels(model="pixels").view_size(image) == (4, 6)
+    assert Pixels(model="pixels", size=3).view_size(image) == (3, 3)
+    view = IMAGE.resize((2, 2))
+    pixels = Pixels(model="pixels", size=2)
+    assert pixels.view_transform()(view).numpy() == pytest.approx(np.asarray(view).ravel() / 255)
+
+
+def test_pixels_have_no_tokens():
+    assert not Pixels.has_tokens
+    with pytest.raises(SDCError, match="backbones.pixels: has no tokens; extract views"):
+        Pixels(model="pixels").token_module()
+
+
 def test_module_is_the_identity():
     import torch
 

@@ -131,3 +131,96 @@ def test_folding_batch_norms_changes_rounding_only(tmp_path):
         expected = whole(batch)
         assert torch.nn.functional.cosine_similarity(module(batch), expected).min() > 0.99999
         assert torch.allclose(module(batch), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+
+
+def test_a_view_is_only_scaled_and_normalised():
+    backbone = Torchvision(model="mobilenet_v2", weights="none", resize=40, crop=30, mean=(0, 0, 0), std=(1, 1, 1))
+    assert backbone.view_size(Image.new("RGB", (70, 50))) == (30, 30)
+    view = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
+    found = backbone.view_transform()(Image.fromarray(view)).numpy()
+    assert found == pytest.approx(view.transpose(2, 0, 1) / 255, abs=1e-6)
+    assert "resize_size=[40]" in backbone.transform_id()
+
+
+def outputs(model, size):
+    """Features, clean outputs and tokens of two random images."""
+    backbone = Torchvision(model=model, weights="none", resize=size, crop=size)
+    batch = torch.rand(2, 3, size, size)
+    with torch.inference_mode():
+        return backbone.module()(batch), backbone.clean_module()(batch), backbone.token_module()(batch)
+
+
+# Models whose features are the means of the cells of the last feature map, with its edge for pictures of that size.
+@pytest.mark.parametrize(
+    ("model", "size", "edge"),
+    [
+        ("resnet18", 64, 2),
+        ("resnet18", 32, 1),
+        ("mobilenet_v2", 96, 3),
+        ("swin_t", 64, 2),
+        ("shufflenet_v2_x0_5", 64, 2),
+    ],
+)
+def test_features_that_are_the_means_of_the_tokens_stay_alone(model, size, edge):
+    features, clean, tokens = outputs(model, size)
+    assert torch.equal(clean, features)
+    assert tokens.shape == (2, edge**2, features.shape[1])
+    assert torch.allclose(tokens.mean(1), features, atol=1e-5 * features.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "parts", "dim", "width"),
+    [
+        ("vgg11", 64, 4, 4096, 512),
+        ("mobilenet_v3_small", 64, 4, 1024, 576),
+        ("convnext_tiny", 64, 4, 768, 768),
+        ("vit_b_32", 224, 49, 768, 768),
+    ],
+)
+def test_means_of_tokens_come_beside_features_that_are_something_else(model, size, parts, dim, width):
+    features, (clean, means), tokens = outputs(model, size)
+    assert features.shape == (2, dim)
+    assert torch.equal(clean, features)
+    assert tokens.shape == (2, parts, width)
+    assert torch.allclose(tokens.mean(1), means, atol=1e-6)
+
+
+def test_cells_are_those_of_the_feature_map_and_layers_after_it_are_left_out():
+    backbone = Torchvision(model="vgg11", weights="none", resize=96, crop=96)
+    batch = torch.rand(1, 3, 96, 96)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(0)
+        trunk = get_model("vgg11", weights=None).eval().features
+        tokens = backbone.token_module()
+        assert torch.equal(tokens(batch), trunk(batch).flatten(2).mT)
+    assert not [layer for layer in tokens.modules() if isinstance(layer, torch.nn.Linear)]
+
+
+def test_patches_of_a_transformer_are_normalised_and_without_the_class_token():
+    backbone = Torchvision(model="vit_b_32", weights="none")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        whole = get_model("vit_b_32", weights=None).eval()
+    batch = torch.rand(1, 3, 224, 224)
+    seen = []
+    whole.encoder.ln.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.inference_mode():
+        whole(batch)
+        tokens = backbone.token_module()(batch)
+        features = backbone.module()(batch)
+    assert torch.allclose(tokens, seen[0][:, 1:], atol=1e-5)
+    assert torch.allclose(features, seen[0][:, 0], atol=1e-5)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "model",
+    "alexnet densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5 regnet_y_400mf "
+    "resnext50_32x4d swin_v2_t vgg11_bn vit_b_16".split(),
+)
+def test_every_family_has_tokens(model):
+    crop = Torchvision(model=model, weights="none").transform().crop_size[0]
+    _, clean, tokens = outputs(model, crop)
+    means = clean if isinstance(clean, torch.Tensor) else clean[1]
+    assert tokens.shape[1] > 1
+    assert torch.allclose(tokens.mean(1), means, atol=1e-5 * means.abs().max().item())

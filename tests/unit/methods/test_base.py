@@ -1,9 +1,25 @@
 import numpy as np
 import pytest
+import torch
 
 import sdc
-from sdc import ITQ, LSH, SDC
+from sdc import (
+    DPN,
+    ITQ,
+    LSH,
+    NSH,
+    SDC,
+    SSDH,
+    WCH,
+    BiHalf,
+    CIBHash,
+    GreedyHash,
+    OrthoHash,
+    SDCSimCLR,
+    registry,
+)
 from sdc.errors import SDCError
+from sdc.methods.base import membership
 from sdc.storage import read_head
 
 
@@ -40,7 +56,128 @@ def test_features_must_be_finite(bad):
 
 
 def test_large_but_finite_features_are_taken():
-    assert LSH(bits=8).fit(np.full((3, 4), 3e38, np.float32)).head.dim == 4
+    assert LSH(bits=8).fit(np.diag(np.full(4, 3e38, np.float32))).head.dim == 4
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("method", [LSH(bits=8), SDC(bits=8)], ids=["closed form", "trained"])
+def test_features_that_are_all_equal_are_refused(method, tensor):
+    features = torch.full((70, 4), 0.3) if tensor else np.full((70, 4), 0.3)
+    with pytest.raises(SDCError, match="all 70 training features are equal; check the images and the backbone"):
+        method.fit(features)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([0, 2, 2, 1]),
+        [0, 2, 2, 1],
+        torch.tensor([0, 2, 2, 1]),
+        np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]], bool),
+        [(0,), (2,), (2,), (1,)],
+    ],
+)
+def test_labels_of_one_class_each(labels):
+    member = membership(labels)
+    assert member.dtype == np.float32
+    assert member.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]]
+
+
+def test_labels_of_several_classes_or_none():
+    assert membership([(0, 3), (), (1,)]).tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("labels", [[(), ()], np.zeros((2, 3))])
+def test_some_item_must_have_a_label(labels):
+    with pytest.raises(SDCError, match="no training item has a label"):
+        membership(labels)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (DPN, r"DPN needs labels: fit\(X, y\) with class indices"),
+        (CIBHash, r"CIBHash needs views: fit\(X, views=...\) of shape \(n, V, dim\) with V >= 2"),
+        (WCH, r"WCH needs tokens: fit\(X, tokens=...\) of shape .* or views=..."),
+    ],
+)
+def test_what_a_method_requires_must_be_there(clustered, method, message):
+    with pytest.raises(SDCError, match=message):
+        method(bits=8).fit(clustered(70, 8)[0])
+
+
+@pytest.mark.parametrize("method", [CIBHash, WCH])
+def test_one_view_is_not_enough(clustered, method):
+    features, _ = clustered(70, 8)
+    with pytest.raises(SDCError, match=rf"have shape \(70, 1, .*8\); {method.__name__} needs fit"):
+        method(bits=8).fit(features, views=features[:, None])
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "message"),
+    [
+        (DPN, {"labels": np.arange(69) % 3}, "69 labels for 70 features; there must be one for each"),
+        (CIBHash, {"views": np.ones((71, 2, 8))}, "71 views for 70 features"),
+        (WCH, {"tokens": np.ones((71, 2, 3, 8))}, "71 tokens for 70 features"),
+    ],
+)
+def test_counts_must_agree(clustered, method, given, message):
+    with pytest.raises(SDCError, match=message):
+        method(bits=8).fit(clustered(70, 8)[0], **given)
+
+
+def test_views_must_be_finite(clustered):
+    features, _ = clustered(70, 8)
+    views = np.stack([features, features], axis=1)
+    views[3, 1, 2] = np.nan
+    with pytest.raises(SDCError, match="views hold NaN or infinity"):
+        CIBHash(bits=8).fit(features, views=views)
+
+
+def test_labels_are_ignored_where_they_are_not_required(clustered):
+    features, labels = clustered(70, 8)
+    assert np.array_equal(
+        LSH(bits=8).fit(features, labels).encode(features), LSH(bits=8).fit(features).encode(features)
+    )
+
+
+@pytest.mark.parametrize("name", registry.METHODS)
+def test_every_preset_of_every_method_can_be_built(name):
+    method = registry.load("methods", name)
+    assert method.preset("paper") == method()
+    for preset in registry.PRESETS:
+        built = method.preset(preset, bits=16, seed=3)
+        assert (built.bits, built.seed) == (16, 3)
+
+
+def test_presets_are_merged_over_those_of_the_bases():
+    # From the loop, from SDC, from SDCSimCLR.
+    assert SDCSimCLR.preset_values("code") == {"weight_decay": 1e-5, "hidden": "dim", "clamp_targets": True}
+    loop = {"epochs": 20, "batch_size": 256, "decay_after": 0.5}
+    assert SDC.preset_values("instance") == {**loop, "hidden": None, "quantisation": 0.01}
+    assert BiHalf.preset_values("instance") == {**loop, "gamma": 0.1}
+    assert LSH.preset_values("instance") == {}
+    # The method's own word counts, where both say something.
+    assert NSH.preset("code").learning_rate == 1e-5
+    assert OrthoHash.preset("instance").epochs == 10
+
+
+def test_presets_are_overridden_key_by_key():
+    method = GreedyHash.preset("original", epochs=300)
+    assert (method.epochs, method.optimiser, method.batch_size) == (300, "sgd", 32)
+
+
+def test_presets_of_the_publications():
+    dropout = [method.preset("original").feature_dropout for method in (GreedyHash, BiHalf, CIBHash)]
+    assert dropout == [0.5] * 3
+    assert SSDH.preset("original").adam_epsilon == 1
+    assert WCH.preset("original").schedule == "cosine"
+    assert (WCH.preset("code").weights, NSH.preset("code").contrast) == ("public", "double")
+
+
+def test_unknown_preset_is_named_with_the_nearest():
+    with pytest.raises(SDCError, match=r"SDC.preset: 'papers' is not known; allowed: .*; did you mean 'paper'"):
+        SDC.preset("papers")
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 3, 4)])

@@ -64,5 +64,5 @@ def test_constant_dimensions_are_passed_over_and_constant_features_refused(clust
     features = clustered(100, 12)[0]
     features[:, 3] = 7
     assert SH(bits=16).fit(features).encode(features).shape == (100, 2)
-    with pytest.raises(SDCError, match="all training features are equal; SH needs some that differ"):
+    with pytest.raises(SDCError, match="all 100 training features are equal; check the images and the backbone"):
         SH(bits=16).fit(np.ones((100, 12)))

@@ -1,8 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sdc import storage
 from sdc.errors import StorageError
+from sdc.head import Head
+from sdc.stages import extract
 
 
 def test_codes_of_queries_and_database(stages):
@@ -35,3 +39,29 @@ def test_head_of_other_features_is_refused(stages):
     with pytest.raises(StorageError, match=r"head.safetensors: was trained with another transform; make it anew"):
         stages.encode()
     assert not stages.codes.exists()
+
+
+@pytest.mark.parametrize(("model", "dim"), [("mobilenet_v3_small", 576), ("resnet18", 512)])
+def test_heads_on_tokens_encode_their_means(stages, model, dim):
+    settings = {"weights": "none", "resize": 32, "crop": 32}
+    extract.run(stages.manifest, model, settings, 0, 1, stages.features / "0-of-1.h5", "cpu")
+    attributes = storage.Features(stages.features, 1).attributes
+    identity = {key: attributes[key] for key in ("dataset", "backbone", "weights", "transform", "manifest_sha256")}
+    identity |= {"method": "wch", "bits": 16, "seed": 0, "version": "0", "input": "token_means"}
+    weight = np.random.default_rng(0).standard_normal((16, dim)).astype(np.float32)
+    head = Head(("linear",), {"0.weight": weight, "0.bias": np.zeros(16, np.float32)}, identity)
+    storage.write_head(stages.head, head)
+    stages.encode(shards=1)
+    array = "token_means" if model == "mobilenet_v3_small" else "features"
+    expected = head.encode(storage.Features(stages.features, 1, array=array).read())
+    assert np.array_equal(storage.read_codes(stages.codes).codes, expected)
+
+
+def test_head_of_another_width_is_refused(stages):
+    stages.extract()
+    stages.train()
+    head = storage.read_head(stages.head)
+    weight = np.ones((16, 5), np.float32)
+    storage.write_head(stages.head, dataclasses.replace(head, arrays={**head.arrays, "0.weight": weight}))
+    with pytest.raises(StorageError, match=r"head.safetensors: takes 5 numbers per picture, .*features holds 48; make"):
+        stages.encode()

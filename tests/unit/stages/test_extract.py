@@ -7,6 +7,8 @@ from PIL import Image
 from sdc import registry, storage
 from sdc.backbones.pixels import Pixels
 from sdc.errors import SDCError
+from sdc.grid import shard_names
+from sdc.stages import extract
 
 
 def test_features_are_those_of_each_image_in_manifest_order(stages):
@@ -93,8 +95,6 @@ def test_features_that_overflow_are_refused_by_image(stages, monkeypatch):
 
 
 def test_real_network_and_speed_are_logged(stages, caplog):
-    from sdc.stages import extract
-
     caplog.set_level("INFO")
     out = stages.features / "0-of-1.h5"
     extract.run(
@@ -103,3 +103,109 @@ def test_real_network_and_speed_are_logged(stages, caplog):
     assert storage.Features(stages.features, 1).shape == (40, 512)
     assert "40 images in" in caplog.text
     assert "images/s" in caplog.text
+
+
+# A network without trained weights, so small that a test extracts in a moment.
+NETWORK = {"weights": "none", "resize": 64, "crop": 64}
+
+
+def extract_views(stages, kind="views", shards=2, backbone="pixels", settings=None, **options):
+    """Extract every shard of a kind and return its reader."""
+    folder = stages.out / "features" / kind
+    for shard, name in enumerate(shard_names(shards)):
+        path = folder / f"{name}.h5"
+        given = {"size": 4} if settings is None else settings
+        extract.run(stages.manifest, backbone, given, shard, shards, path, "cpu", kind=kind, **options)
+    return storage.Features(folder, shards, storage.sha256_of(stages.manifest))
+
+
+def test_views_are_of_training_rows_only_and_differ_from_each_other(stages):
+    manifest = storage.read_manifest(stages.manifest)
+    features = extract_views(stages, shards=3, views=3)
+    assert features.rows.tolist() == manifest.rows("train").tolist()
+    assert features.shape == (len(manifest.rows("train")), 3, 48)
+    views = features.read()
+    transform = Pixels(model="pixels", size=4).transform()
+    clean = np.stack([transform(Image.open(stages.root / manifest.paths[row])) for row in features.rows])
+    for view in range(3):
+        assert (np.abs(views[:, view] - clean).max(axis=1) > 0.01).all()
+        assert (np.abs(views[:, view] - views[:, view - 1]).max(axis=1) > 0.01).all()
+
+
+def test_views_are_the_views_of_their_picture(stages):
+    from sdc.backbones import views
+
+    features = extract_views(stages, views=2, view_seed=5)
+    manifest = storage.read_manifest(stages.manifest)
+    row = int(features.rows[4])
+    image = Image.open(stages.root / manifest.paths[row])
+    drawn = views.draw_views(image, views.CONTRASTIVE, (4, 4), 5, row, 2)
+    assert np.array_equal(features.read()[4], [np.asarray(view, np.float32).ravel() / 255 for view in drawn])
+
+
+def test_views_do_not_depend_on_shards_batches_or_threads(stages):
+    expected = extract_views(stages, shards=1).read()
+    first = (stages.out / "features/views/0-of-1.h5").read_bytes()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        extract_views(stages, shards=1, batch_size=1)
+        assert (stages.out / "features/views/0-of-1.h5").read_bytes() == first
+    finally:
+        torch.set_num_threads(threads)
+    assert np.array_equal(extract_views(stages, shards=5, batch_size=100).read(), expected)
+
+
+def test_view_settings_change_views(stages):
+    usual = extract_views(stages, views=2).read()
+    more = extract_views(stages, views=3)
+    assert more.attributes["views"] == 3
+    assert np.array_equal(more.read()[:, :2], usual)
+    for change in ({"view_seed": 1}, {"augmentation": "scans"}, {"kind": "views_asymmetric"}):
+        changed = extract_views(stages, views=2, **change)
+        assert not np.array_equal(changed.read(), usual)
+    assert changed.attributes["kind"] == "views_asymmetric"
+    assert changed.attributes["augmentation"].count("Photograph") == 2
+    assert changed.attributes["view_seed"] == 0
+
+
+def test_shards_that_differ_in_their_views_are_refused(stages):
+    extract_views(stages, view_seed=0)
+    folder = stages.out / "features/views"
+    extract.run(stages.manifest, "pixels", {"size": 4}, 1, 2, folder / "1-of-2.h5", "cpu", kind="views", view_seed=1)
+    with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in view_seed"):
+        storage.Features(folder, 2)
+
+
+def test_shard_without_training_rows_is_empty(stages):
+    stages.prepare(train=1)  # of two classes: two rows in 40 shards
+    features = extract_views(stages, shards=40, views=2)
+    assert features.shape == (2, 2, 48)
+    assert np.isfinite(features.read()).all()
+    with h5py.File(stages.out / f"features/views/{min({0, 1, 2} - {*features.rows}):02}-of-40.h5") as file:
+        assert len(file["row"]) == len(file["features"]) == 0
+
+
+def test_means_of_tokens_are_the_features_of_the_same_views(stages):
+    views = extract_views(stages, backbone="resnet18", settings=NETWORK, views=2)
+    tokens = extract_views(stages, "tokens", backbone="resnet18", settings=NETWORK, views=2, batch_size=6)
+    assert tokens.shape == (16, 2, 4, 512)
+    stored = tokens.read(dtype=np.float16)
+    assert stored.dtype == np.float16
+    assert tokens.attributes["dtype"] == "float16"
+    found, expected = stored.astype(np.float32).mean(axis=2), views.read()
+    assert np.abs(found - expected).max() < 1e-3 * expected.max()
+
+
+def test_clean_shards_have_means_of_tokens_where_these_are_something_else(stages):
+    for model, arrays in {"resnet18": ("features",), "mobilenet_v3_small": ("features", "token_means")}.items():
+        extract.run(stages.manifest, model, NETWORK, 0, 1, stages.features / "0-of-1.h5", "cpu")
+        features = storage.Features(stages.features, 1)
+        assert features.arrays == arrays
+        assert features.shape[0] == 40
+    assert storage.Features(stages.features, 1, array="token_means").shape == (40, 576)
+
+
+def test_tokens_of_pixels_are_refused(stages):
+    with pytest.raises(SDCError, match="backbones.pixels: has no tokens"):
+        extract_views(stages, "tokens")

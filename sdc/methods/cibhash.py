@@ -1,0 +1,69 @@
+"""CIBHash: contrastive learning on codes, with an information bottleneck between the code posteriors of two views.
+
+Source: Z. Qiu, Q. Su, Z. Ou, J. Yu, C. Chen, "Unsupervised Hashing with Contrastive Information Bottleneck", IJCAI
+2021.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sdc.methods.base import Batch, TrainedMethod
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CIBHash(TrainedMethod):
+    """NT-Xent between the straight-through codes of two views, and the divergence of their Bernoulli posteriors.
+
+    Attributes:
+        temperature: Of NT-Xent; the authors' 0.3.
+        bottleneck: Weight of the divergence; the authors' 0.001.
+        hidden: Width of the hidden layer; the authors' 1024.
+    """
+
+    title: ClassVar[str] = "CIBHash"
+    source: ClassVar[str] = "Qiu et al., IJCAI 2021"
+    requires: ClassVar[tuple[str, ...]] = ("features", "views")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {
+            "learning_rate": 1e-3, "weight_decay": 0.0, "epochs": 60, "decay_factor": 1.0, "feature_dropout": 0.5,
+        },
+    }  # fmt: skip
+
+    temperature: float = option(0.3, exclusiveMinimum=0)
+    bottleneck: float = option(0.001, minimum=0)
+    hidden: int = option(1024, minimum=1)
+
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """Linear, ReLU, Linear."""
+        from torch import nn
+
+        return nn.Sequential(nn.Linear(dim, self.hidden), nn.ReLU(), nn.Linear(self.hidden, bits))
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``contrast`` and ``bottleneck``."""
+        from sdc.methods.losses import nt_xent, signs, straight_through
+
+        first, second = batch.views()
+        codes = [straight_through(signs(logits), logits.sigmoid()) for logits in (first, second)]
+        divergence = (bernoulli_divergence(first, second) + bernoulli_divergence(second, first)) / 2
+        return {"contrast": nt_xent(codes[0], codes[1], self.temperature), "bottleneck": self.bottleneck * divergence}
+
+
+def bernoulli_divergence(logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """KL(p || q) of Bernoulli laws given by logits ``(n, bits)``: summed over bits, mean over rows.
+
+    Exact and stable for any logits; no gradient flows to ``others``.
+    """
+    import torch.nn.functional as F
+
+    others = others.detach()
+    terms = logits.sigmoid() * (logits - others) + F.softplus(others) - F.softplus(logits)
+    return terms.sum(dim=1).mean()

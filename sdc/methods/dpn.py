@@ -1,0 +1,78 @@
+"""Deep polarized network (DPN), supervised: every bit on its class's side, by a margin.
+
+Source: L. Fan, K. W. Ng, C. Ju, T. Zhang, C. S. Chan, "Deep Polarized Network for Supervised Learning of Accurate
+Binary Hashing Codes", IJCAI 2020.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DPN(TrainedMethod):
+    """A hinge for every bit against the target code of the item's class; of several classes, against each.
+
+    Attributes:
+        margin: How far a logit shall be on its side.
+        targets: Target codes; see ``sdc.methods.codewords``. The authors draw them: ``bernoulli``.
+        bit_reduction: ``sum`` over bits as the authors do, or ``mean`` as in another public version.
+        shrinkage: Weight of the mean square of the logits, which nothing else bounds; 0 in the authors' code, 0.1 in
+            their later one.
+    """
+
+    title: ClassVar[str] = "DPN (supervised)"
+    source: ClassVar[str] = "Fan et al., IJCAI 2020"
+    requires: ClassVar[tuple[str, ...]] = ("features", "labels")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {
+            "optimiser": "sgd", "batch_size": 256, "epochs": 200, "decay_after": 0.5, "targets": "bernoulli",
+        },
+        "code": {"weight_decay": 5e-4, "targets": "bernoulli", "shrinkage": 0.1},
+    }  # fmt: skip
+
+    margin: float = option(1.0, exclusiveMinimum=0)
+    targets: Literal["orthogonal", "bernoulli"] = "orthogonal"
+    bit_reduction: Literal["sum", "mean"] = "sum"
+    shrinkage: float = option(0.0, minimum=0)
+    inputs: Literal["raw", "centred"] = "centred"
+
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """One linear layer without bias, near zero."""
+        from torch import nn
+
+        layer = nn.Linear(dim, bits, bias=False)
+        nn.init.normal_(layer.weight, std=0.01)
+        return nn.Sequential(layer)
+
+    def build_auxiliary(self, training: Training) -> nn.Module:
+        """The target codes of the classes."""
+        import torch
+
+        from sdc.methods.codewords import codewords
+        from sdc.methods.losses import Constants
+
+        codes = codewords(training.labels.shape[1], self.bits, self.targets, self.seed)
+        return Constants(codes=torch.from_numpy(codes))
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``polarisation``, and ``shrinkage`` if it has a weight."""
+        import torch
+
+        assert batch.labels is not None
+        codes = batch.auxiliary.codes
+        hinges = torch.relu(self.margin - batch.logits[:, None] * codes)
+        per_class = hinges.sum(dim=2) if self.bit_reduction == "sum" else hinges.mean(dim=2)
+        terms = {"polarisation": (per_class * batch.labels).sum(dim=1).mean()}
+        if self.shrinkage:
+            terms["shrinkage"] = self.shrinkage * batch.logits.square().mean()
+        return terms

@@ -1,0 +1,62 @@
+"""SDC with its contrastive term: calibrated similarities inside each of two views, SimCLR's loss between them.
+
+Source: as for ``sdc.methods.sdc``; the contrastive term is T. Chen et al., ICML 2020, on the continuous head outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sdc.errors import SDCError
+from sdc.methods.base import Batch
+from sdc.methods.sdc import SDC
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SDCSimCLR(SDC):
+    """SDC on two augmented views of each image.
+
+    Attributes:
+        contrastive: Weight of NT-Xent.
+        temperature: Of NT-Xent.
+    """
+
+    title: ClassVar[str] = "SDC + SimCLR"
+    requires: ClassVar[tuple[str, ...]] = ("features", "views")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"code": {"clamp_targets": True}}
+
+    contrastive: float = option(1.0, minimum=0)
+    temperature: float = option(0.3, exclusiveMinimum=0)
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``calibration`` and ``quantisation`` over pairs inside each view, ``contrast`` across views."""
+        from sdc.methods.losses import nt_xent
+
+        within = dataclasses.replace(
+            batch,
+            features=within_views(batch.features),
+            logits=within_views(batch.logits),
+            index=None if batch.index is None else within_views(batch.index.repeat(2)),
+        )
+        first, second = batch.views()
+        return {**super().loss(within), "contrast": self.contrastive * nt_xent(first, second, self.temperature)}
+
+
+def within_views(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of two views of n items, first views first, in an order whose half-split pairs stay inside a view.
+
+    Raises:
+        SDCError: If n is odd: pairs would mix the views, as they do in the released code.
+    """
+    import torch
+
+    if len(rows) % 4:
+        raise SDCError(f"{len(rows) / 2:g} items in two views cannot be paired inside each; take an even number")
+    a, b, c, d = rows.chunk(4)
+    return torch.cat([a, c, b, d])

@@ -1,0 +1,159 @@
+"""Semantic structure-based unsupervised deep hashing (SSDH): clear pairs get labels, unclear ones none.
+
+Source: E. Yang, C. Deng, T. Liu, W. Liu, D. Tao, "Semantic Structure-based Unsupervised Deep Hashing", IJCAI 2018.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sdc.errors import SDCError
+from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_BIN = 0.01
+# So that a distance of zero lies in the first bin whatever its rounding; the authors' value.
+_START = -1e-8
+_BLOCK_ROWS = 512
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SSDH(TrainedMethod):
+    """Inner products of tanh codes are regressed onto +1 for clearly near pairs and -1 for clearly far ones.
+
+    Near and far are where the cosine distance lies ``alpha`` deviations below, or ``beta`` above, the mode of all
+    training pairs' distances; each side of the mode has the deviation of a Gaussian mirrored about it.
+
+    Attributes:
+        alpha, beta: The authors' 2, taken from their code.
+        diagonal: Whether the zero distances of items to themselves enter the histogram: ``excluded``; or ``included``
+            as in public code, whose bins also end at a distance of 1.
+        mirror: How a side is mirrored about the mode: by the ``constant`` 2 that makes it symmetric, or, as in a public
+            port, ``weights``: by alpha on the right and beta on the left, which is the same only for 2 and 2.
+        reduction: Mean over ``all`` N x N entries of a batch, or over its ``labelled`` ones.
+        initial_deviation: Of the normal weights and biases to start from; None is torch's own start.
+    """
+
+    title: ClassVar[str] = "SSDH"
+    source: ClassVar[str] = "Yang et al., IJCAI 2018"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # An epsilon of 1 turns Adam into plain descent with momentum.
+        "original": {
+            "learning_rate": 1e-3, "adam_epsilon": 1.0, "weight_decay": 0.0, "batch_size": 24, "epochs": 10,
+            "decay_factor": 1.0, "initial_deviation": 0.001, "diagonal": "included",
+        },
+        "code": {"weight_decay": 5e-4, "diagonal": "included", "mirror": "weights"},
+    }  # fmt: skip
+
+    alpha: float = option(2.0, exclusiveMinimum=0)
+    beta: float = option(2.0, exclusiveMinimum=0)
+    diagonal: Literal["excluded", "included"] = "excluded"
+    mirror: Literal["constant", "weights"] = "constant"
+    reduction: Literal["all", "labelled"] = "all"
+    initial_deviation: float | None = option(None, exclusiveMinimum=0)
+
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """One linear layer."""
+        from torch import nn
+
+        linear = nn.Linear(dim, bits)
+        if self.initial_deviation is not None:
+            for parameter in (linear.weight, linear.bias):
+                deviation = self.initial_deviation
+                nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
+        return nn.Sequential(linear)
+
+    def build_auxiliary(self, training: Training) -> nn.Module:
+        """The two distances that separate near, unclear and far pairs.
+
+        Raises:
+            SDCError: If no pair of training items is near, or none far: there is nothing to learn from.
+        """
+        import torch
+
+        from sdc.methods.losses import Constants
+
+        near, far = self.thresholds(training.features)
+        return Constants(near=torch.tensor(near, dtype=torch.float32), far=torch.tensor(far, dtype=torch.float32))
+
+    def thresholds(self, features: torch.Tensor) -> tuple[float, float]:
+        """The cosine distances below which a pair of training items is near and above which it is far.
+
+        Args:
+            features: Shape ``(n, dim)``.
+        """
+        import torch
+
+        included = self.diagonal == "included"
+        bins = round((1 if included else 2) / _BIN)
+        histogram = torch.zeros(bins, dtype=torch.int64)
+        for distances in _distances(features, included):
+            inside = distances[(distances >= _START) & (distances < _START + bins * _BIN)]
+            histogram += torch.bincount(((inside - _START) / _BIN).long().clamp_max(bins - 1), minlength=bins).cpu()
+        mode = _START + _BIN * int(histogram.argmax())
+        # Distances D mirrored about m with a factor f are f m - D: a Gaussian over both has its mean at f m / 2.
+        factors = (2.0, 2.0) if self.mirror == "constant" else (self.beta, self.alpha)
+        left, right = (factor * mode / 2 for factor in factors)
+        squares, counts = [0.0, 0.0], [0, 0]
+        for distances in _distances(features, included):
+            for side, (part, centre) in enumerate(
+                ((distances[distances <= mode], left), (distances[distances > mode], right))
+            ):
+                squares[side] += float((part - centre).square().sum())
+                counts[side] += len(part)
+        near = left - self.alpha * (squares[0] / max(1, counts[0])) ** 0.5
+        far = right + self.beta * (squares[1] / max(1, counts[1])) ** 0.5
+        labelled = [0, 0]
+        for distances in _distances(features, included=False):
+            labelled[0] += int((distances < near).sum())
+            labelled[1] += int((distances > far).sum())
+        if not all(labelled):
+            raise SDCError(
+                f"SSDH finds {labelled[0]} near and {labelled[1]} far pairs among the training items and needs some of "
+                "both; lower alpha and beta, or train on more items"
+            )
+        return near, far
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``structure``: squared gap between codes' inner products and pseudo-labels where there is a label."""
+        import torch
+
+        with torch.no_grad():
+            labels = pseudo_labels(batch.features, batch.auxiliary.near, batch.auxiliary.far)
+        codes = torch.tanh(batch.logits)
+        gaps = labels.abs() * (codes @ codes.T / codes.shape[1] - labels).square()
+        count = labels.numel() if self.reduction == "all" else labels.abs().sum()
+        return {"structure": gaps.sum() / count}
+
+
+def pseudo_labels(features: torch.Tensor, near: Any, far: Any) -> torch.Tensor:
+    """1 for near, -1 for far and 0 for unclear pairs of features ``(N, dim)``: shape ``(N, N)``, 1 on the diagonal."""
+    distances = 1 - _cosines(features, features)
+    labels = (distances < near).to(features.dtype) - (distances > far).to(features.dtype)
+    return labels.fill_diagonal_(1)
+
+
+def _cosines(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    import torch.nn.functional as F
+
+    return F.normalize(a, dim=1, eps=1e-12) @ F.normalize(b, dim=1, eps=1e-12).T
+
+
+def _distances(features: torch.Tensor, included: bool) -> Iterator[torch.Tensor]:
+    """Cosine distances of all ordered pairs, block by block, in float64; an item to itself only if ``included``."""
+    import torch
+
+    rows = features.double() if features.device.type != "mps" else features
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = 1 - _cosines(rows[start : start + _BLOCK_ROWS], rows)
+        if not included:
+            own = torch.ones_like(block, dtype=torch.bool)
+            own[torch.arange(len(block)), torch.arange(start, start + len(block))] = False
+            block = block[own]
+        yield block.ravel()

@@ -1,0 +1,147 @@
+"""Weighted contrastive hashing (WCH): how alike two images' patches are says how alike their codes shall be.
+
+Source: J. Yu, H. Qiu, D. Chen, H. Zhang, "Weighted Contrastive Hashing", ACCV 2022 (arXiv 2209.14099).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sdc.head import Head
+from sdc.methods.base import Batch, Curve, TrainedMethod, Training
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WCH(TrainedMethod):
+    """Patches of two views attend to each other; patch-wise similarities weigh the contrast of the codes.
+
+    Without patch tokens each view is a single patch: attention then does nothing, and the similarity is the cosine of
+    the features; the head says so in its notes.
+
+    Attributes:
+        temperature: Of the contrast between codes.
+        weight_temperature: Of the weights.
+        weights: ``row``: exp((S_nm - S_nn) / T), as the paper has it; ``probability``: softmax over a row; ``public``:
+            a softmax divided by its diagonal along the wrong axis, as in both public codes.
+        normalise: Let the weights of a row sum to one.
+        hidden: Width of the hidden layer; the authors' 1024; ``dim`` for the tokens' width.
+        activation: After it; the authors' ``relu``; ``gelu`` in the SDC authors' version.
+        bias: Of the linear layers at the start: standard ``normal`` as in the authors' code, or ``zero``.
+        inputs: ``raw`` alone, for the layer norm that comes first leaves nothing of a scale.
+    """
+
+    title: ClassVar[str] = "WCH"
+    source: ClassVar[str] = "Yu et al., ACCV 2022"
+    requires: ClassVar[tuple[str, ...]] = ("features", "tokens")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "code": {"hidden": "dim", "activation": "gelu", "decay_factor": 1.0, "weights": "public"},
+        "original": {
+            "learning_rate": 1e-5, "weight_decay": 0.0, "schedule": "cosine", "epochs": 50, "batch_size": 32,
+            "weights": "public",
+        },
+    }  # fmt: skip
+
+    temperature: float = option(0.3, exclusiveMinimum=0)
+    weight_temperature: float = option(0.2, exclusiveMinimum=0)
+    weights: Literal["row", "probability", "public"] = "row"
+    normalise: bool = False
+    hidden: int | Literal["dim"] = option(1024, minimum=1)
+    activation: Literal["relu", "gelu"] = "relu"
+    bias: Literal["normal", "zero"] = "normal"
+    inputs: Literal["raw"] = "raw"
+
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """LayerNorm, Linear, ReLU or GELU, Linear; the tanh after it does not change a bit."""
+        from torch import nn
+
+        hidden = dim if self.hidden == "dim" else int(self.hidden)
+        layers = nn.Linear(dim, hidden), nn.Linear(hidden, bits)
+        for layer in layers:
+            nn.init.kaiming_uniform_(layer.weight, mode="fan_out")
+            (nn.init.normal_ if self.bias == "normal" else nn.init.zeros_)(layer.bias)
+        between = nn.ReLU() if self.activation == "relu" else nn.GELU()
+        return nn.Sequential(nn.LayerNorm(dim, eps=1e-6), layers[0], between, layers[1])
+
+    def fit_head(self, training: Training, **options: Any) -> tuple[Head, Curve]:
+        """Train with the shared loop; note what the tokens were, for encoding takes their mean."""
+        head, curve = super().fit_head(training, **options)
+        patches, width = training.tokens.shape[2:]
+        pooled = patches == 1 and width == training.features.shape[1]
+        notes = {"patches": patches, "input": "features" if pooled else "token_means"}
+        return dataclasses.replace(head, metadata={**head.metadata, **notes}), curve
+
+    def head_input(self, rows: torch.Tensor) -> torch.Tensor:
+        """Tokens of both views, ``(2n, P, width)``, each as what the other view's patches attend to."""
+        import torch
+
+        with torch.no_grad():
+            return torch.cat(mutual_attention(*rows.chunk(2)))
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """``contrast`` and ``balance``: the squared mean of each bit less its mean square."""
+        import torch
+
+        from sdc.methods.losses import signs, straight_through
+
+        with (
+            torch.no_grad(),
+            torch.autocast(batch.features.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"),
+        ):
+            similarities = patch_similarity(*batch.features.chunk(2)).to(batch.logits.dtype)
+            weights = self.contrast_weights(similarities)
+        first, second = (straight_through(signs(logits), logits.tanh()) for logits in batch.views())
+        scores = first @ second.T / (first.shape[1] * self.temperature)
+        contrast = -(weights * scores.log_softmax(dim=1)).sum(dim=1).mean()
+        balance = first.mean(dim=0).square().mean() - first.square().mean()
+        return {"contrast": contrast, "balance": balance}
+
+    def contrast_weights(self, similarities: torch.Tensor) -> torch.Tensor:
+        """Weights ``(n, n)`` of similarities ``(n, n)``; see the attribute ``weights``."""
+        scaled = similarities / self.weight_temperature
+        weights = scaled.softmax(dim=1)
+        if self.weights == "row":
+            weights = (scaled - scaled.diagonal()[:, None]).exp()
+        elif self.weights == "public":
+            weights = weights / weights.diagonal()
+        return weights / weights.sum(dim=1, keepdim=True) if self.normalise else weights
+
+
+def mutual_attention(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens of one view as the other's patches see them.
+
+    Args:
+        first, second: Tokens of two views of n images, shape ``(n, P, width)`` each.
+
+    Returns:
+        For each patch of the second view the first's tokens weighed by a softmax of cosines, and the other way round.
+    """
+    import torch.nn.functional as F
+
+    cosines = F.normalize(first, dim=2, eps=1e-12) @ F.normalize(second, dim=2, eps=1e-12).transpose(1, 2)
+    return cosines.softmax(dim=1).transpose(1, 2) @ first, cosines.softmax(dim=2) @ second
+
+
+def patch_similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """S_nm: over the patches of the n-th first view, the mean of the best cosine with a patch of the m-th second one.
+
+    Args:
+        first, second: Shape ``(n, P, width)`` each.
+
+    Returns:
+        Shape ``(n, n)``. An image at a time, for all pairs of patches at once would fill gigabytes.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    images, patches, width = second.shape
+    first, second = F.normalize(first, dim=2, eps=1e-12), F.normalize(second, dim=2, eps=1e-12)
+    flat = second.reshape(images * patches, width).T
+    rows = [(one @ flat).reshape(patches, images, patches).amax(dim=2).mean(dim=0) for one in first]
+    return torch.stack(rows)
