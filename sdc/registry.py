@@ -51,6 +51,7 @@ METHODS = {
     "wch": "sdc.methods.wch:WCH",
     "sdc": "sdc.methods.sdc:SDC",
     "sdc_simclr": "sdc.methods.sdc_simclr:SDCSimCLR",
+    "sdc_plus": "sdc.methods.sdc_plus:SDCPlus",
     "dpn": "sdc.methods.dpn:DPN",
     "orthohash": "sdc.methods.orthohash:OrthoHash",
 }

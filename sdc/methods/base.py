@@ -307,6 +307,8 @@ class TrainedMethod(HashMethod):
             weight. It is folded into the head.
         feature_dropout: Share of each row that is dropped anew in each step, before head and targets alike: what the
             frozen VGG features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
+        anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
+            picture itself, which is what the head will encode.
         precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
         select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
             ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
@@ -332,6 +334,7 @@ class TrainedMethod(HashMethod):
     adam_epsilon: float = option(1e-8, exclusiveMinimum=0)
     inputs: Literal["raw", "centred"] = "raw"
     feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
+    anchor: Literal["view", "clean"] = "view"
     precision: Literal["float32", "bfloat16"] = "float32"
     select: Literal["last", "best"] = "last"
     select_every: int = option(10, minimum=1)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+# Up to so many items the diffusion of every pair is solved exactly, in a table of 1 GiB; beyond, by so many leading
+# eigenvectors of the graph.
+EXACT_ITEMS = 16_384
+EIGENVECTORS = 512
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairwiseMethod(TrainedMethod):
@@ -30,11 +35,14 @@ class PairwiseMethod(TrainedMethod):
             graph of nearest neighbours of the training items.
         neighbours: Of an item in the graph of ``diffusion``.
         restart: Of ``diffusion``: the share of the walks that end at each step; smaller looks farther.
+        whitening: Of the features that the graph of ``diffusion`` is made from, from 0, not at all, to 1: how far the
+            variances along principal axes, each shrunk half-way to their mean, are made equal.
     """
 
     similarity: Literal["cosine", "centred", "diffusion"] = "cosine"
     neighbours: int = option(30, minimum=1)
     restart: float = option(0.1, exclusiveMinimum=0, exclusiveMaximum=1)
+    whitening: float = option(0.0, minimum=0, maximum=1)
 
     def build_auxiliary(self, training: Training) -> nn.Module | None:
         """What the similarity needs of all training items; nothing for the cosine."""
@@ -46,9 +54,10 @@ class PairwiseMethod(TrainedMethod):
             return None
         if self.similarity == "centred":
             return Constants(mean=training.features.mean(dim=0))
-        features = training.features.cpu().numpy()
-        embedding = diffusion_embedding(neighbour_graph(features, self.neighbours), 1 - self.restart)
-        return Constants(embedding=torch.from_numpy(embedding))
+        graph = neighbour_graph(training.features.cpu().numpy(), self.neighbours, self.whitening)
+        if len(training) <= EXACT_ITEMS:
+            return Constants(table=torch.from_numpy(diffusion(graph, 1 - self.restart)))
+        return Constants(embedding=torch.from_numpy(diffusion_embedding(graph, 1 - self.restart, EIGENVECTORS)))
 
     def pair_targets(self, batch: Batch) -> torch.Tensor:
         """Similarities of the half-split pairs of a batch, shape ``(N/2,)``, without gradient."""
@@ -61,15 +70,21 @@ class PairwiseMethod(TrainedMethod):
                 return half_split_cosines(batch.features)
             if self.similarity == "centred":
                 return half_split_cosines(batch.features - batch.auxiliary.mean)
-            return half_split_cosines(batch.auxiliary.embedding[batch.index])
+            assert batch.index is not None
+            first, second = batch.index[: len(batch.index) // 2 * 2].chunk(2)
+            constants = dict(batch.auxiliary.named_buffers())
+            if "table" in constants:
+                return constants["table"][first, second]
+            return (constants["embedding"][first] * constants["embedding"][second]).sum(dim=1)
 
 
-def neighbour_graph(features: np.ndarray, neighbours: int) -> Any:
+def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.0) -> Any:
     """The normalised graph S = D^-1/2 W D^-1/2 of nearest neighbours; W weighs an edge by the cube of its cosine.
 
     Args:
         features: Shape ``(n, dim)``; cosines are taken after the mean has been subtracted.
         neighbours: Of each item, at most n - 1; an edge is there if one is a neighbour of the other.
+        whitening: See ``PairwiseMethod``.
 
     Returns:
         A symmetric sparse array, shape ``(n, n)``, float64.
@@ -78,15 +93,25 @@ def neighbour_graph(features: np.ndarray, neighbours: int) -> Any:
     from sklearn.neighbors import kneighbors_graph
 
     centred = features - features.mean(axis=0, dtype=np.float64)
-    edges = kneighbors_graph(centred, min(neighbours, len(features) - 1), mode="distance", metric="cosine")
-    edges.data = np.clip(1 - edges.data, 0, None) ** 3
-    weights = sparse.csr_array(edges.maximum(edges.T))
+    if whitening:
+        variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
+        shrunk = (variances + variances.mean()) / 2
+        centred = centred @ axes * shrunk ** (-whitening / 2)
+    norms = np.linalg.norm(centred, axis=1)
+    unit = (centred / np.maximum(norms, 1e-12)[:, None]).astype(np.float32)
+    # By Euclidean distances of unit rows, for which scikit-learn has a search close to the hardware: d^2 = 2 - 2 cos.
+    edges = kneighbors_graph(unit, min(neighbours, len(unit) - 1), mode="distance").tocoo()
+    cosines = np.clip(1 - edges.data.astype(np.float64) ** 2 / 2, 0, None)
+    # An item at the mean itself is near to none.
+    cosines *= (norms[edges.row] > 0) & (norms[edges.col] > 0)
+    weights = sparse.csr_array((cosines**3, (edges.row, edges.col)), shape=edges.shape)
+    weights = weights.maximum(weights.T)
     root = sparse.diags_array(1 / np.sqrt(np.maximum(weights.sum(axis=1), 1e-12)))
     return sparse.csr_array(root @ weights @ root)
 
 
-def diffusion_embedding(graph: Any, alpha: float) -> np.ndarray:
-    """Rows whose cosines are the diffusion similarities of a graph.
+def diffusion(graph: Any, alpha: float) -> np.ndarray:
+    """The diffusion similarities of all pairs of items of a graph.
 
     F = (I - alpha S)^-1 sums random walks of every length over the graph; F_ij / sqrt(F_ii F_jj) is the similarity.
 
@@ -98,6 +123,39 @@ def diffusion_embedding(graph: Any, alpha: float) -> np.ndarray:
         alpha: Below 1.
 
     Returns:
+        Float32, shape ``(n, n)``.
+    """
+    from scipy import linalg
+
+    system = -alpha * graph.toarray()
+    system[np.diag_indices_from(system)] += 1
+    factor, _ = linalg.lapack.dpotrf(system, lower=True, overwrite_a=True)
+    inverse, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+    scale = 1 / np.sqrt(inverse.diagonal())
+    inverse *= scale[:, None]
+    inverse *= scale
+    lower = np.tril(inverse).astype(np.float32)
+    return lower + np.tril(lower, -1).T
+
+
+def diffusion_embedding(graph: Any, alpha: float, rank: int) -> np.ndarray:
+    """Rows whose inner products are nearly the diffusion similarities of different items; see ``diffusion``.
+
+    F - I = alpha S (I - alpha S)^-1 has the eigenvectors u of S, with the eigenvalues alpha l / (1 - alpha l), of which
+    the largest are kept.
+
+    Args:
+        graph: S, shape ``(n, n)``, sparse.
+        alpha: Below 1.
+        rank: How many eigenvectors; below n.
+
+    Returns:
         Float32, shape ``(n, rank)``.
     """
-    raise NotImplementedError
+    from scipy.sparse import linalg
+
+    # A start of its own, so that the result does not depend on the global generator.
+    start = np.random.default_rng(0).standard_normal(graph.shape[0])
+    values, vectors = linalg.eigsh(graph, k=rank, which="LA", v0=start)
+    rows = vectors * np.sqrt(np.clip(alpha * values, 0, None) / (1 - alpha * values))
+    return (rows / np.sqrt(1 + np.square(rows).sum(axis=1, keepdims=True))).astype(np.float32)

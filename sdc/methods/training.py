@@ -102,7 +102,8 @@ class Batches:
 
     Rows are the items' features, shape ``(n, dim)``; or, for a method that trains on views, two distinct views of each
     item drawn anew, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views the
-    first of a pair is an even one, the second an odd one, in which their recipes differ.
+    first of a pair is an even one, the second an odd one, in which their recipes differ. With a clean anchor the
+    item's own features are the first of the pair, and any view the second.
     """
 
     def __init__(self, method: TrainedMethod, training: Training) -> None:
@@ -110,6 +111,7 @@ class Batches:
         self._features = training.features
         self._views = training.views if training.tokens is None else training.tokens
         self._asymmetric = method.augmentation == "asymmetric"
+        self._clean = method.anchor == "clean"
         # A generator of its own on the CPU, so that every device sees the same batches.
         self._generator = torch.Generator().manual_seed(method.seed)
 
@@ -122,7 +124,8 @@ class Batches:
                 yield index, self._features[index]
             return
         for index, pair in zip(order.split(self._size), self._pairs(whole).to(device).split(self._size), strict=True):
-            yield index, torch.cat([self._views[index, pair[:, 0]], self._views[index, pair[:, 1]]]).float()
+            first = self._features[index] if self._clean else self._views[index, pair[:, 0]]
+            yield index, torch.cat([first, self._views[index, pair[:, 1]]]).float()
 
     def _pairs(self, count: int) -> Tensor:
         """Two distinct views for each of so many items, shape ``(count, 2)``."""

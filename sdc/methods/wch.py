@@ -56,6 +56,7 @@ class WCH(TrainedMethod):
     activation: Literal["relu", "gelu"] = "relu"
     bias: Literal["normal", "zero"] = "normal"
     inputs: Literal["raw"] = "raw"
+    anchor: Literal["view"] = "view"
 
     def build_head(self, dim: int, bits: int) -> nn.Sequential:
         """LayerNorm, Linear, ReLU or GELU, Linear; the tanh after it does not change a bit."""

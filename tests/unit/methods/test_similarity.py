@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc import SDC, BiHalf, GreedyHash
+from sdc.methods import similarity
 from sdc.methods.base import Batch, Training
 from sdc.methods.losses import half_split_cosines
-from sdc.methods.similarity import diffusion_embedding, neighbour_graph
+from sdc.methods.similarity import diffusion, diffusion_embedding, neighbour_graph
 
 
 def cosines(rows):
@@ -97,9 +98,28 @@ def test_diffusion_is_that_of_the_inverse(features, alpha):
     graph = neighbour_graph(features, 10)
     walks = np.linalg.inv(np.eye(200) - alpha * graph.toarray())
     scale = np.sqrt(np.diag(walks))
-    embedding = diffusion_embedding(graph, alpha)
-    assert embedding.dtype == np.float32
-    assert cosines(embedding.astype(np.float64)) == pytest.approx(walks / scale[:, None] / scale, abs=1e-5)
+    expected = walks / scale[:, None] / scale
+    table = diffusion(graph, alpha)
+    assert table.dtype == np.float32
+    assert table == pytest.approx(expected, abs=1e-6)
+    # With nearly all eigenvectors the embedding is the same, but for an item with itself.
+    embedding = diffusion_embedding(graph, alpha, 199)
+    inner = (embedding @ embedding.T)[~np.eye(200, dtype=bool)]
+    assert np.corrcoef(inner, expected[~np.eye(200, dtype=bool)])[0, 1] > 0.97
+    assert np.array_equal(diffusion_embedding(graph, alpha, 199), embedding)
+
+
+def test_many_items_are_compared_by_eigenvectors(features, monkeypatch):
+    monkeypatch.setattr(similarity, "EXACT_ITEMS", 100)
+    monkeypatch.setattr(similarity, "EIGENVECTORS", 150)
+    rows, index = torch.from_numpy(features), torch.arange(200).roll(31)
+    found = {}
+    for limit in (100, 1000):
+        monkeypatch.setattr(similarity, "EXACT_ITEMS", limit)
+        method = SDC(similarity="diffusion")
+        auxiliary = method.build_auxiliary(Training(rows))
+        found[limit] = method.pair_targets(Batch(rows, rows, index=index, auxiliary=auxiliary))
+    assert np.corrcoef(found[100], found[1000])[0, 1] > 0.9
 
 
 def test_diffusion_follows_the_manifold():
@@ -110,7 +130,7 @@ def test_diffusion_follows_the_manifold():
     auxiliary = SDC(similarity="diffusion", neighbours=4, restart=0.01).build_auxiliary(
         Training(torch.from_numpy(rows))
     )
-    found = cosines(auxiliary.embedding.double().numpy())
+    found = auxiliary.table.numpy()
     own_end, other_end = 59, 119
     assert cosines(rows)[0, own_end] < -0.8 < 0.8 < cosines(rows)[0, other_end]
     assert found[0, 20] > found[0, 40] > found[0, own_end] > 10 * abs(found[0, other_end])
@@ -122,7 +142,7 @@ def test_diffusion_looks_items_up_by_their_index(features):
     auxiliary = method.build_auxiliary(Training(rows))
     index = torch.tensor([7, 3, 150, 20])
     batch = Batch(rows[index], rows[index], index=index, auxiliary=auxiliary)
-    expected = half_split_cosines(auxiliary.embedding[index])
+    expected = auxiliary.table[[7, 3], [150, 20]]
     assert torch.equal(method.pair_targets(batch), expected)
     # What the batch shows of them, for example with dropout, does not matter.
     assert torch.equal(method.pair_targets(dataclasses.replace(batch, features=-rows[index])), expected)

@@ -85,6 +85,18 @@ def test_two_distinct_views_of_each_item(kind, views):
     assert set(pairs) == allowed
 
 
+def test_clean_anchor_is_the_item_itself():
+    training = numbered(130, 3)
+    training = dataclasses.replace(training, features=training.features - 5)  # unlike any view
+    seen = set()
+    for index, rows in Batches(TwoViews(bits=8, batch_size=64, anchor="clean"), training):
+        assert torch.equal(rows[:64], training.features[index])
+        items, views = (rows[64:, 0].int() // 10 // 10).tolist(), (rows[64:, 0].int() // 10 % 10).tolist()
+        assert items == index.tolist()
+        seen |= set(views)
+    assert seen == {0, 1, 2}
+
+
 def test_draws_of_views_belong_to_the_seed_and_change_with_the_epoch():
     def epochs(seed):
         batches = Batches(TwoViews(bits=8, batch_size=8, seed=seed), numbered(20, 4))

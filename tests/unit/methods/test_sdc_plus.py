@@ -1,0 +1,30 @@
+import numpy as np
+from sklearn.datasets import load_digits
+
+from sdc import SDC, SDCPlus, SDCSimCLR, hamming
+
+SHIFTS = [(1, 1), (-1, 1), (1, 2), (-1, 2)]
+
+
+def test_is_sdc_with_views_by_other_defaults():
+    plus, published = SDCPlus(), SDCSimCLR()
+    changed = {key for key, value in plus.as_dict().items() if value != getattr(published, key)}
+    assert changed == {
+        "similarity", "whitening", "anchor", "contrastive", "hidden", "batch_size", "learning_rate", "weight_decay",
+    }  # fmt: skip
+    back = SDCPlus(**{key: getattr(published, key) for key in changed})
+    assert back.as_dict() == published.as_dict()
+
+
+def test_retrieves_digits_better_than_sdc():
+    scans, labels = load_digits(return_X_y=True)
+    scans = (scans / 16).astype(np.float32)
+    views = np.stack([np.roll(scans.reshape(-1, 8, 8), shift, axis).reshape(-1, 64) for shift, axis in SHIFTS], axis=1)
+    fit, unseen = slice(0, 800), slice(800, None)
+
+    def precision(method):
+        codes = method.fit(scans[fit], views=views[fit]).encode(scans[unseen])
+        nearest = hamming.distances(codes, codes).argsort(axis=1, kind="stable")[:, 1:91]
+        return (labels[unseen][nearest] == labels[unseen][:, None]).mean()
+
+    assert precision(SDCPlus(bits=32)) > precision(SDC(bits=32, hidden=1280)) + 0.03
