@@ -59,3 +59,20 @@ def test_binomial_has_the_spread_of_random_codes():
 def test_unknown_laws(name):
     with pytest.raises(SDCError, match=r"calibration: .* is not known; allowed: beta\(a,b\)"):
         calibration.parse(name)
+
+
+def test_laws_of_scipy_by_name():
+    assert calibration.quantiles("scipy.norm(0, 0.3)", 9, 64) == pytest.approx(calibration.quantiles("gaussian", 9, 64))
+    stretched = calibration.quantiles("scipy.beta(5, 5, -1, 2)", 9, 64)
+    assert stretched == pytest.approx(calibration.quantiles("beta(5,5)", 9, 64))
+    # Cut to [-1, 1].
+    assert np.abs(calibration.quantiles("scipy.t(3)", 100, 64)).max() < 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["scipy.nothing", "scipy.poisson(3)", "scipy.norm(0,-1)", "scipy.beta(1)", "scipy.norm(9,0.01)", "scipy.stats"],
+)
+def test_laws_that_scipy_does_not_have(name):
+    with pytest.raises(SDCError, match=r"is not known; .*scipy.NAME"):
+        calibration.parse(name)

@@ -129,3 +129,36 @@ def test_every_shipped_config_passes(root, schema):
 def test_bad_configs(schema, change, message):
     with pytest.raises(SDCError, match=message):
         grid.check_config(change, schema)
+
+
+def test_methods_without_randomness_run_once():
+    config = {
+        "run": {**RUN, "methods": ["sh", "itq", "spectral"], "seeds": [3, 4]},
+        "methods": {"spectral": {"type": "sh"}},
+    }
+    assert grid.run_once(config) == ["sh", "spectral"]
+    run = {**config["run"], "once": grid.run_once(config)}
+    computed = {(cell.method, cell.seed): grid.computed(cell, run).seed for cell in grid.cells(run)}
+    assert computed == {
+        ("sh", 3): 3,
+        ("sh", 4): 3,
+        ("itq", 3): 3,
+        ("itq", 4): 4,
+        ("spectral", 3): 3,
+        ("spectral", 4): 3,
+    }
+
+
+def test_preset_of_the_config_is_that_of_methods_without_their_own():
+    config = {"preset": "code", "methods": {"sdc": {"epochs": 3}, "itq": {"preset": "original"}}}
+    assert grid.entry(config, "methods", "sdc") == {"preset": "code", "epochs": 3}
+    assert grid.entry(config, "methods", "lsh") == {"preset": "code"}
+    assert grid.entry(config, "methods", "itq") == {"preset": "original"}
+    assert grid.entry(config, "datasets", "digits") == {}
+
+
+def test_unknown_preset(schema):
+    with pytest.raises(SDCError, match=r"preset: 'papers' is not known; allowed: paper, .*did you mean 'paper'"):
+        grid.check_config({"run": RUN, "preset": "papers"}, schema)
+    with pytest.raises(SDCError, match=r"methods.sdc.preset: 'codes' is not known"):
+        grid.check_config({"run": RUN, "methods": {"sdc": {"preset": "codes"}}}, schema)

@@ -85,9 +85,12 @@ def test_table_in_the_readme_is_the_table_that_make_prints(clone, made):
         assert sum(score > 30 for score in scores) >= len(scores) - 1
 
 
-def test_every_registered_method_is_in_the_default_table(made):
+def test_every_unsupervised_method_is_in_the_default_table(made):
     rows = {row for row, _ in numbers(made)}
-    assert rows == {registry.load("methods", name).title for name in registry.METHODS}
+    unsupervised = {name for name in registry.METHODS if "labels" not in registry.load("methods", name).requires}
+    shown = unsupervised - {"sdc_simclr"}  # SDC again, by another name
+    assert {row.rstrip("‡") for row in rows} == {registry.load("methods", name).title for name in shown}
+    assert "WCH‡" in rows
 
 
 def test_commands(clone, made):
@@ -98,7 +101,7 @@ def test_commands(clone, made):
         targets = [word for word in shlex.split(line, comments=True) if word.startswith("results/")]
         assert all((clone / target).exists() for target in targets)
         if "--forcerun train" in line:
-            assert output.count("rule train:") == len(registry.METHODS)
+            assert output.count("rule train:") == len({row for row, _ in numbers(made)})
         elif "48bit" in line:
             assert output.count("rule train:") == 1
         else:
@@ -128,7 +131,8 @@ def test_own_pictures(clone, made, make_images):
 
 
 def test_python(tmp_path):
-    (program,) = blocks("python")
+    program, end_to_end = blocks("python")
+    run([sys.executable, "-c", end_to_end], tmp_path)
     run([sys.executable, "-c", program.replace("SDC(bits=64, seed=0)", "SDC(bits=64, seed=0, epochs=2)")], tmp_path)
     from sdc import SDC
 

@@ -78,3 +78,20 @@ def test_wide_form_is_a_row_per_run():
     frame = tables.wide_form(RUNS)
     assert len(frame) == 5
     assert list(frame.columns[:6]) == ["dataset", "backbone", "method", "bits", "seed", "version"]
+
+
+def test_what_must_be_known_of_a_row_is_a_footnote():
+    runs = [
+        run("itq", 16, 0, 0.2),
+        {**run("wch", 16, 0, 0.3), "patches": 1},
+        {**run("sdc", 16, 0, 0.4), "selected": "…"},
+    ]
+    markdown = tables.render(runs, ".md")
+    assert "| WCH‡ " in markdown
+    assert "| SDC† " in markdown
+    assert "† Epochs chosen by their score on the test queries" in markdown
+    assert "‡ No patch tokens here" in markdown
+    assert "| ITQ  " in markdown
+    # A number that was chosen on the test queries is marked wherever it is printed.
+    assert [row.split(",")[1] for row in tables.render(runs, ".csv").splitlines()[1:]] == ["itq", "wch", "sdc†"]
+    assert tables.render([run("itq", 16, 0, 0.2), {**run("wch", 16, 0, 0.3), "patches": 49}], ".md").count("‡") == 0

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 
 from sdc import storage
@@ -35,3 +37,14 @@ def test_missing_metrics_are_named(results):
     with pytest.raises(StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*make it anew: snakemake"):
         aggregate.run(results, SELECTION, [results / "table1.csv"])
     assert not (results / "table1.csv").exists()
+
+
+def test_method_that_runs_once_stands_for_all_seeds(results):
+    (results / "runs/digits/pixels/lsh/16bit/seed1/metrics.json").unlink()
+    aggregate.run(results, {**SELECTION, "once": ["lsh"]}, [results / "table1.md", results / "tables/digits/16.csv"])
+    assert "0.0 ± 0.0" in (results / "table1.md").read_text()
+    with open(results / "tables/digits/16.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["seed"], row["mAP@10"]) for row in rows] == [
+        ("lsh", "0", "0.0"), ("lsh", "1", "0.0"), ("itq", "0", "0.2"), ("itq", "1", "0.3"),
+    ]  # fmt: skip

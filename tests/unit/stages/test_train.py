@@ -1,10 +1,13 @@
 import csv
+import dataclasses
 
+import h5py
 import numpy as np
 import pytest
 
-from sdc import ITQ, storage
+from sdc import ITQ, hamming, storage
 from sdc.errors import SDCError, StorageError
+from sdc.stages import extract, train
 
 
 def test_only_training_rows_are_used(stages):
@@ -71,3 +74,74 @@ def test_reasons_name_the_method(stages):
         stages.train("itq", bits=32)
     with pytest.raises(SDCError, match=r"methods.sdc on .*features: 16 training items are fewer than one batch of 64"):
         stages.train("sdc")
+
+
+def with_views(stages, shards=2, kind="views", **settings):
+    for shard in range(shards):
+        path = stages.out / kind / f"{shard}-of-{shards}.h5"
+        extract.run(stages.manifest, "pixels", settings or {"size": 4}, shard, shards, path, "cpu", kind=kind, views=2)
+    return stages.out / kind
+
+
+def train_on(stages, method, settings, **folders):
+    train.run(
+        stages.manifest, stages.features, 2, method, {"epochs": 4, "batch_size": 8, **settings}, 16, 0, stages.head,
+        stages.out / "curve.csv", "cpu", **folders,
+    )  # fmt: skip
+
+
+def test_methods_on_views_and_on_tokens(stages):
+    stages.extract()
+    views = with_views(stages)
+    train_on(stages, "cibhash", {}, views=views)
+    assert "patches" not in storage.read_head(stages.head).metadata
+    train_on(stages, "wch", {}, views=views)
+    stages.encode()
+    stages.evaluate()
+    # Pixels have no patch tokens, and whoever reads the numbers is told.
+    assert storage.read_json(stages.out / "metrics.json")["patches"] == 1
+
+
+def test_views_of_another_backbone_are_refused(stages):
+    stages.extract()
+    views = with_views(stages, size=4, channels="gray")
+    with pytest.raises(SDCError, match=r"views: has another transform than .*features; delete both and run again"):
+        train_on(stages, "cibhash", {}, views=views)
+    with pytest.raises(SDCError, match=r"methods.cibhash on .*: CIBHash needs views"):
+        train_on(stages, "cibhash", {})
+    assert not stages.head.exists()
+
+
+def test_supervised_methods_see_labels(stages):
+    stages.extract()
+    train_on(stages, "orthohash", {"epochs": 60, "learning_rate": 0.01})
+    stages.encode()
+    manifest, coded = storage.read_manifest(stages.manifest), storage.read_codes(stages.codes)
+    labels = np.array([manifest.labels[row][0] for row in coded.row])
+    distances = hamming.distances(coded.codes, coded.codes)
+    mine = manifest.train[coded.row]
+    same = labels[:, None] == labels
+    learnt = mine[:, None] & mine
+    assert distances[learnt & ~same].mean() > distances[learnt & same].mean() + 3
+
+
+def test_labels_that_are_not_there(stages):
+    stages.extract()
+    bare = dataclasses.replace(storage.read_manifest(stages.manifest), labels=[()] * 40)
+    storage.write_manifest(stages.manifest, bare)
+    for shard in range(2):
+        with h5py.File(stages.features / f"{shard}-of-2.h5", "r+") as file:
+            file.attrs["manifest_sha256"] = storage.sha256_of(stages.manifest)
+    with pytest.raises(SDCError, match="methods.dpn needs labels, and folder has none; leave it out"):
+        train_on(stages, "dpn", {})
+
+
+def test_best_epoch_on_the_test_queries_is_marked(stages):
+    stages.extract()
+    train_on(stages, "sdc", {"hidden": 16, "select": "best", "select_every": 2})
+    stages.encode()
+    stages.evaluate()
+    assert (
+        "the best of evaluations on the test queries every 2 epochs: epoch"
+        in (storage.read_json(stages.out / "metrics.json")["selected"])
+    )
