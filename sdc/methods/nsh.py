@@ -32,6 +32,8 @@ class NSH(TrainedMethod):
             as public code does, which shrinks the gradient 3 to 24 times.
         directions: ``one`` ranks second views for first ones but compares latent features the other way round, as
             public code does; ``both`` is the mean of the two consistent directions.
+        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
+            code that a bias gives all items (docs/methods.md).
     """
 
     title: ClassVar[str] = "NSH"
@@ -41,6 +43,7 @@ class NSH(TrainedMethod):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "code": {
             "learning_rate": 1e-5, "epochs": 200, "batch_size": 50, "decay_factor": 1.0, "contrast": "double",
+            "inputs": "raw",
         },
     }  # fmt: skip
 
@@ -50,6 +53,7 @@ class NSH(TrainedMethod):
     latent: int = option(1024, minimum=1)
     contrast: Literal["single", "double"] = "single"
     directions: Literal["one", "both"] = "one"
+    inputs: Literal["raw", "centred"] = "centred"
 
     def __post_init__(self) -> None:
         from sdc.errors import SDCError

@@ -38,6 +38,8 @@ class SSDH(TrainedMethod):
             port, ``weights``: by alpha on the right and beta on the left, which is the same only for 2 and 2.
         reduction: Mean over ``all`` N x N entries of a batch, or over its ``labelled`` ones.
         initial_deviation: Of the normal weights and biases to start from; None is torch's own start.
+        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
+            code that a bias gives all items (docs/methods.md).
     """
 
     title: ClassVar[str] = "SSDH"
@@ -46,9 +48,9 @@ class SSDH(TrainedMethod):
         # An epsilon of 1 turns Adam into plain descent with momentum.
         "original": {
             "learning_rate": 1e-3, "adam_epsilon": 1.0, "weight_decay": 0.0, "batch_size": 24, "epochs": 10,
-            "decay_factor": 1.0, "initial_deviation": 0.001, "diagonal": "included",
+            "decay_factor": 1.0, "initial_deviation": 0.001, "diagonal": "included", "inputs": "raw",
         },
-        "code": {"weight_decay": 5e-4, "diagonal": "included", "mirror": "weights"},
+        "code": {"weight_decay": 5e-4, "diagonal": "included", "mirror": "weights", "inputs": "raw"},
     }  # fmt: skip
 
     alpha: float = option(2.0, exclusiveMinimum=0)
@@ -57,6 +59,7 @@ class SSDH(TrainedMethod):
     mirror: Literal["constant", "weights"] = "constant"
     reduction: Literal["all", "labelled"] = "all"
     initial_deviation: float | None = option(None, exclusiveMinimum=0)
+    inputs: Literal["raw", "centred"] = "centred"
 
     def build_head(self, dim: int, bits: int) -> nn.Sequential:
         """One linear layer."""

@@ -30,33 +30,37 @@ class TBH(TrainedMethod):
     deceive them. Encoder and critics learn from one forward pass.
 
     Attributes:
-        reconstruction: Half the ``mean`` of the squared error over items and features; or half its ``sum`` as in the
-            authors' code, next to which the critics weigh nothing.
+        reconstruction: Half the ``sum`` of all squared errors of a batch, as in the authors' code, next to which the
+            critics weigh little; or half the squared length of an ``item``'s error, on average; or half the ``mean``
+            over items and features. With the latter two the critics win and codes collapse (docs/methods.md).
         adversary: ``non_saturating`` as in the paper: the encoder raises the log score of its codes; ``saturating`` as
             in the authors' later code: it lowers what the critics gain.
         adversary_weight: Of the encoder's part; 1.
         hidden: Width of the layer below both bottlenecks, and of the decoder's; the authors' 1024.
         width: Of the continuous bottleneck; the authors' 512.
         decoder: ``linear`` output; or ``relu`` as in the authors' code, which needs non-negative features.
+        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
+            code that a bias gives all items (docs/methods.md).
     """
 
     title: ClassVar[str] = "TBH"
     source: ClassVar[str] = "Shen et al., CVPR 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "code": {"weight_decay": 5e-4, "reconstruction": "sum", "adversary": "saturating"},
+        "code": {"weight_decay": 5e-4, "adversary": "saturating", "inputs": "raw"},
         # 100,000 steps are 800 epochs of 50,000 items.
         "original": {
-            "batch_size": 400, "epochs": 800, "weight_decay": 0.0, "decay_factor": 1.0, "reconstruction": "sum",
-            "adversary": "saturating", "decoder": "relu",
+            "batch_size": 400, "epochs": 800, "weight_decay": 0.0, "decay_factor": 1.0, "adversary": "saturating",
+            "decoder": "relu", "inputs": "raw",
         },
     }  # fmt: skip
 
-    reconstruction: Literal["mean", "sum"] = "mean"
+    reconstruction: Literal["sum", "item", "mean"] = "sum"
     adversary: Literal["non_saturating", "saturating"] = "non_saturating"
     adversary_weight: float = option(1.0, minimum=0)
     hidden: int = option(1024, minimum=1)
     width: int = option(512, minimum=1)
     decoder: Literal["linear", "relu"] = "linear"
+    inputs: Literal["raw", "centred"] = "centred"
 
     def build_head(self, dim: int, bits: int) -> nn.Sequential:
         """Linear, ReLU, Linear, in the Glorot initialisation of the authors' framework."""
@@ -101,7 +105,8 @@ class TBH(TrainedMethod):
             score = encoded @ critic.weight.detach().T + critic.bias.detach()
             adversary.append(adversary_loss(score, self.adversary))
         return {
-            "reconstruction": (error.mean() if self.reconstruction == "mean" else error.sum()) / 2,
+            "reconstruction": error.sum()
+            / (2 * {"sum": 1, "item": len(error), "mean": error.numel()}[self.reconstruction]),
             "critics": critics[0] + critics[1],
             "adversary": self.adversary_weight * (adversary[0] + adversary[1]),
         }

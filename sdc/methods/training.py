@@ -71,7 +71,7 @@ def train(
                 kept = torch.rand(rows.shape, generator=generator, device=device) >= method.feature_dropout
                 rows = rows * kept / (1 - method.feature_dropout)
             seen = method.head_input(rows)
-            flat = seen if seen.ndim == 2 else seen.mean(dim=1)
+            flat = seen if seen.ndim == 2 else seen.float().mean(dim=1)
             with torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16"):
                 hidden = body(flat if centring is None else centring(flat))
                 logits = last(hidden)
@@ -112,6 +112,9 @@ class Batches:
         self._views = training.views if training.tokens is None else training.tokens
         self._asymmetric = method.augmentation == "asymmetric"
         self._clean = method.anchor == "clean"
+        # Tokens are many: in low precision they stay in it until they are pooled.
+        low = training.tokens is not None and method.precision == "bfloat16"
+        self._dtype = torch.bfloat16 if low else torch.float32
         # A generator of its own on the CPU, so that every device sees the same batches.
         self._generator = torch.Generator().manual_seed(method.seed)
 
@@ -125,7 +128,7 @@ class Batches:
             return
         for index, pair in zip(order.split(self._size), self._pairs(whole).to(device).split(self._size), strict=True):
             first = self._features[index] if self._clean else self._views[index, pair[:, 0]]
-            yield index, torch.cat([first, self._views[index, pair[:, 1]]]).float()
+            yield index, torch.cat([first, self._views[index, pair[:, 1]]]).to(self._dtype)
 
     def _pairs(self, count: int) -> Tensor:
         """Two distinct views for each of so many items, shape ``(count, 2)``."""

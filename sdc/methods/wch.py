@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+_CHUNK_IMAGES = 16
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WCH(TrainedMethod):
@@ -91,12 +93,8 @@ class WCH(TrainedMethod):
 
         from sdc.methods.losses import signs, straight_through
 
-        with (
-            torch.no_grad(),
-            torch.autocast(batch.features.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"),
-        ):
-            similarities = patch_similarity(*batch.features.chunk(2)).to(batch.logits.dtype)
-            weights = self.contrast_weights(similarities)
+        with torch.no_grad():
+            weights = self.contrast_weights(patch_similarity(*batch.features.chunk(2)).to(batch.logits.dtype))
         first, second = (straight_through(signs(logits), logits.tanh()) for logits in batch.views())
         scores = first @ second.T / (first.shape[1] * self.temperature)
         contrast = -(weights * scores.log_softmax(dim=1)).sum(dim=1).mean()
@@ -136,13 +134,17 @@ def patch_similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         first, second: Shape ``(n, P, width)`` each.
 
     Returns:
-        Shape ``(n, n)``. An image at a time, for all pairs of patches at once would fill gigabytes.
+        Shape ``(n, n)``. Some images at a time, for all pairs of patches at once may fill gigabytes.
     """
     import torch
     import torch.nn.functional as F
 
     images, patches, width = second.shape
     first, second = F.normalize(first, dim=2, eps=1e-12), F.normalize(second, dim=2, eps=1e-12)
-    flat = second.reshape(images * patches, width).T
-    rows = [(one @ flat).reshape(patches, images, patches).amax(dim=2).mean(dim=0) for one in first]
-    return torch.stack(rows)
+    # Patch by patch, so that the maximum over patches runs along rows of images.
+    flat = second.transpose(0, 1).reshape(patches * images, width).T
+    rows = []
+    for some in first.split(_CHUNK_IMAGES):
+        best = (some.reshape(-1, width) @ flat).reshape(-1, patches, images).amax(dim=1)
+        rows.append(best.reshape(len(some), patches, images).mean(dim=1))
+    return torch.cat(rows)

@@ -15,9 +15,11 @@ from sdc.errors import SDCError
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
 _CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; items at equal distance in {ties}; AP over {denominator}."
-_MARKS = "†‡"
-_SELECTED = "Epochs chosen by their score on the test queries, as public code does: not comparable."
-_ONE_PATCH = "No patch tokens here: each picture is one patch."
+_SELECTED, _ONE_PATCH = "†", "‡"
+_FOOTNOTES = {
+    _SELECTED: "Epochs chosen by their score on the test queries, as public code does: not comparable.",
+    _ONE_PATCH: "No patch tokens here: each picture is one patch.",
+}
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -77,7 +79,7 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     mean = _in_order((100 * groups.mean()).reset_index().pivot(**keys), frame)
     if suffix == ".csv":
         selected = _notes(frame).get(_SELECTED, set())
-        mean.index = mean.index.map(lambda row: (row[0], row[1] + _MARKS[0]) if row in selected else row)
+        mean.index = mean.index.map(lambda row: (row[0], row[1] + _SELECTED) if row in selected else row)
         return mean.to_csv(float_format="%.1f", lineterminator="\n")
     spread = _in_order((100 * groups.std()).reset_index().pivot(**keys), frame)
     # Bold by what is printed, so that equal numbers are treated alike.
@@ -95,13 +97,13 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
                 if pd.notna(spread.loc[row, column]):
                     cell += f" {plus_minus} {spread.loc[row, column]:.1f}"
                 text.loc[row, column] = bold.format(cell) if best.loc[row, column] else cell
-    notes = dict(zip(_MARKS, _notes(frame).items(), strict=False))
+    notes = _notes(frame)
     text.index = text.index.map(
-        lambda row: (row[0], _title(row[1]) + "".join(mark for mark, (_, rows) in notes.items() if row in rows))
+        lambda row: (row[0], _title(row[1]) + "".join(mark for mark, rows in notes.items() if row in rows))
     )
     text = text.reset_index()
     text.columns.name = None  # else pandas prints it as a column of its own
-    caption = " ".join([_caption(frame), *(f"{mark} {note}" for mark, (note, _) in notes.items())])
+    caption = " ".join([_caption(frame), *(f"{mark} {_FOOTNOTES[mark]}" for mark in notes)])
     if suffix == ".md":
         return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"
     if suffix == ".tex":
@@ -112,15 +114,15 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
 
 
 def _notes(frame: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
-    """Footnotes, and the rows (backbone, method) that each belongs to."""
+    """Marks of the footnotes that are due, and the rows (backbone, method) that each belongs to."""
     facts = {
         _SELECTED: frame["selected"].notna() if "selected" in frame else None,
         _ONE_PATCH: frame["patches"].eq(1) if "patches" in frame else None,
     }
     rows = frame[["backbone", "method"]]
     return {
-        note: set(rows[where].itertuples(index=False, name=None))
-        for note, where in facts.items()
+        mark: set(rows[where].itertuples(index=False, name=None))
+        for mark, where in facts.items()
         if where is not None and where.any()
     }
 

@@ -48,7 +48,7 @@ def test_gradient_of_the_bits(bits, logits, vectors):
     assert logits.grad[0].tolist() == pytest.approx([0.028886, -0.055970, -0.232376, -0.150266], abs=1e-6)
 
 
-@pytest.mark.parametrize(("reconstruction", "expected"), [("sum", 0.869400), ("mean", 0.036225)])
+@pytest.mark.parametrize(("reconstruction", "expected"), [("sum", 0.869400), ("item", 0.217350), ("mean", 0.036225)])
 def test_reconstruction(logits, vectors, reconstruction, expected):
     class Decoded(nn.Module):
         def forward(self, values):
