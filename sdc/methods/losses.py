@@ -57,23 +57,33 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(similarities, partner)
 
 
-def half_split_cosines(rows: Tensor) -> Tensor:
-    """Cosines between row i and row i + N/2, shape ``(N/2,)``; the last row of an odd N is left out."""
+def lengths(rows: Tensor) -> Tensor:
+    """Euclidean lengths of rows ``(N, dim)``, shape ``(N,)``; never zero, so that they may divide."""
+    return torch.linalg.vector_norm(rows, dim=1).clamp_min(1e-12)
+
+
+def half_split_cosines(rows: Tensor, norms: Tensor | None = None) -> Tensor:
+    """Cosines between row i and row i + N/2, shape ``(N/2,)``; the last row of an odd N is left out.
+
+    Args:
+        rows: Shape ``(N, dim)``.
+        norms: ``lengths(rows)``, where they are known.
+    """
     half = len(rows) // 2
-    unit = F.normalize(rows[: 2 * half], dim=1, eps=1e-12)
-    return (unit[:half] * unit[half:]).sum(dim=1)
+    norms = lengths(rows) if norms is None else norms
+    return (rows[:half] * rows[half : 2 * half]).sum(dim=1) / (norms[:half] * norms[half : 2 * half])
 
 
-def quantisation_gap(logits: Tensor, kind: Quantisation = "cosine") -> Tensor:
+def quantisation_gap(logits: Tensor, kind: Quantisation = "cosine", norms: Tensor | None = None) -> Tensor:
     """How far logits ``(N, bits)`` are from their signs: a scalar.
 
     ``cosine`` is the mean over rows of 1 - cos(v, sgn v); ``l1``, ``l2`` and ``cubic`` are means of |v - sgn v| to the
-    power 1, 2 and 3.
+    power 1, 2 and 3. ``norms`` are ``lengths(logits)``, where they are known.
     """
     if kind == "cosine":
         # cos(v, sgn v) = |v|_1 / (|v|_2 sqrt K).
-        norms = torch.linalg.vector_norm(logits, dim=1).clamp_min(1e-12) * logits.shape[1] ** 0.5
-        return (1 - logits.abs().sum(dim=1) / norms).mean()
+        norms = lengths(logits) if norms is None else norms
+        return 1 - (logits.abs().sum(dim=1) / norms).mean() / logits.shape[1] ** 0.5
     gap = (logits - signs(logits)).abs()
     return gap.pow({"l1": 1, "l2": 2, "cubic": 3}[kind]).mean()
 
@@ -161,7 +171,8 @@ class SDCLoss(nn.Module):
                     raise SDCError("the SDC loss needs features, or the similarities of their pairs")
                 similarities = half_split_cosines(features[:rows])
             order = torch.argsort(similarities, stable=True)
-        excess = half_split_cosines(logits[:rows])[order] - self.targets(len(order), logits)
+        norms = lengths(logits[:rows])
+        excess = half_split_cosines(logits[:rows], norms)[order] - self.targets(len(order), logits)
         distance = {"l1": torch.abs, "l2": torch.square, "one_sided": torch.relu}[self.pair_loss]
-        gap = quantisation_gap(logits[:rows], self.quantisation_kind)
+        gap = quantisation_gap(logits[:rows], self.quantisation_kind, norms)
         return {"calibration": distance(excess).mean(), "quantisation": self.quantisation * gap}
