@@ -6,7 +6,6 @@ Source: this project; docs/methods.md has what was tried and what it was worth.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from sdc.methods.sdc_simclr import SDCSimCLR
@@ -24,9 +23,6 @@ class SDCPlus(SDCSimCLR):
 
     title: ClassVar[str] = "SDC+"
     source: ClassVar[str] = "this project"
-    # Whatever the preset of the others: no publication and no released code has other settings of it.
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
     similarity: Literal["cosine", "centred", "diffusion"] = "diffusion"
     whitening: float = option(0.5, minimum=0, maximum=1)
     anchor: Literal["view", "clean"] = "clean"
@@ -35,3 +31,9 @@ class SDCPlus(SDCSimCLR):
     batch_size: int = option(256, minimum=2, multipleOf=2)
     learning_rate: float = option(4e-4, exclusiveMinimum=0)
     weight_decay: float = option(1e-5, minimum=0)
+
+    @classmethod
+    def preset_values(cls, name: str) -> dict[str, Any]:
+        """Nothing, whatever the preset of the others: no publication and no released code has settings of SDC+."""
+        super().preset_values(name)
+        return {}

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 from sdc import SDC, SDCPlus, SDCSimCLR, hamming
+from sdc.errors import SDCError
+from sdc.registry import PRESETS
 
 SHIFTS = [(1, 1), (-1, 1), (1, 2), (-1, 2)]
 
@@ -14,6 +17,13 @@ def test_is_sdc_with_views_by_other_defaults():
     }  # fmt: skip
     back = SDCPlus(**{key: getattr(published, key) for key in changed})
     assert back.as_dict() == published.as_dict()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_change_nothing(name):
+    assert SDCPlus.preset(name) == SDCPlus()
+    with pytest.raises(SDCError, match="preset: 'papers' is not known"):
+        SDCPlus.preset("papers")
 
 
 def test_retrieves_digits_better_than_sdc():

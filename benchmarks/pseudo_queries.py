@@ -1,0 +1,66 @@
+r"""Choose hyper-parameters without the test queries: score methods on pseudo-queries held out of the training images.
+
+Some training images of every class become queries, the method is trained on the others, and the rest of the database is
+ranked. Test queries take no part. Labels serve scoring only.
+
+    python benchmarks/pseudo_queries.py --manifest M.csv --features results/features/D/B --shards 6 \
+        --entry '{"type": "sdc_plus"}' --entry '{"type": "sdc", "similarity": "diffusion"}' --bits 16 64
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc import grid, registry, storage
+from sdc.evaluation import ranking
+
+
+def main() -> None:
+    """Print mAP@R in percent and seconds of training for each entry and code length."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--features", type=Path, required=True, help="folder that holds clean/, views/ and so on")
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--entry", type=json.loads, action="append", required=True, help="a method's settings as JSON")
+    parser.add_argument("--bits", type=int, nargs="+", default=[64])
+    parser.add_argument("--held-out", type=int, default=50, help="pseudo-queries per class")
+    parser.add_argument("--draw", type=int, default=0, help="seed of the pseudo-queries")
+    parser.add_argument("--map-at", type=int, default=1000)
+    options = parser.parse_args()
+    manifest = storage.read_manifest(options.manifest)
+    clean = storage.Features(options.features / "clean", options.shards, manifest.sha256).read()
+    labels = np.array([row[0] for row in manifest.labels])
+    train = manifest.rows("train")
+    draw = np.random.RandomState(100 + options.draw)
+    query = np.concatenate([draw.permutation(train[labels[train] == c])[: options.held_out] for c in np.unique(labels)])
+    fitted = ~np.isin(train, query)
+    database = np.setdiff1d(manifest.rows("database"), query)
+    relevance = ranking.Relevance([manifest.labels[row] for row in query], [manifest.labels[row] for row in database])
+    for entry in options.entry:
+        scores = []
+        for bits in options.bits:
+            method = registry.build("methods", entry["type"], entry, bits=bits)
+            kinds = {kind for kind in method.requires if kind in ("views", "tokens")}
+            given: dict[str, Any] = {}
+            for kind in kinds:
+                asymmetric = getattr(method, "augmentation", "") == "asymmetric"
+                folder = options.features / ("views_asymmetric" if asymmetric else kind)
+                given[kind] = storage.Features(folder, options.shards, manifest.sha256).read()[fitted]
+            began = time.perf_counter()
+            method.fit(clean[train[fitted]], labels[train[fitted]], **given)
+            seconds = time.perf_counter() - began
+            rankings = ranking.hamming_rankings(method.encode(clean[query]), method.encode(clean[database]))
+            found: dict[str, Any] = ranking.evaluate(rankings, relevance, options.map_at, [1])
+            score = 100 * found[f"mAP@{found['map_at']}"]
+            scores.append(f"{bits}: {score:.1f} ({seconds:.0f} s)")
+        print(grid.canonical(entry), "  ".join(scores), flush=True)
+
+
+if __name__ == "__main__":
+    main()
