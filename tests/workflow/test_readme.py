@@ -78,11 +78,12 @@ def test_table_in_the_readme_is_the_table_that_make_prints(clone, made):
     assert set(shown) == set(found)
     # Another processor rounds otherwise, and training follows; on one machine the numbers are the same ones.
     assert all(abs(float(shown[cell]) - float(found[cell])) <= 1.5 for cell in shown), (shown, found)
-    # Chance is about 10, which a method that collapses comes down to; the others must carry the class at every length.
+    # Chance is about 10, which a method that collapses comes down to: at 16 bits GreedyHash does, and WCH on one patch
+    # nearly (docs/results.md); the others must carry the class at every length.
     for column in ("digits/16", "digits/32", "digits/64"):
         scores = [float(score) for (_, where), score in found.items() if where == column]
         assert min(scores) > 8
-        assert sum(score > 30 for score in scores) >= len(scores) - 1
+        assert sum(score > 30 for score in scores) >= len(scores) - (2 if column == "digits/16" else 0)
 
 
 def test_every_unsupervised_method_is_in_the_default_table(made):
