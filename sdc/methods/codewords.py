@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+from sdc.methods.base import Training
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Codewords = Literal["orthogonal", "bernoulli"]
 _TRIES = 1000
@@ -41,3 +46,21 @@ def codewords(classes: int, bits: int, kind: Codewords, seed: int) -> np.ndarray
         if bits - overlap.max() > separation:
             best, separation = codes, float(bits - overlap.max())
     return best
+
+
+def near_zero_linear(dim: int, bits: int) -> nn.Linear:
+    """The layer that DPN and OrthoHash start from: no bias, normal weights of deviation 0.01."""
+    from torch import nn
+
+    layer = nn.Linear(dim, bits, bias=False)
+    nn.init.normal_(layer.weight, std=0.01)
+    return layer
+
+
+def class_codes(training: Training, bits: int, kind: Codewords, seed: int) -> nn.Module:
+    """The codewords of the classes of training items, as a buffer ``codes``, shape ``(C, bits)``."""
+    import torch
+
+    from sdc.methods.losses import Constants
+
+    return Constants(codes=torch.from_numpy(codewords(training.labels.shape[1], bits, kind, seed)))

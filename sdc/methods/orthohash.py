@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.methods.codewords import class_codes, near_zero_linear
 from sdc.settings import option
 
 if TYPE_CHECKING:
@@ -50,19 +51,11 @@ class OrthoHash(TrainedMethod):
         """Linear without bias, near zero; batch norm."""
         from torch import nn
 
-        layer = nn.Linear(dim, bits, bias=False)
-        nn.init.normal_(layer.weight, std=0.01)
-        return nn.Sequential(layer, nn.BatchNorm1d(bits))
+        return nn.Sequential(near_zero_linear(dim, bits), nn.BatchNorm1d(bits))
 
     def build_auxiliary(self, training: Training) -> nn.Module:
         """The codes of the classes."""
-        import torch
-
-        from sdc.methods.codewords import codewords
-        from sdc.methods.losses import Constants
-
-        codes = codewords(training.labels.shape[1], self.bits, self.targets, self.seed)
-        return Constants(codes=torch.from_numpy(codes))
+        return class_codes(training, self.bits, self.targets, self.seed)
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """``classification``, and ``quantisation`` if it has a weight."""
