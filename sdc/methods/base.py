@@ -262,7 +262,8 @@ class Batch:
     """What a loss sees of one training step: N rows, or those of n items in two views, N = 2n, first views first.
 
     Attributes:
-        features: What the head saw, shape ``(N, dim)``; patch tokens as ``inputs`` made them, shape ``(N, P, width)``.
+        features: What the head saw, shape ``(N, dim)``; patch tokens as ``head_input`` made them, shape
+            ``(N, P, width)``.
         logits: What the head made of them, shape ``(N, bits)``, with gradient.
         hidden: What entered the head's last layer, with gradient; None outside the loop.
         index: Which training items they are, shape ``(n,)``; None outside the loop.

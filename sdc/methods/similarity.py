@@ -72,10 +72,9 @@ class PairwiseMethod(TrainedMethod):
                 return half_split_cosines(batch.features - batch.auxiliary.mean)
             assert batch.index is not None
             first, second = batch.index[: len(batch.index) // 2 * 2].chunk(2)
-            constants = dict(batch.auxiliary.named_buffers())
-            if "table" in constants:
-                return constants["table"][first, second]
-            return (constants["embedding"][first] * constants["embedding"][second]).sum(dim=1)
+            if hasattr(batch.auxiliary, "table"):
+                return batch.auxiliary.table[first, second]
+            return (batch.auxiliary.embedding[first] * batch.auxiliary.embedding[second]).sum(dim=1)
 
 
 def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.0) -> Any:
