@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "list a dataset's images, labels and splits",
         dataset={**name},
         settings={**entry},
-        out={**path, "help": "manifest.csv to write, and .json beside it"},
+        out={**path, "help": "manifest.csv to write; .json and .relevance.json beside it"},
     )
     stage(
         "extract",
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         views={**number, "default": 4, "help": "views per picture"},
         augmentation={"choices": ("photographs", "scans"), "default": "photographs", "help": "what the pictures are"},
         view_seed={**number, "default": 0, "help": "of the draws of views"},
+        decoding={**entry, "help": "how picture files are read, as JSON: truncated, orientation"},
     )
     stage(
         "train",

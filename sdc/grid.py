@@ -12,7 +12,7 @@ from sdc import registry
 from sdc.settings import check
 
 # Settings of a dataset that its manifest does not depend on: changing them prepares nothing anew.
-LATER_SETTINGS = ("shards", "map_at", "precision_at", "views", "augmentation")
+LATER_SETTINGS = ("shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation")
 # Kinds of features: of the pictures themselves, or of augmented views of the training pictures.
 KINDS = ("clean", "views", "views_asymmetric", "tokens")
 
@@ -106,6 +106,13 @@ def view_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """What the views of a dataset depend on: ``views`` (how many of a picture), ``augmentation`` and ``view_seed``."""
     made = registry.build("datasets", dataset, entry(config, "datasets", dataset))
     return {"views": made.views, "augmentation": made.augmentation, "view_seed": made.seed}
+
+
+def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
+    """How the picture files of a dataset are read, where not as usual: features depend on it, the manifest does not."""
+    made = registry.build("datasets", dataset, entry(config, "datasets", dataset))
+    usual = {"truncated": "fail", "orientation": "ignore"}
+    return {key: value for key, default in usual.items() if (value := getattr(made, key, default)) != default}
 
 
 def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, method: str) -> dict[str, str]:

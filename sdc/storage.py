@@ -6,6 +6,7 @@ whole. Readers check what they read and say which file is wrong and which comman
 
 from __future__ import annotations
 
+import array
 import contextlib
 import csv
 import dataclasses
@@ -21,6 +22,7 @@ import numpy as np
 from sdc.errors import StorageError
 from sdc.grid import shard_names
 from sdc.head import Head
+from sdc.labels import Labels
 from sdc.registry import FEATURES_VERSION
 
 FEATURES_SCHEMA = "sdc.features/1"
@@ -56,9 +58,9 @@ def write_text(path: str | Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+def write_json(path: str | Path, values: Mapping[str, Any], indent: int | None = 2) -> None:
     """Write JSON whole or not at all; NaN and infinity are refused, for no reader agrees on them."""
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(values, indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -95,19 +97,25 @@ class Manifest:
 
     Attributes:
         paths: n strings, relative to the data root, or indices into an array dataset.
-        labels: n tuples of class indices; empty for an image without labels.
+        labels: For each image its class indices; empty for an image without labels.
         query, database, train: Boolean arrays, shape ``(n,)``.
         facts: The sidecar: dataset, settings, protocol, seed, counts, class names, source hashes, what was dropped.
+        relevance: Where relevance is not a shared label: for the row of each query, rows of the database by the name of
+            the list they are on (``relevant``; or ``easy``, ``hard`` and ``junk``), int64, ascending. Else None.
         sha256: Of the CSV file; None before it is written.
     """
 
     paths: Sequence[str]
-    labels: Sequence[tuple[int, ...]]
+    labels: Labels
     query: np.ndarray
     database: np.ndarray
     train: np.ndarray
     facts: Mapping[str, Any]
+    relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None
     sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", Labels.of(self.labels))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -120,42 +128,76 @@ class Manifest:
 _MANIFEST_COLUMNS = ("row", "path", "labels", "query", "database", "train")
 
 
+def relevance_path(manifest: str | Path) -> Path:
+    """Where the ground truth of a manifest lies: ``digits.relevance.json`` beside ``digits.csv``."""
+    return Path(manifest).with_suffix(".relevance.json")
+
+
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
-    """Write ``manifest.csv`` and its sidecar ``manifest.json``, the sidecar first: the CSV completes the pair."""
+    """Write ``manifest.csv`` after its sidecar and its ground truth: the CSV completes the three."""
     write_json(Path(path).with_suffix(".json"), dict(manifest.facts))
+    listed = manifest.relevance
+    write_json(
+        relevance_path(path),
+        {"relevant": "shares a label"}
+        if listed is None
+        else {
+            "relevant": "listed",
+            "queries": {
+                str(row): {name: rows.tolist() for name, rows in lists.items()} for row, lists in listed.items()
+            },
+        },
+        indent=None,
+    )
     with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_MANIFEST_COLUMNS)
         flags = (manifest.query.astype(int), manifest.database.astype(int), manifest.train.astype(int))
         labels = (" ".join(map(str, row)) for row in manifest.labels)
-        writer.writerows(zip(range(len(manifest)), manifest.paths, labels, *flags, strict=True))
+        writer.writerows(zip(range(len(manifest)), manifest.paths, labels, *map(np.ndarray.tolist, flags), strict=True))
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """Read a manifest and its sidecar.
+    """Read a manifest, its sidecar and its ground truth; a row takes some 150 bytes of memory.
 
     Raises:
-        StorageError: If either is missing or does not hold what a manifest holds.
+        StorageError: If one is missing or does not hold what a manifest holds.
     """
     facts = read_json(Path(path).with_suffix(".json"))
+    truth = read_json(relevance_path(path))
+    paths: list[str] = []
+    labels, counts = array.array("q"), array.array("q", [0])
+    flags = bytearray()
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        if tuple(header) != _MANIFEST_COLUMNS:
-            raise ValueError(f"columns are {header}, expected {list(_MANIFEST_COLUMNS)}")
-        number, paths, labels, query, database, train = zip(*rows, strict=True)
-        if list(map(int, number)) != list(range(len(rows))):
-            raise ValueError("rows are not numbered 0, 1, 2, …")
+            reader = csv.reader(file)
+            header = tuple(next(reader, ()))
+            if header != _MANIFEST_COLUMNS:
+                raise ValueError(f"columns are {list(header)}, expected {list(_MANIFEST_COLUMNS)}")
+            for expected, (row, image, classes, query, database, train) in enumerate(reader):
+                if row != str(expected):
+                    raise ValueError(f"row {row!r} where {expected} should be")
+                paths.append(image)
+                labels.extend(map(int, classes.split()))
+                counts.append(len(labels))
+                flags.append((query == "1") | (database == "1") << 1 | (train == "1") << 2)
+        splits = np.frombuffer(flags, np.uint8)
         return Manifest(
             paths=paths,
-            labels=[tuple(map(int, cell.split())) for cell in labels],
-            query=np.array(query) == "1",
-            database=np.array(database) == "1",
-            train=np.array(train) == "1",
+            labels=Labels(np.array(labels), np.array(counts)),
+            query=(splits & 1) > 0,
+            database=(splits & 2) > 0,
+            train=(splits & 4) > 0,
             facts=facts,
+            relevance=None
+            if truth["relevant"] == "shares a label"
+            else {
+                int(row): {name: np.array(rows, np.int64) for name, rows in lists.items()}
+                for row, lists in truth["queries"].items()
+            },
             sha256=sha256_of(path),
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise StorageError(f"{path}: is no whole manifest ({error}); {_remedy(path)}") from error
 
 
@@ -205,6 +247,10 @@ class H5Writer:
             start = self._written[name]
             self._file[name][start : start + len(block)] = block
             self._written[name] = start + len(block)
+
+    def note(self, **attributes: Any) -> None:
+        """Add what is known of the file only after its rows are written."""
+        self._file.attrs.update(attributes)
 
     def _close(self, kind: type[BaseException] | None, *_: Any) -> None:
         short = [name for name, rows in self._written.items() if rows != len(self._file[name])]
@@ -268,7 +314,8 @@ class Features:
             with _reading_h5(path, FEATURES_SCHEMA) as file:
                 attributes = {**file.attrs, "arrays": tuple(name for name in sorted(file) if name != "row")}
                 start, stop = attributes.pop("start"), attributes.pop("stop")
-                attributes.pop("shard", None)
+                for own in ("shard", "truncated"):
+                    attributes.pop(own, None)
                 if manifest_sha256 not in (None, attributes["manifest_sha256"]):
                     raise StorageError(f"{path}: was made from another manifest; {_remedy(path)}")
                 if attributes["features_version"] != FEATURES_VERSION:

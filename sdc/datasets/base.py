@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import abc
+import concurrent.futures
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from sdc.errors import SDCError
+from sdc.labels import Labels
 from sdc.settings import Settings, option
 from sdc.storage import Manifest
 
@@ -18,8 +22,47 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+_log = logging.getLogger(__name__)
+_ROLES = {"query": "a query", "database": "in the database", "train": "for training"}
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
 AMOUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """A way to say which images are queries, database and training items.
+
+    Attributes:
+        about: In words.
+        query, database, train: How many there should be; None where it depends on the settings or the data.
+    """
+
+    about: str
+    query: int | None = None
+    database: int | None = None
+    train: int | None = None
+
+
+class Problems:
+    """What is wrong with a dataset: an error at the first, or a list of all of them.
+
+    Args:
+        gather: Keep problems in ``found`` and go on, for ``sdc datasets check``.
+    """
+
+    def __init__(self, gather: bool = False) -> None:
+        self.gather = gather
+        self.found: list[str] = []
+
+    def __call__(self, problem: str) -> None:
+        """Say what is wrong, where, and the remedy, in one line.
+
+        Raises:
+            SDCError: Unless problems are gathered.
+        """
+        if not self.gather:
+            raise SDCError(problem)
+        self.found.append(problem)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,9 +77,20 @@ class Dataset(Settings):
         views: Augmented views per training item, for methods that learn from views.
         augmentation: What may be done to the pictures for views: ``photographs`` are cropped, flipped, recoloured and
             blurred; ``scans`` are only rotated and shifted slightly, for anything else would change what they show.
+
+    What a class says of its dataset:
+        title: How it is called in print.
+        on_disk: What a user must have below ``root``, a line per file or folder; empty if it comes with the code.
+        source: Where to get it and under which terms.
+        label_kind: ``single`` class, ``multi`` (relevant: shares one) or ``instance`` (relevant: listed).
+        protocols: By the names that its ``protocol`` may have.
     """
 
     title: ClassVar[str]
+    on_disk: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "single"
+    protocols: ClassVar[Mapping[str, Protocol]] = {}
 
     seed: int = option(0, minimum=0, maximum=2**32 - 1)
     shards: int = option(1, minimum=1)
@@ -45,57 +99,218 @@ class Dataset(Settings):
     views: int = option(4, minimum=2)
     augmentation: Literal["photographs", "scans"] = "photographs"
 
-    @abc.abstractmethod
     def prepare(self) -> Manifest:
         """List every image, its labels and its splits.
 
         Raises:
-            SDCError: If the images are not where they should be or too few for the split.
+            SDCError: At the first thing that is wrong: images that are not where they should be or too few, and so on.
+        """
+        return self.scan(Problems())
+
+    @abc.abstractmethod
+    def scan(self, problems: Problems) -> Manifest:
+        """As ``prepare``, but tell ``problems`` what is wrong and go on as well as possible.
+
+        Raises:
+            SDCError: If there is nothing to go on with, or ``problems`` raises.
         """
 
     @abc.abstractmethod
     def opener(self) -> Callable[[str], Image]:
         """A function from a manifest path to an RGB image; threads may share it."""
 
+    def missing(self) -> list[str]:
+        """What is not where it should be, a line each, by a few looks at the disk: ``data/coco: not found; …``."""
+        return []
+
     def listed(
         self,
         paths: Sequence[str],
-        labels: np.ndarray,
+        labels: Labels | np.ndarray,
         classes: Sequence[str],
         splits: Mapping[str, np.ndarray],
+        *,
+        problems: Problems | None = None,
+        protocol: str,
+        sources: Mapping[str, str],
+        dropped: Sequence[Mapping[str, str]] = (),
+        relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None,
         **facts: Any,
     ) -> Manifest:
-        """A single-label manifest and its sidecar.
+        """A manifest and its sidecar, once the splits are what splits must be.
 
         Args:
             paths: Of the n images, in order.
-            labels: Class indices, shape ``(n,)``.
-            classes: Class names.
+            labels: Of each image; class indices of shape ``(n,)`` where each has one.
+            classes: Class names; empty where relevance is listed and nobody names classes.
             splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
-            **facts: ``protocol``, ``sources`` (hashes) and ``dropped`` (path and why of each file left out).
+            problems: Told of queries that are also in the database, and of splits that are empty.
+            protocol: A key of ``protocols``, or a protocol of no name in words.
+            sources: Name and SHA-256 of what the list was made from.
+            dropped: Path and why of each file left out.
+            relevance: Where relevance is not a shared label; as in ``Manifest``.
+            **facts: Whatever else should be known.
+
+        Returns:
+            The manifest; its facts have ``protocol``, ``counts``, and under ``splits`` how these relate.
         """
+        problems = problems or Problems()
+        query, database, train = (splits[name] for name in ("query", "database", "train"))
+        labels = labels if isinstance(labels, Labels) else Labels.single(labels)
+        for row in np.flatnonzero(query & database)[:1]:
+            count = np.count_nonzero(query & database)
+            problems(
+                f"{paths[row]}: is both query and in the database ({count} such); a query must not find itself: "
+                "take it out of one of the lists"
+            )
+        for name, flags in splits.items():
+            if not flags.any() and not (name == "train" and self.label_kind == "instance"):
+                problems(f"{self.title}: no image is {_ROLES[name]}; check the lists or the counts of the split")
+        inside = np.count_nonzero(train & database)
         counts = {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}}
+        known = self.protocols.get(protocol)
+        for name in ("query", "database", "train") if known else ():
+            expected = getattr(known, name)
+            if expected is not None and counts[name] != expected:
+                _log.warning(
+                    "%s, protocol %s: %d images are %s, %d are published",
+                    self.title, protocol, counts[name], _ROLES[name], expected,
+                )  # fmt: skip
         return Manifest(
             paths=paths,
-            labels=[(int(label),) for label in labels],
-            query=splits["query"],
-            database=splits["database"],
-            train=splits["train"],
-            facts={"seed": self.seed, "counts": counts, "classes": list(classes), "dropped": [], **facts},
+            labels=labels,
+            query=query,
+            database=database,
+            train=train,
+            facts={
+                "seed": self.seed,
+                "protocol": f"{protocol}: {known.about}" if known else protocol,
+                "label_kind": self.label_kind,
+                "counts": counts,
+                "splits": {
+                    "query and database": "disjoint" if not (query & database).any() else "overlap",
+                    "query and train": "disjoint" if not (query & train).any() else "overlap",
+                    "train": "outside the database"
+                    if not inside
+                    else "inside the database"
+                    if inside == counts["train"]
+                    else f"{inside} of {counts['train']} inside the database",
+                },
+                "classes": list(classes),
+                "sources": dict(sources),
+                "dropped": list(dropped),
+                **facts,
+            },
+            relevance=relevance,
         )
 
 
-def decode(path: str | Path) -> Image:
-    """Read one image file as RGB, whatever its mode; EXIF orientation is not applied, as in the field's public code.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pictures(Dataset):
+    """A dataset of picture files below a root.
+
+    Attributes:
+        root: Folder that manifest paths are relative to.
+        on_error: What to do with a listed file that is missing or no image: ``fail`` and name it, or ``skip`` it, with
+            its labels, and count it.
+        truncated: What to do with a JPEG file that ends too soon: ``fail``, or ``load`` what there is of it, the rest
+            gray, as public code does for NUS-WIDE, MIRFLICKR and the landmarks.
+        orientation: What to do with a camera's note (EXIF) that the picture is to be turned: ``ignore`` it, as all
+            public code does, or ``apply`` it.
+    """
+
+    root: str = "data/images"
+    on_error: Literal["fail", "skip"] = "fail"
+    truncated: Literal["fail", "load"] = "fail"
+    orientation: Literal["ignore", "apply"] = "ignore"
+
+    def opener(self) -> Callable[[str], Image]:
+        """Images by their path below the root."""
+        root = Path(self.root)
+        return lambda path: decode(root / path, truncated=self.truncated, orientation=self.orientation)
+
+    def unreadable(self, paths: Sequence[str]) -> dict[str, str]:
+        """Why each file that cannot be decoded cannot, by its path below the root; decodes all of them."""
+        open_image = self.opener()
+
+        def problem(path: str) -> str:
+            try:
+                open_image(path)
+            except SDCError as error:
+                return str(error).split("; mend")[0]
+            return ""
+
+        # Pillow decodes without the GIL, so threads do.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            found = tqdm(pool.map(problem, paths), total=len(paths), unit="image", desc="decoding", disable=None)
+            return {path: why for path, why in zip(paths, found, strict=True) if why}
+
+    def missing(self) -> list[str]:
+        """The root, if it is not there."""
+        return [] if Path(self.root).is_dir() else [f"{self.root}: {found_instead(self.root)}"]
+
+
+def found_instead(path: str | Path) -> str:
+    """What there is where a file or folder is not: ``no such folder; data/ holds cifar10, coco``."""
+    path = Path(path)
+    if path.exists():
+        return "is a folder" if path.is_dir() else "is a file"
+    parent = next(folder for folder in path.parents if folder.exists())
+    held = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
+    shown = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
+    return f"not found; {parent}/ holds {shown or 'nothing'}"
+
+
+# Modes whose numbers exceed what 8 bits hold; Pillow's own conversion cuts them off at 255, which is white.
+_SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
+
+
+def decode(
+    path: str | Path,
+    truncated: Literal["fail", "load"] = "fail",
+    orientation: Literal["ignore", "apply"] = "ignore",
+) -> Image:
+    """Read one image file as RGB: the one decoder of all datasets.
+
+    Gray is repeated, palettes are looked up, CMYK is converted without a colour profile, 16-bit gray is divided by 256,
+    and alpha is dropped, not blended, as Pillow's ``convert("RGB")`` does, which public code uses throughout.
+
+    Args:
+        path: Of the file.
+        truncated: ``load`` fills what a cut JPEG file lacks with gray; the image then has ``info["truncated"]``.
+        orientation: ``apply`` turns the picture as its EXIF data say.
 
     Raises:
         SDCError: If the file is missing, truncated or no image; names the file.
     """
-    from PIL import Image, UnidentifiedImageError
+    import io
+
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
+        with Image.open(path) as file:
+            image: Image.Image = file
+            cut = False
+            try:
+                image.load()
+            except OSError:
+                if truncated == "fail" or image.format != "JPEG":
+                    raise
+                cut = True
+            if cut:
+                # The end-of-image marker makes the decoder take what came before for all there is. Pillow's own switch
+                # for this is global, and other threads decode meanwhile.
+                image = Image.open(io.BytesIO(Path(path).read_bytes() + b"\xff\xd9"))
+                image.load()
+            if orientation == "apply":
+                image = ImageOps.exif_transpose(image)
+            if image.mode in _SIXTEEN_BIT:
+                image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+            if image.mode == "P" and "transparency" in image.info:
+                image = image.convert("RGBA")
+            picture = image.convert("RGB")
+            picture.info = {"truncated": True} if cut else {}
+            return picture
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         why = "is not an image PIL can read" if isinstance(error, UnidentifiedImageError) else str(error)
         raise SDCError(f"{path}: cannot be decoded ({why}); mend or remove it, or set on_error: skip") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, draw_splits
+from sdc.datasets.base import AMOUNT, Dataset, Problems, draw_splits
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage import Manifest, sha256_of
@@ -58,7 +58,7 @@ class Cifar10(Dataset):
     train: float = option(500, **AMOUNT)
     seed: int = option(42, minimum=0, maximum=2**32 - 1)
 
-    def prepare(self) -> Manifest:
+    def scan(self, problems: Problems) -> Manifest:
         """The official training images in file order (rows 0 to 49,999), then the official test images."""
         folder = self._find()
         _, labels = _load(folder)
@@ -66,7 +66,7 @@ class Cifar10(Dataset):
         sources = {name: sha256_of(folder / name) for name in BATCHES}
         paths = [str(index) for index in range(len(labels))]
         protocol = "ep1: per-class draw from official train and test"
-        return self.listed(paths, labels, CLASSES, splits, protocol=protocol, sources=sources)
+        return self.listed(paths, labels, CLASSES, splits, protocol=protocol, sources=sources, problems=problems)
 
     def opener(self) -> Callable[[str], Image]:
         """Images by their index."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, draw_splits
+from sdc.datasets.base import AMOUNT, Dataset, Problems, draw_splits
 from sdc.settings import option
 from sdc.storage import Manifest
 
@@ -31,19 +31,22 @@ class Digits(Dataset):
     """
 
     title: ClassVar[str] = "Digits"
+    source: ClassVar[str] = "comes with scikit-learn; CC BY 4.0"
 
     query: float = option(10, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
     augmentation: Literal["photographs", "scans"] = "scans"
 
-    def prepare(self) -> Manifest:
+    def scan(self, problems: Problems) -> Manifest:
         """The scans in scikit-learn's order, in which the classes take turns."""
         images, labels = _load()
         classes = [str(digit) for digit in range(10)]
         splits = draw_splits(labels, classes, self.query, self.train, self.seed)
         sources = {"images": hashlib.sha256(images.tobytes()).hexdigest()}
         paths = [str(index) for index in range(len(images))]
-        return self.listed(paths, labels, classes, splits, protocol="per-class draw", sources=sources)
+        return self.listed(
+            paths, labels, classes, splits, protocol="per-class draw", sources=sources, problems=problems
+        )
 
     def opener(self) -> Callable[[str], Image]:
         """Scans as images whose ink levels 0 to 16 are stretched to 0 to 255."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from tqdm import tqdm
 
-from sdc.datasets.base import AMOUNT, Dataset, decode, draw_splits, draw_training
+from sdc.datasets.base import AMOUNT, Pictures, Problems, draw_splits, draw_training, found_instead
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage import Manifest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
 # What desktops leave in folders; everything else that is no image is somebody's mistake until they say otherwise.
@@ -30,7 +25,7 @@ _SPLITS = ("query", "database", "train")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Folder(Dataset):
+class Folder(Pictures):
     """Pictures below a root, at any depth.
 
     Attributes:
@@ -46,21 +41,19 @@ class Folder(Dataset):
 
     title: ClassVar[str] = "Folder"
 
-    root: str = "data/images"
     splits: Literal["auto", "draw", "folders"] = "auto"
     query: float = option(0.1, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
-    on_error: Literal["fail", "skip"] = "fail"
 
-    def prepare(self) -> Manifest:
+    def scan(self, problems: Problems) -> Manifest:
         """The pictures, split in the order of their paths, then shuffled by the seed.
 
         A database sorted by class would flatter codes with many ties wherever ties are broken by row.
         """
         root = Path(self.root)
         if not root.is_dir():
-            raise SDCError(f"{root}: no such folder; set root to the folder of images")
-        paths, dropped = self._list(root)
+            raise SDCError(f"{root}: {found_instead(root)}; set root to the folder of images")
+        paths, dropped = self._list(root, problems)
         if not paths:
             raise SDCError(f"{root}: holds no images ({', '.join(sorted(SUFFIXES))}); set root to the folder of images")
         names = [PurePosixPath(path).parent.name or root.resolve().name for path in paths]
@@ -85,12 +78,8 @@ class Folder(Dataset):
             protocol="query/, database/ and train/ folders" if by_folder else "per-class draw",
             sources={"paths and sizes": hashlib.sha256(listing.encode()).hexdigest()},
             dropped=dropped,
+            problems=problems,
         )
-
-    def opener(self) -> Callable[[str], Image]:
-        """Images by their path below the root."""
-        root = Path(self.root)
-        return lambda path: decode(root / path)
 
     def _from_folders(self, paths: list[str], labels: np.ndarray, classes: list[str]) -> dict[str, np.ndarray]:
         tops = np.array([PurePosixPath(path).parts[0] for path in paths])
@@ -107,7 +96,7 @@ class Folder(Dataset):
             splits["train"] = draw_training(np.flatnonzero(splits["database"]), labels, classes, self.train, self.seed)
         return splits
 
-    def _list(self, root: Path) -> tuple[list[str], list[dict[str, str]]]:
+    def _list(self, root: Path, problems: Problems) -> tuple[list[str], list[dict[str, str]]]:
         paths, dropped = [], []
         for path in _files(root):
             if PurePosixPath(path).suffix.lower() in SUFFIXES:
@@ -115,14 +104,11 @@ class Folder(Dataset):
             elif self.on_error == "skip":
                 dropped.append({"path": path, "why": "not an image file"})
             else:
-                raise SDCError(f"{root / path}: is not an image; remove it or set on_error: skip")
+                problems(f"{root / path}: is not an image; remove it or set on_error: skip")
         if self.on_error == "skip":
-            # Pillow decodes without the GIL, so threads do.
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                checked = pool.map(_problem, (root / path for path in paths))
-                problems = list(tqdm(checked, total=len(paths), unit="image", desc="decoding", disable=None))
-            dropped += [{"path": path, "why": why} for path, why in zip(paths, problems, strict=True) if why]
-            paths = [path for path, why in zip(paths, problems, strict=True) if not why]
+            unreadable = self.unreadable(paths)
+            dropped += [{"path": path, "why": why} for path, why in unreadable.items()]
+            paths = [path for path in paths if path not in unreadable]
         if dropped:
             _log.warning("dropped %d files, the first: %s (%s)", len(dropped), dropped[0]["path"], dropped[0]["why"])
         return paths, dropped
@@ -144,11 +130,3 @@ def _files(root: Path) -> Iterator[str]:
             (relative / name).as_posix() for name in files if not name.startswith(".") and name.lower() not in _LITTER
         ]
     return iter(sorted(found))
-
-
-def _problem(path: Path) -> str:
-    try:
-        decode(path)
-    except SDCError as error:
-        return str(error).split("; mend")[0]
-    return ""

@@ -12,6 +12,7 @@ import numpy as np
 
 from sdc import hamming
 from sdc.errors import SDCError
+from sdc.labels import Labels
 
 TIES = "database order"
 DENOMINATOR = "relevant items within the top R"
@@ -22,22 +23,24 @@ class Relevance:
     """Which database items are relevant to which query: those that share a label.
 
     Args:
-        query: Class indices of each query, Q tuples.
-        database: Class indices of each database item, N tuples.
+        query: Class indices of each query, Q of them.
+        database: Class indices of each database item, N of them.
     """
 
-    query: Sequence[tuple[int, ...]]
-    database: Sequence[tuple[int, ...]]
+    query: Labels
+    database: Labels
+
+    def __post_init__(self) -> None:
+        for split in ("query", "database"):
+            object.__setattr__(self, split, Labels.of(getattr(self, split)))
 
     def rows(self) -> Callable[[int], np.ndarray]:
         """A function from a query's position to a Boolean array of shape ``(N,)``."""
-        if all(len(labels) == 1 for labels in (*self.query, *self.database)):
-            database = np.array([labels[0] for labels in self.database])
-            return lambda position: np.equal(database, self.query[position][0])
-        classes = 1 + max((label for labels in (*self.query, *self.database) for label in labels), default=0)
+        if self.query.is_single and self.database.is_single:
+            return lambda position: np.equal(self.database.indices, self.query.indices[position])
+        classes = 1 + max(self.query.indices.max(initial=0), self.database.indices.max(initial=0))
         membership = np.zeros((classes, len(self.database)), dtype=bool)
-        for item, labels in enumerate(self.database):
-            membership[list(labels), item] = True
+        membership[self.database.indices, self.database.owners] = True
         return lambda position: np.logical_or.reduce(membership[list(self.query[position])], axis=0)
 
 

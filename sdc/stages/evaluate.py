@@ -60,8 +60,7 @@ def run(
     else:
         raise SDCError("nothing to score: give --codes or --features")
     relevance = ranking.Relevance(
-        query=[listed.labels[row] for row in listed.rows("query")],
-        database=[listed.labels[row] for row in listed.rows("database")],
+        query=listed.labels.take(listed.rows("query")), database=listed.labels.take(listed.rows("database"))
     )
     scores = ranking.evaluate(rankings, relevance, map_at, precision_at)
     facts = listed.facts

@@ -41,6 +41,7 @@ def run(
     views: int = 4,
     augmentation: str = "photographs",
     view_seed: int = 0,
+    decoding: Mapping[str, str] | None = None,
 ) -> None:
     """Extract the features of one shard.
 
@@ -60,6 +61,7 @@ def run(
         views: V, how many views an image has.
         augmentation: What may be done to the pictures: that to ``photographs``, or to ``scans``.
         view_seed: Of the draws of views.
+        decoding: ``truncated`` and ``orientation`` of a dataset of picture files, where they are not the defaults.
 
     Raises:
         SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens.
@@ -70,7 +72,8 @@ def run(
 
     listed = storage.read_manifest(manifest)
     facts = listed.facts
-    dataset = registry.build("datasets", facts["dataset"], facts["settings"])
+    decoding = dict(decoding or {})
+    dataset = registry.build("datasets", facts["dataset"], {**facts["settings"], **decoding})
     network = registry.build("backbones", backbone, settings)
     start, stop = grid.shard_range(shard, shards, len(listed))
     if start == stop:
@@ -88,6 +91,7 @@ def run(
         "backbone": backbone,
         "weights": network.weights_id(),
         "transform": network.transform_id(),
+        "decoding": grid.canonical(decoding),
         "kind": kind,
         "dtype": dtype,
         "features_version": registry.FEATURES_VERSION,
@@ -113,6 +117,14 @@ def run(
         batch_size = max(1, batch_size // views)
     module = module.to(target, memory_format=torch.channels_last)
 
+    open_image, cut = dataset.opener(), collections.deque[str]()
+
+    def open_noting(path: str) -> Image:
+        image = open_image(path)
+        if image.info.get("truncated"):
+            cut.append(path)
+        return image
+
     began = time.perf_counter()
     waited = 0.0
     widths: dict[str, tuple[int, ...]] = {}
@@ -121,7 +133,7 @@ def run(
         writer.append(row=rows)
         with tqdm(total=len(rows), unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress:
             asked = time.perf_counter()
-            for chunk, batch in _batches(rows, listed.paths, dataset.opener(), load, batch_size):
+            for chunk, batch in _batches(rows, listed.paths, open_noting, load, batch_size):
                 waited += time.perf_counter() - asked
                 for name, array in _forward(module, batch, target, axes=1 if kind == "clean" else 2).items():
                     if name not in widths:
@@ -142,6 +154,9 @@ def run(
                 asked = time.perf_counter()
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), dtype)
+        writer.note(truncated=len(cut))
+    if cut:
+        _log.warning("%d JPEG files end too soon and are gray from there on, one of them: %s", len(cut), min(cut))
     seconds = time.perf_counter() - began
     _log.info(
         "%d images in %.1f s: %.1f images/s, %.0f %% of it waiting for images, on %s",

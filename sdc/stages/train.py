@@ -76,8 +76,8 @@ def run(
             array = "token_means" if pooled else "features"
             score = _score_on_queries(listed, storage.Features(features, shards, listed.sha256, array=array))
     if "labels" in hashing.requires:
-        given["labels"] = [listed.labels[row] for row in listed.rows("train")]
-        if not any(given["labels"]):
+        given["labels"] = listed.labels.take(listed.rows("train"))
+        if not len(given["labels"].indices):
             raise SDCError(f"methods.{method} needs labels, and {listed.facts['dataset']} has none; leave it out")
     try:
         hashing.fit(**given, progress=True, score=score)
@@ -109,8 +109,7 @@ def _score_on_queries(listed: storage.Manifest, cached: storage.Features) -> Cal
 
     query, database = cached.read(listed.query), cached.read(listed.database)
     relevance = ranking.Relevance(
-        query=[listed.labels[row] for row in listed.rows("query")],
-        database=[listed.labels[row] for row in listed.rows("database")],
+        query=listed.labels.take(listed.rows("query")), database=listed.labels.take(listed.rows("database"))
     )
 
     def score(head: Head) -> float:

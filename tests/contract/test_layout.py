@@ -16,7 +16,7 @@ LEVELS = [
     {"cli"},
     {"stages"},
     {"report", "evaluation", "methods", "backbones", "datasets"},
-    {"storage", "hamming", "calibration", "grid", "registry", "head", "devices", "settings", "errors"},
+    {"storage", "hamming", "calibration", "grid", "registry", "head", "devices", "settings", "errors", "labels"},
 ]
 
 

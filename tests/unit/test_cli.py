@@ -11,7 +11,8 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, caplog):
     )
     assert status == 2
     line = caplog.records[-1].getMessage()
-    assert line == f"sdc prepare: error: {tmp_path}/none: no such folder; set root to the folder of images"
+    instead = f"{tmp_path}/none: not found; {tmp_path}/ holds nothing"
+    assert line == f"sdc prepare: error: {instead}; set root to the folder of images"
     assert not list(tmp_path.iterdir())
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import h5py
@@ -45,7 +46,7 @@ def test_manifest_round_trip(tmp_path):
     storage.write_manifest(tmp_path / "m.csv", manifest())
     read = storage.read_manifest(tmp_path / "m.csv")
     assert list(read.paths) == list(manifest().paths)
-    assert read.labels == list(manifest().labels)
+    assert list(read.labels) == list(manifest().labels)
     assert read.rows("train").tolist() == [4, 5]
     assert read.facts == manifest().facts
     assert read.sha256 == storage.sha256_of(tmp_path / "m.csv")
@@ -325,3 +326,18 @@ def test_codes_that_do_not_fit_their_bits_are_refused(tmp_path):
 def test_json_round_trip(tmp_path):
     storage.write_json(tmp_path / "a.json", {"x": 1})
     assert json.loads((tmp_path / "a.json").read_text()) == storage.read_json(tmp_path / "a.json") == {"x": 1}
+
+
+def test_ground_truth_round_trip(tmp_path):
+    lists = {0: {"relevant": np.array([2, 4])}, 1: {"relevant": np.array([], np.int64)}}
+    storage.write_manifest(tmp_path / "m.csv", dataclasses.replace(manifest(), relevance=lists))
+    read = storage.read_manifest(tmp_path / "m.csv").relevance
+    assert {row: {name: rows.tolist() for name, rows in held.items()} for row, held in read.items()} == {
+        0: {"relevant": [2, 4]},
+        1: {"relevant": []},
+    }
+    storage.write_manifest(tmp_path / "m.csv", manifest())
+    assert storage.read_manifest(tmp_path / "m.csv").relevance is None
+    (tmp_path / "m.relevance.json").unlink()
+    with pytest.raises(StorageError, match="m.relevance.json: cannot be read"):
+        storage.read_manifest(tmp_path / "m.csv")

@@ -95,6 +95,11 @@ def view_options(wildcards):
     return " ".join(f"--{option.replace('_', '-')} {value}" for option, value in made.items())
 
 
+def decoding(wildcards):
+    """How a job's picture files are read, as one JSON string."""
+    return grid.canonical(grid.decoding_settings(config, wildcards.dataset))
+
+
 def extract_threads(wildcards):
     """An equal share of the cores for each shard that can run at a time: one per GPU, or one per core."""
     return max(1, CORES // min(int(wildcards.shards), GPUS or CORES))

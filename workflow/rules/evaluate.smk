@@ -2,6 +2,7 @@ rule evaluate:
     """Score one run's ranking of the database."""
     input:
         manifest="results/manifests/{dataset}.csv",
+        relevance="results/manifests/{dataset}.relevance.json",
         codes="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
     output:
         "results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/metrics.json",

@@ -19,6 +19,7 @@ rule extract:
         settings=settings("backbones"),
         features_version=registry.FEATURES_VERSION,
         views=view_options,
+        decoding=decoding,
     shell:
         """
         python -m sdc extract \
@@ -28,5 +29,6 @@ rule extract:
             --shard {wildcards.shard} \
             --shards {wildcards.shards} \
             --kind {wildcards.kind} {params.views} \
+            --decoding {params.decoding:q} \
             --out {output:q} 2>{log:q}
         """

@@ -3,12 +3,15 @@ rule prepare:
     output:
         manifest="results/manifests/{dataset}.csv",
         facts="results/manifests/{dataset}.json",
+        relevance="results/manifests/{dataset}.relevance.json",
     log:
         "results/logs/prepare/{dataset}.log",
     benchmark:
         "results/benchmarks/prepare/{dataset}.tsv"
     conda:
         "../../envs/features.yaml"
+    # What is missing is found before anything is computed.
+    priority: 1
     params:
         settings=manifest_settings,
     shell:

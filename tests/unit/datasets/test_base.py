@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sdc.datasets import base
 from sdc.datasets.base import decode, draw_splits, draw_training
+from sdc.datasets.digits import Digits
 from sdc.errors import SDCError
 
 TEN = [str(index) for index in range(10)]
@@ -101,3 +103,78 @@ def test_decode_names_what_it_cannot_read(tmp_path):
             SDCError, match=rf"{name}: cannot be decoded \(.*{why}.*\); mend or remove it, or set on_error"
         ):
             decode(tmp_path / name)
+
+
+def test_every_mode_becomes_rgb(tmp_path):
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    red = np.zeros((16, 16, 4), np.uint8)
+    red[..., 0] = red[..., 3] = 255
+    cases = {
+        "gray.png": (Image.fromarray(gray), (16, 16, 16)),
+        "sixteen.png": (Image.fromarray(gray.astype(np.uint16) * 256 + 7), (16, 16, 16)),
+        "palette.png": (Image.fromarray(red[..., :3]).quantize(4), (255, 0, 0)),
+        "alpha.png": (Image.fromarray(red), (255, 0, 0)),
+        "bits.png": (Image.fromarray(gray > 100), (0, 0, 0)),
+        "cmyk.tif": (Image.fromarray(red[..., :3]).convert("CMYK"), (255, 0, 0)),
+    }
+    for name, (image, expected) in cases.items():
+        image.save(tmp_path / name)
+        decoded = base.decode(tmp_path / name)
+        assert (decoded.mode, decoded.getpixel((0, 1))) == ("RGB", expected), name
+
+
+def test_truncated_jpeg_by_policy(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SDCError, match=r"cut.jpg: cannot be decoded \(image file is truncated"):
+        base.decode(tmp_path / "cut.jpg")
+    loaded = base.decode(tmp_path / "cut.jpg", truncated="load")
+    assert loaded.info == {"truncated": True}
+    original = np.asarray(base.decode(tmp_path / "whole.jpg", truncated="load"))
+    assert np.array_equal(np.asarray(loaded)[:8], original[:8])
+    assert (np.asarray(loaded)[-8:] == 128).all()
+    assert base.decode(tmp_path / "whole.jpg", truncated="load").info == {}
+    (tmp_path / "text.jpg").write_text("nothing")
+    with pytest.raises(SDCError, match="is not an image PIL can read"):
+        base.decode(tmp_path / "text.jpg", truncated="load")
+
+
+def test_orientation_by_policy(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
+    assert base.decode(tmp_path / "turned.jpg").size == (20, 10)
+    assert base.decode(tmp_path / "turned.jpg", orientation="apply").size == (10, 20)
+
+
+def test_queries_in_the_database_and_empty_splits_are_problems():
+    flags = {"query": np.array([1, 1, 0], bool), "database": np.array([0, 1, 1], bool), "train": np.zeros(3, bool)}
+    listed = {"paths": list("abc"), "labels": np.zeros(3, int), "classes": ["x"], "protocol": "", "sources": {}}
+    listed["splits"] = flags
+    with pytest.raises(SDCError, match=r"b: is both query and in the database \(1 such\)"):
+        Digits().listed(**listed)
+    problems = base.Problems(gather=True)
+    facts = Digits().listed(**listed, problems=problems).facts
+    assert [problem.split(";")[0] for problem in problems.found] == [
+        "b: is both query and in the database (1 such)",
+        "Digits: no image is for training",
+    ]
+    assert facts["splits"]["query and database"] == "overlap"
+
+
+def test_splits_state_where_training_items_lie():
+    manifest = Digits().prepare()
+    assert manifest.facts["splits"] == {
+        "query and database": "disjoint",
+        "query and train": "disjoint",
+        "train": "inside the database",
+    }
+    assert manifest.facts["label_kind"] == "single"
+
+
+def test_what_is_there_instead(tmp_path):
+    (tmp_path / "cifar").mkdir()
+    assert base.found_instead(tmp_path / "a/b") == f"not found; {tmp_path}/ holds cifar"
+    assert base.found_instead(tmp_path / "cifar") == "is a folder"

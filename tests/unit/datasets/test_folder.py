@@ -83,7 +83,7 @@ def test_skip_drops_and_counts(make_images):
 @pytest.mark.parametrize(
     ("folders", "settings", "message"),
     [
-        ({}, {}, r"images: no such folder; set root"),
+        ({}, {}, r"images: not found; .* holds nothing; set root"),
         ({"cat": 0}, {}, r"images: holds no images"),
         ({"cat": 5}, {}, r"all images are of one class, 'cat'; give each class a folder of its own"),
         (

@@ -48,7 +48,7 @@ def test_features_are_a_baseline(stages):
     assert metrics["method"] == "features"
     manifest, array = storage.read_manifest(stages.manifest), storage.Features(stages.features, 2).read()
     unit = array / np.linalg.norm(array, axis=1, keepdims=True)
-    labels = np.array(manifest.labels)[:, 0]
+    labels = manifest.labels.indices
     expected = [
         average_precision_score(labels[manifest.database] == labels[row], unit[manifest.database] @ unit[row])
         for row in manifest.rows("query")

@@ -20,6 +20,6 @@ def test_same_settings_same_bytes(stages):
 
 
 def test_failure_writes_nothing(tmp_path):
-    with pytest.raises(SDCError, match="no such folder"):
+    with pytest.raises(SDCError, match="none: not found"):
         prepare.run("folder", {"root": str(tmp_path / "none")}, tmp_path / "out/m.csv")
     assert not (tmp_path / "out").exists()
