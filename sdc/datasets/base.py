@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import abc
 import concurrent.futures
+import contextlib
 import dataclasses
+import itertools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -228,6 +231,35 @@ class Pictures(Dataset):
         """Images by their path below the root."""
         root = Path(self.root)
         return lambda path: decode(root / path, truncated=self.truncated, orientation=self.orientation)
+
+    def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
+        """Which of the listed files can be used; the disk is walked once, not asked for each.
+
+        Args:
+            paths: Below the root.
+            problems: Told of missing files unless ``on_error`` is ``skip``; with ``skip``, every file is decoded once.
+
+        Returns:
+            Boolean array of shape ``(n,)``, and path and why of each file that is left out.
+        """
+        held: set[str] = set()
+        for folder in {str(Path(path).parent) for path in paths}:
+            with contextlib.suppress(OSError):
+                held.update(os.path.normpath(f"{folder}/{name}") for name in os.listdir(Path(self.root) / folder))
+        dropped = {path: "missing" for path in paths if os.path.normpath(path) not in held}
+        if self.on_error == "skip":
+            dropped |= self.unreadable([path for path in paths if path not in dropped])
+        elif dropped:
+            named = ", ".join(itertools.islice(dropped, 10))
+            problems(
+                f"{self.root}: {len(dropped)} of {len(paths)} listed files are missing: {named}"
+                f"{', …' if len(dropped) > 10 else ''}; complete the copy or set on_error: skip"
+            )
+        if dropped:
+            path, why = next(iter(dropped.items()))
+            _log.warning("dropped %d of %d files, the first: %s (%s)", len(dropped), len(paths), path, why)
+        usable = np.array([path not in dropped for path in paths], bool)
+        return usable, [{"path": path, "why": why} for path, why in dropped.items()]
 
     def unreadable(self, paths: Sequence[str]) -> dict[str, str]:
         """Why each file that cannot be decoded cannot, by its path below the root; decodes all of them."""

@@ -8,10 +8,10 @@ rule prepare:
         "results/logs/prepare/{dataset}.log",
     benchmark:
         "results/benchmarks/prepare/{dataset}.tsv"
-    conda:
-        "../../envs/features.yaml"
     # What is missing is found before anything is computed.
     priority: 1
+    conda:
+        "../../envs/features.yaml"
     params:
         settings=manifest_settings,
     shell:

@@ -7,6 +7,7 @@ from PIL import Image
 from sdc.datasets import base
 from sdc.datasets.base import decode, draw_splits, draw_training
 from sdc.datasets.digits import Digits
+from sdc.datasets.folder import Folder
 from sdc.errors import SDCError
 
 TEN = [str(index) for index in range(10)]
@@ -178,3 +179,16 @@ def test_what_is_there_instead(tmp_path):
     (tmp_path / "cifar").mkdir()
     assert base.found_instead(tmp_path / "a/b") == f"not found; {tmp_path}/ holds cifar"
     assert base.found_instead(tmp_path / "cifar") == "is a folder"
+
+
+def test_missing_files_fail_or_are_skipped(make_images, caplog):
+    root = make_images({"cat": 3, "dog": 1})
+    paths = ["cat/0000.png", "cat/gone.png", "dog/0000.png", "nowhere/a.png", "cat/0001.png"]
+    (root / "cat/0001.png").write_bytes(b"x")
+    message = r"images: 2 of 5 listed files are missing: cat/gone.png, nowhere/a.png; complete the copy or set on_error"
+    with pytest.raises(SDCError, match=message):
+        Folder(root=str(root)).usable(paths, base.Problems())
+    usable, dropped = Folder(root=str(root), on_error="skip").usable(paths, base.Problems())
+    assert usable.tolist() == [True, False, True, False, False]
+    assert [item["path"] for item in dropped] == ["cat/gone.png", "nowhere/a.png", "cat/0001.png"]
+    assert "dropped 3 of 5 files, the first: cat/gone.png (missing)" in caplog.text
