@@ -245,7 +245,9 @@ class Pictures(Dataset):
         held: set[str] = set()
         for folder in {str(Path(path).parent) for path in paths}:
             with contextlib.suppress(OSError):
-                held.update(os.path.normpath(f"{folder}/{name}") for name in os.listdir(Path(self.root) / folder))
+                held.update(
+                    os.path.normpath(f"{folder}/{entry.name}") for entry in os.scandir(Path(self.root) / folder)
+                )
         dropped = {path: "missing" for path in paths if os.path.normpath(path) not in held}
         if self.on_error == "skip":
             dropped |= self.unreadable([path for path in paths if path not in dropped])
