@@ -1,4 +1,7 @@
-"""``sdc STAGE --option value``: each subcommand is the stage module of its name; no logic here."""
+"""``sdc STAGE --option value``: each subcommand is the stage module of its name; no logic here.
+
+Beside the stages there is ``sdc datasets``, for people.
+"""
 
 from __future__ import annotations
 
@@ -116,17 +119,29 @@ def _parser() -> argparse.ArgumentParser:
         selection={"type": _json, "help": "JSON: datasets, backbones, methods, bits and seeds, a list each"},
         out={**path, "nargs": "+", "help": "tables to write, named as the architecture names them"},
     )
+    datasets = stages.add_parser("datasets", help="list datasets and whether they are there; check one")
+    datasets.add_argument("action", nargs="?", choices=["check"], help="check one: counts, files, duplicates, labels")
+    datasets.add_argument("name", nargs="?", help="dataset to check")
+    datasets.add_argument("--root", help="where it lies")
+    datasets.add_argument("--settings", type=_json, default={}, help="its settings as JSON")
+    datasets.add_argument("--configfile", type=Path, help="config whose datasets to list, or that has the one to check")
+    datasets.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage; returns the exit status: 0, or 2 after one line on what is wrong."""
-    options = vars(_parser().parse_args(arguments))
+    """Run one stage; returns the exit status: 0, or 2 after one line on what is wrong (1: a check found something)."""
+    parser = _parser()
+    options = vars(parser.parse_args(arguments))
     stage = options.pop("stage")
+    if stage == "datasets" and (options["action"] is None) != (options["name"] is None):
+        parser.error("which dataset? sdc datasets check NAME")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    _log.info("sdc %s %s %s", stage, __version__, json.dumps(options, default=str))
     began = time.perf_counter()
     try:
+        if stage == "datasets":
+            return int(importlib.import_module("sdc.datasets.doctor").run(**options))
+        _log.info("sdc %s %s %s", stage, __version__, json.dumps(options, default=str))
         importlib.import_module(f"sdc.stages.{stage}").run(**options)
     except (SDCError, OSError) as error:
         _log.error("sdc %s: error: %s", stage, " ".join(str(error).split()))

@@ -175,10 +175,11 @@ class Dataset(Settings):
         for name in ("query", "database", "train") if known else ():
             expected = getattr(known, name)
             if expected is not None and counts[name] != expected:
-                _log.warning(
-                    "%s, protocol %s: %d images are %s, %d are published",
-                    self.title, protocol, counts[name], _ROLES[name], expected,
-                )  # fmt: skip
+                differ = f"{self.title}, protocol {protocol}: {counts[name]} images are {_ROLES[name]}, not {expected}"
+                # A part of a dataset may be meant; but who asks whether it is whole should hear that it is not.
+                if problems.gather:
+                    problems(differ)
+                _log.warning(differ)
         return Manifest(
             paths=paths,
             labels=labels,
@@ -290,7 +291,7 @@ def found_instead(path: str | Path) -> str:
     if path.exists():
         return "is a folder" if path.is_dir() else "is a file"
     parent = next(folder for folder in path.parents if folder.exists())
-    held = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() else []
+    held = sorted(entry.name for entry in parent.iterdir() if entry.name[0] != ".") if parent.is_dir() else []
     shown = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
     return f"not found; {parent}/ holds {shown or 'nothing'}"
 

@@ -28,7 +28,7 @@ def rules(root):
 
 def test_stages_are_rules_subcommands_modules_and_tests(root):
     subcommands = next(action for action in _parser()._actions if action.dest == "stage").choices
-    assert set(subcommands) == STAGES
+    assert set(subcommands) == STAGES | {"datasets"}
     assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
     assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}
     assert {path.stem for path in (root / "tests/unit/stages").glob("test_*.py")} == {
@@ -96,7 +96,7 @@ def test_library_knows_nothing_of_snakemake(root):
 
 @pytest.mark.parametrize("package", ["datasets", "methods"])
 def test_every_module_is_registered(root, package):
-    helpers = {"__init__", "base", "codewords", "losses", "pca", "similarity", "training"}
+    helpers = {"__init__", "base", "codewords", "doctor", "losses", "pca", "similarity", "training"}
     modules = {path.stem for path in (root / "sdc" / package).glob("*.py")} - helpers
     assert modules == {target.partition(":")[0].rpartition(".")[2] for target in registry.CATALOGUES[package].values()}
 
