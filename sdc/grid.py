@@ -46,6 +46,10 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         names = sorted({*registry.CATALOGUES[catalogue], *entries})
         allowed = {"type": "array", "items": {"enum": names}}
         check(config["run"], {"properties": {catalogue: allowed}}, where="run")
+    selected = {axis: {"enum": list(config["run"][axis])} for axis in ("backbones", "methods")}
+    for backbone, methods in config["run"].get("only", {}).items():
+        check({"only": backbone}, {"properties": {"only": selected["backbones"]}}, where="run")
+        check({backbone: methods}, {"properties": {backbone: {"items": selected["methods"]}}}, where="run.only")
 
 
 def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:
@@ -61,10 +65,13 @@ def cells(run: Mapping[str, Any]) -> list[Cell]:
     """All runs of a selection, in the order of its lists.
 
     Args:
-        run: ``{datasets, backbones, methods, bits, seeds}``, a list each.
+        run: ``{datasets, backbones, methods, bits, seeds}``, a list each; and ``only``: by backbone, the methods to
+            which it is limited.
     """
     axes = (run[axis] for axis in ("datasets", "backbones", "methods", "bits", "seeds"))
-    return [Cell(*values) for values in itertools.product(*axes)]
+    only = run.get("only", {})
+    every = (Cell(*values) for values in itertools.product(*axes))
+    return [cell for cell in every if cell.method in only.get(cell.backbone, [cell.method])]
 
 
 def computed(cell: Cell, run: Mapping[str, Any]) -> Cell:
@@ -89,6 +96,20 @@ def _build_method(config: Mapping[str, Any], name: str) -> Any:
 def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """The settings of a dataset that its manifest depends on."""
     return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in LATER_SETTINGS}
+
+
+def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
+    """The catalogue entry of a backbone; where it says nothing of preprocessing, what the dataset's protocol does."""
+    settings = entry(config, "backbones", backbone)
+    made = registry.build("datasets", dataset, entry(config, "datasets", dataset))
+    known = registry.entry_schema("backbones", backbone, settings)["properties"]
+    return {**{key: value for key, value in made.preprocessing.items() if key in known}, **settings}
+
+
+def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """What a dataset needs and is not where it should be, a line each that says where that is."""
+    lines: list[str] = registry.build("datasets", dataset, entry(config, "datasets", dataset)).missing()
+    return lines
 
 
 def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:

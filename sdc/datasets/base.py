@@ -87,6 +87,7 @@ class Dataset(Settings):
         source: Where to get it and under which terms.
         label_kind: ``single`` class, ``multi`` (relevant: shares one) or ``instance`` (relevant: listed).
         protocols: By the names that its ``protocol`` may have.
+        preprocessing: Settings of a backbone (``resize``, ``crop``, ``interpolation``) where its entry has none.
     """
 
     title: ClassVar[str]
@@ -94,6 +95,7 @@ class Dataset(Settings):
     source: ClassVar[str] = ""
     label_kind: ClassVar[Literal["single", "multi", "instance"]] = "single"
     protocols: ClassVar[Mapping[str, Protocol]] = {}
+    preprocessing: ClassVar[Mapping[str, Any]] = {}
 
     seed: int = option(0, minimum=0, maximum=2**32 - 1)
     shards: int = option(1, minimum=1)

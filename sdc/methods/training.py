@@ -243,7 +243,17 @@ def export_head(module: nn.Sequential, centring: Centring | None = None) -> Head
             layers.append("relu")
         else:
             raise TypeError(f"heads have no layer for {layer}")
-    return Head(tuple(layers), {name: array.astype(np.float32) for name, array in arrays.items()})
+    return Head(tuple(layers), {name: _normal(array) for name, array in arrays.items()})
+
+
+def _normal(array: np.ndarray) -> np.ndarray:
+    """In float32, with zeros for what is too small for its full precision.
+
+    Weight decay leaves such numbers in units that have died, and they make matrix products sixty times slower.
+    """
+    narrow = array.astype(np.float32)
+    narrow[np.abs(narrow) < np.finfo(np.float32).tiny] = 0
+    return narrow
 
 
 def _array(tensor: Any) -> np.ndarray:

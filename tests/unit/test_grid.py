@@ -162,3 +162,40 @@ def test_unknown_preset(schema):
         grid.check_config({"run": RUN, "preset": "papers"}, schema)
     with pytest.raises(SDCError, match=r"methods.sdc.preset: 'codes' is not known"):
         grid.check_config({"run": RUN, "methods": {"sdc": {"preset": "codes"}}}, schema)
+
+
+def test_a_backbone_may_be_limited_to_some_methods(schema):
+    run = {**RUN, "backbones": ["pixels", "resnet50"], "only": {"resnet50": ["itq"]}}
+    cells = grid.cells(run)
+    assert {(cell.backbone, cell.method) for cell in cells} == {
+        ("pixels", "lsh"),
+        ("pixels", "itq"),
+        ("resnet50", "itq"),
+    }
+    grid.check_config({"run": run}, schema)
+    with pytest.raises(SDCError, match=r"run.only: 'vgg16' is not known; allowed: pixels, resnet50"):
+        grid.check_config({"run": {**run, "only": {"vgg16": ["itq"]}}}, schema)
+    with pytest.raises(SDCError, match=r"run.only.resnet50.0: 'sdc' is not known; allowed: lsh, itq"):
+        grid.check_config({"run": {**run, "only": {"resnet50": ["sdc"]}}}, schema)
+
+
+def test_preprocessing_of_a_protocol_gives_way_to_the_entry_of_the_backbone(monkeypatch):
+    from sdc.datasets.digits import Digits
+
+    monkeypatch.setattr(Digits, "preprocessing", {"resize": 224, "interpolation": "bicubic"})
+    config = {"backbones": {"vgg16": {"resize": 256}}}
+    assert grid.backbone_settings(config, "digits", "vgg16") == {"resize": 256, "interpolation": "bicubic"}
+    assert grid.backbone_settings(config, "digits", "pixels") == {}
+
+
+def test_decoding_is_said_only_where_it_is_not_the_usual():
+    config = {"datasets": {"folder": {"root": "x", "truncated": "load"}}}
+    assert grid.decoding_settings(config, "folder") == {"truncated": "load"}
+    assert grid.decoding_settings({}, "folder") == grid.decoding_settings({}, "digits") == {}
+    assert grid.manifest_settings(config, "folder") == {"root": "x"}
+
+
+def test_missing_names_what_is_not_there(tmp_path):
+    config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
+    assert grid.missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]
+    assert grid.missing({}, "digits") == []

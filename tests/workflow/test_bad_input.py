@@ -35,8 +35,8 @@ def fails(workflow, line, *arguments, artefacts=()):
     return lines[0]
 
 
-DIGITS = ("manifests/digits.csv", "manifests/digits.json")
-MANIFEST = ("manifests/folder.csv", "manifests/folder.json")
+DIGITS = ("manifests/digits.csv", "manifests/digits.json", "manifests/digits.relevance.json")
+MANIFEST = ("manifests/folder.csv", "manifests/folder.json", "manifests/folder.relevance.json")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json")
         ),
         (
             {"run": {"datasets": ["digit"]}},
-            ["run.datasets.0", "'digit'", "cifar10, digits, folder", "did you mean 'digits'?"],
+            ["run.datasets.0", "'digit'", "cifar10, cifar100, csv, digit_pairs, digits, features, folder", "did you mean 'digits'?"],
         ),
         ({"run": {"backbones": ["resnet5"]}}, ["run.backbones.0", "'resnet5'", "allowed:", "did you mean 'resnet50'?"]),
         (

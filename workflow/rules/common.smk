@@ -5,6 +5,7 @@ import re
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import ExecMode
 
 from sdc import devices, grid, registry
 from sdc.errors import SDCError
@@ -14,6 +15,13 @@ try:
         grid.check_config(config, yaml.safe_load(schema))
 except SDCError as error:
     raise WorkflowError(f"config: {error}") from None
+
+# Said before anything runs, and in dry runs too: all of it at once. A job that needs it fails with its own line.
+if workflow.exec_mode == ExecMode.DEFAULT:
+    for dataset in config["run"]["datasets"]:
+        if not os.path.exists(f"results/manifests/{dataset}.csv"):
+            for line in grid.missing(config, dataset):
+                logger.warning(f"datasets.{dataset}: {line}")
 
 if os.path.exists("results") and not os.access("results", os.W_OK):
     raise WorkflowError("results/ is read-only: make it writable, or run elsewhere with --directory")
@@ -45,10 +53,14 @@ wildcard_constraints:
     shards=r"\d+",
 
 
-def settings(catalogue):
-    """An input function: the catalogue entry of a job's dataset, backbone or method as one JSON string."""
-    wildcard = catalogue.removesuffix("s")
-    return lambda wildcards: grid.canonical(grid.entry(config, catalogue, wildcards[wildcard]))
+def method_settings(wildcards):
+    """The catalogue entry of a job's method as one JSON string."""
+    return grid.canonical(grid.entry(config, "methods", wildcards.method))
+
+
+def backbone_settings(wildcards):
+    """The settings of a job's backbone for its dataset, as one JSON string."""
+    return grid.canonical(grid.backbone_settings(config, wildcards.dataset, wildcards.backbone))
 
 
 def manifest_settings(wildcards):

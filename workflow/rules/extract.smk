@@ -16,7 +16,7 @@ rule extract:
     resources:
         gpu=1,
     params:
-        settings=settings("backbones"),
+        settings=backbone_settings,
         features_version=registry.FEATURES_VERSION,
         views=view_options,
         decoding=decoding,

@@ -18,7 +18,7 @@ rule train:
     params:
         folders=training_folders,
         shards=shards,
-        settings=settings("methods"),
+        settings=method_settings,
     shell:
         """
         python -m sdc train \

@@ -345,3 +345,13 @@ def test_batch_norm_leaves_no_layer_behind():
 def test_layers_that_heads_do_not_know(layer):
     with pytest.raises(TypeError, match=f"no layer for {type(layer).__name__}"):
         export_head(nn.Sequential(nn.Linear(2, 8), layer))
+
+
+def test_weights_that_have_decayed_to_almost_nothing_are_zero_in_the_head():
+    # A processor multiplies subnormal numbers many times slower than others.
+    module = torch.nn.Sequential(torch.nn.Linear(3, 8))
+    with torch.no_grad():
+        module[0].weight[:, 0] = 1e-40
+    weight = export_head(module).arrays["0.weight"]
+    assert (weight[:, 0] == 0).all()
+    assert np.array_equal(weight[:, 1:], module[0].weight[:, 1:].detach().numpy())
