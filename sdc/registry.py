@@ -16,8 +16,22 @@ FEATURES_VERSION = 3
 
 DATASETS = {
     "digits": "sdc.datasets.digits:Digits",
+    "digit_pairs": "sdc.datasets.digit_pairs:DigitPairs",
     "cifar10": "sdc.datasets.cifar10:Cifar10",
+    "cifar100": "sdc.datasets.cifar100:Cifar100",
+    "mnist": "sdc.datasets.mnist:MNIST",
+    "imagenet100": "sdc.datasets.imagenet100:ImageNet100",
+    "nuswide": "sdc.datasets.nuswide:NUSWide",
+    "mscoco": "sdc.datasets.mscoco:MSCOCO",
     "folder": "sdc.datasets.folder:Folder",
+    "features": "sdc.datasets.features:Features",
+    "list": "sdc.datasets.list:Lists",
+    "csv": "sdc.datasets.csv:CSV",
+    "mirflickr": "sdc.datasets.mirflickr:MIRFlickr",
+    "sop": "sdc.datasets.sop:SOP",
+    "gldv2": "sdc.datasets.gldv2:GLDv2",
+    "roxford5k": "sdc.datasets.revisited:ROxford5k",
+    "rparis6k": "sdc.datasets.revisited:RParis6k",
 }
 
 # torchvision's classifiers that end in a Linear layer (SqueezeNet ends in a convolution, so it has no place here).
@@ -35,6 +49,7 @@ vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wid
 
 BACKBONES = {
     "pixels": "sdc.backbones.pixels:Pixels",
+    "imported": "sdc.backbones.imported:Imported",
     **dict.fromkeys(TORCHVISION, "sdc.backbones.torchvision:Torchvision"),
 }
 

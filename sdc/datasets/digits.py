@@ -39,7 +39,7 @@ class Digits(Dataset):
 
     def scan(self, problems: Problems) -> Manifest:
         """The scans in scikit-learn's order, in which the classes take turns."""
-        images, labels = _load()
+        images, labels = load_scans()
         classes = [str(digit) for digit in range(10)]
         splits = draw_splits(labels, classes, self.query, self.train, self.seed)
         sources = {"images": hashlib.sha256(images.tobytes()).hexdigest()}
@@ -49,14 +49,15 @@ class Digits(Dataset):
         )
 
     def opener(self) -> Callable[[str], Image]:
-        """Scans as images whose ink levels 0 to 16 are stretched to 0 to 255."""
+        """Scans by their index."""
         from PIL import Image
 
-        images, _ = _load()
+        images, _ = load_scans()
         return lambda path: Image.fromarray(images[int(path)]).convert("RGB")
 
 
-def _load() -> tuple[np.ndarray, np.ndarray]:
+def load_scans() -> tuple[np.ndarray, np.ndarray]:
+    """The scans, shape ``(1797, 8, 8)``, uint8, ink levels 0 to 16 stretched to 0 to 255; and the digit of each."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -59,9 +59,8 @@ def run(
         print(json.dumps(listed, indent=2) if as_json else _table(listed))
         return 0
     entry = {**entries.get(str(name), {}), **(settings or {}), **({"root": root} if root else {})}
-    if "download" in registry.entry_schema("datasets", str(name), entry)["properties"]:
-        entry["download"] = False  # who asks what is there does not ask for more
-    report = check(str(name), entry)
+    # Who asks what is there does not ask for more.
+    report = check(str(name), {**entry, **_no_download(str(name), entry)})
     print(json.dumps(report, indent=2) if as_json else _text(report))
     return 1 if report["problems"] else 0
 
@@ -80,8 +79,13 @@ def _entries(configfile: Path | None) -> dict[str, dict[str, Any]]:
     return {**chosen, **{name: dict(entry or {}) for name, entry in config.get("datasets", {}).items()}}
 
 
+def _no_download(name: str, entry: Mapping[str, Any]) -> dict[str, bool]:
+    return {"download": False} if "download" in registry.entry_schema("datasets", name, entry)["properties"] else {}
+
+
 def _presence(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     dataset: Dataset = registry.build("datasets", name, entry)
+    here = registry.build("datasets", name, {**entry, **_no_download(name, entry)})
     return {
         "name": name,
         "title": dataset.title,
@@ -89,6 +93,7 @@ def _presence(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "protocols": list(dataset.protocols),
         "root": getattr(dataset, "root", None),
         "missing": dataset.missing(),
+        "downloaded": not here.missing(),
         "on_disk": dataset.on_disk,
         "source": dataset.source,
     }
@@ -103,7 +108,7 @@ def _table(listed: list[dict[str, Any]]) -> str:
             item["title"],
             item["labels"],
             item["root"] or "",
-            "yes" if not item["missing"] else "no: " + item["missing"][0],
+            "no: " + item["missing"][0] if item["missing"] else "yes" if item["downloaded"] else "will be downloaded",
         ]
         for item in listed
     ]
@@ -141,13 +146,14 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "counts": facts["counts"],
         "published": {key: getattr(known, key) for key in _SPLITS if getattr(known, key, None) is not None},
         "splits": facts["splits"],
-        "dropped": {"count": len(facts["dropped"]), "first": facts["dropped"][:_NAMED]},
+        "dropped": {"count": facts["dropped_files"], "first": facts["dropped"][:_NAMED]},
     }
     contents, report["files"] = _look(dataset, manifest, problems)
     report["duplicates"] = _duplicates(manifest, contents, problems)
     unlabelled = manifest.labels.counts == 0
     report["without_labels"] = {split: int((unlabelled & getattr(manifest, split)).sum()) for split in _SPLITS}
-    if manifest.relevance is None:
+    # In a multi-label set some pictures show none of what is labelled.
+    if dataset.label_kind == "single":
         for split in ("query", "train"):
             if report["without_labels"][split]:
                 first = manifest.paths[int(np.flatnonzero(unlabelled & getattr(manifest, split))[0])]

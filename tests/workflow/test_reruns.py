@@ -15,7 +15,8 @@ def before(shared):
 
 
 def test_first_run_made_every_artefact(shared, before):
-    expected = {"manifests/digits.csv", "manifests/digits.json", "manifests/digits.relevance.json", "features/digits/pixels/clean/0-of-1.h5"}
+    expected = {f"manifests/digits.{suffix}" for suffix in ("csv", "json", "relevance.json")}
+    expected.add("features/digits/pixels/clean/0-of-1.h5")
     expected |= {"metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"}
     for method in ("lsh", "itq", "sdc"):
         names = ("head.safetensors", "curve.csv", "codes.h5", "metrics.json")

@@ -1,10 +1,13 @@
+import functools
 import hashlib
+import http.server
 import pickle
+import tarfile
+import threading
 
 import numpy as np
 import pytest
 
-from sdc.datasets import cifar10
 from sdc.datasets.cifar10 import BATCHES, FOLDER, Cifar10
 from sdc.errors import SDCError
 
@@ -27,21 +30,100 @@ def test_rows_are_train_then_test_in_file_order(small):
     assert set(manifest.facts["sources"]) == set(BATCHES)
 
 
-def test_images_have_their_channels_last(small):
-    batch = pickle.loads((small._find() / "test_batch").read_bytes())
+def test_images_have_their_channels_last(small, tmp_path):
+    batch = pickle.loads((tmp_path / FOLDER / "test_batch").read_bytes())
     image = np.asarray(small.opener()("100"))
     assert image.shape == (32, 32, 3)
     assert np.array_equal(image[:, :, 1].ravel(), batch["data"][0][1024:2048])
 
 
 def test_paper_counts_are_the_default():
-    assert (Cifar10().query, Cifar10().train, Cifar10().seed, Cifar10().map_at) == (100, 500, 42, 1000)
+    paper = Cifar10.protocols[Cifar10().protocol]
+    assert (paper.queries, paper.training, Cifar10().seed, Cifar10().map_at) == (100, 500, 42, 1000)
+    assert Cifar10().query is Cifar10().train is None
+
+
+# Published counts of queries, database and training items.
+COUNTS = {
+    "ep1": (1_000, 59_000, 5_000),
+    "ep11": (1_000, 54_000, 5_000),
+    "ep2": (10_000, 50_000, 5_000),
+    "ep3": (10_000, 50_000, 50_000),
+    "ep4": (10_000, 50_000, 5_000),
+    "ep5": (10_000, 50_000, 50_000),
+}
+
+
+@pytest.fixture(scope="module")
+def official_draw():
+    """For each class its positions in the order of the official code, seed 42, with the published check values."""
+    generator = np.random.RandomState(42)
+    orders = []
+    for _ in range(10):
+        positions = np.arange(6000, dtype=np.int64)
+        generator.shuffle(positions)
+        orders.append(positions)
+    assert orders[0][:8].tolist() == [1782, 3917, 221, 2135, 5224, 1168, 879, 156]
+    assert orders[1][:8].tolist() == [4796, 2596, 3529, 1830, 3419, 4590, 149, 3349]
+    assert orders[9][:8].tolist() == [855, 5860, 3503, 1324, 419, 2879, 4390, 4998]
+    for part, expected in ((slice(100), "4e333116517972d8"), (slice(100, 600), "988bbddf0da8180c")):
+        listed = np.concatenate([order[part] for order in orders]).astype("<i8")
+        assert hashlib.sha256(listed.tobytes()).hexdigest()[:16] == expected
+    return orders
+
+
+@pytest.fixture
+def whole(monkeypatch):
+    """CIFAR-10 of 60,000 labels and no pictures: each class has 5,000 official training and 1,000 test images."""
+    generator = np.random.default_rng(0)
+    labels = np.concatenate([generator.permutation(np.arange(count) % 10) for count in (50_000, 10_000)])
+    monkeypatch.setattr(Cifar10, "_files", lambda self, problems: {})
+    monkeypatch.setattr(Cifar10, "load", lambda self, paths: (None, labels, 50_000))
+    return labels
+
+
+@pytest.mark.parametrize("protocol", COUNTS)
+def test_counts_of_every_protocol_are_the_published_ones(whole, protocol, caplog):
+    known = Cifar10.protocols[protocol]
+    manifest = Cifar10(protocol=protocol).prepare()
+    counts = tuple(manifest.facts["counts"][name] for name in ("query", "database", "train"))
+    assert counts == (known.query, known.database, known.train) == COUNTS[protocol]
+    assert manifest.facts["protocol"] == f"{protocol}: {known.about}"
+    assert manifest.facts["splits"]["query and database"] == "disjoint"
+    where = "outside the database" if protocol == "ep11" else "inside the database"
+    assert manifest.facts["splits"]["train"] == where
+    assert not caplog.records
+    for split in ("query", "train"):
+        per_class = np.bincount(whole[manifest.rows(split)])
+        assert len(set(per_class)) == 1
+
+
+@pytest.mark.parametrize(("protocol", "queries"), [("ep1", 100), ("ep11", 100), ("ep2", 1000), ("ep3", 1000)])
+def test_draws_are_the_official_ones(whole, official_draw, protocol, queries):
+    manifest = Cifar10(protocol=protocol).prepare()
+    trained = slice(queries, None if protocol == "ep3" else queries + 500)
+    for split, part in (("query", slice(queries)), ("train", trained)):
+        rows = [np.flatnonzero(whole == label)[order[part]] for label, order in enumerate(official_draw)]
+        assert np.array_equal(manifest.rows(split), np.sort(np.concatenate(rows)))
+    outside = manifest.query | manifest.train if protocol == "ep11" else manifest.query
+    assert np.array_equal(manifest.database, ~outside)
+
+
+def test_official_split(whole):
+    manifest = Cifar10(protocol="ep4").prepare()
+    assert np.array_equal(manifest.rows("query"), np.arange(50_000, 60_000))
+    other = Cifar10(protocol="ep4", seed=1).prepare()
+    assert not np.array_equal(manifest.train, other.train)
+    assert np.array_equal(manifest.query, other.query)
+    assert "that draw is ours" in manifest.facts["protocol"]
 
 
 def test_checksums_are_torchvisions():
     torchvision = pytest.importorskip("torchvision.datasets").CIFAR10
     assert dict([*torchvision.train_list, *torchvision.test_list]) == BATCHES
     assert torchvision.base_folder == FOLDER
+    assert Cifar10.published == {torchvision.filename: torchvision.tgz_md5}
+    assert Cifar10.mirrors[0] + torchvision.filename == torchvision.url
 
 
 def test_wrong_checksum_names_the_file(small, tmp_path):
@@ -51,45 +133,40 @@ def test_wrong_checksum_names_the_file(small, tmp_path):
 
 def test_right_checksum_passes(small, tmp_path, monkeypatch):
     sums = {name: hashlib.md5((tmp_path / FOLDER / name).read_bytes()).hexdigest() for name in BATCHES}
-    monkeypatch.setattr(cifar10, "BATCHES", sums)
+    monkeypatch.setattr(Cifar10, "files", sums)
     assert len(Cifar10(root=str(tmp_path), download=False, query=2, train=3).prepare()) == 120
 
 
 def test_missing_files_are_named(small, tmp_path):
     (tmp_path / FOLDER / "test_batch").unlink()
     with pytest.raises(
-        SDCError, match=r"cifar-10-batches-py: test_batch not found; put CIFAR-10's python version there"
+        SDCError, match=r"cifar-10-batches-py: test_batch not found; put CIFAR-10 there or set download"
     ):
         small.prepare()
 
 
 def test_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
-    import torchvision.datasets
-
-    def fail(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", fail)
+    monkeypatch.setattr(Cifar10, "mirrors", ("http://127.0.0.1:9/",))
     with pytest.raises(
-        SDCError, match=r"cannot be downloaded \(no network\); put the folder cifar-10-batches-py there"
+        SDCError, match=r"cifar-10-batches-py: .* cannot be downloaded \(.*; put the files there yourself"
     ):
         Cifar10(root=str(tmp_path)).prepare()
 
 
-def test_download_is_torchvisions(small, tmp_path, monkeypatch):
-    import torchvision.datasets
-
-    target = tmp_path / "new"
-
-    def download(root, download):
-        assert (root, download) == (str(target), True)
-        (tmp_path / FOLDER).rename(target / FOLDER) if target.exists() else (
-            target.mkdir(),
-            (tmp_path / FOLDER).rename(target / FOLDER),
-        )
-
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", download)
-    assert len(Cifar10(root=str(target), checksum=False, query=2, train=3).prepare()) == 120
+def test_download_puts_the_batches_in_place(small, tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    archive = tmp_path / "site/cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / FOLDER, FOLDER)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(Cifar10, "published", {archive.name: hashlib.md5(archive.read_bytes()).hexdigest()})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        monkeypatch.setattr(Cifar10, "mirrors", (f"http://127.0.0.1:{server.server_port}/",))
+        fetched = Cifar10(root=str(tmp_path / "new"), checksum=False, query=2, train=3)
+        assert fetched.prepare().facts["sources"] == small.prepare().facts["sources"]
+        server.shutdown()
 
 
 def test_batch_cut_short_is_named(small, tmp_path):

@@ -1,0 +1,209 @@
+"""Bring your own: pictures and their labels in a CSV file, or one file each for queries, database and training."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from sdc.datasets.base import AMOUNT, Pictures, Problems, draw_splits, draw_training, found_instead
+from sdc.errors import SDCError
+from sdc.labels import Labels
+from sdc.settings import option
+from sdc.storage import Manifest, sha256_of
+
+# By which headers a column is known; the first of these that is there.
+PATH = ("path", "image", "file", "id")
+LABEL = ("label", "class_id", "landmark_id", "labels")
+_SPLITS = ("query", "database", "train")
+
+
+class _Row(NamedTuple):
+    file: Path
+    line: int
+    image: str
+    label: str
+    splits: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CSV(Pictures):
+    """Pictures named by a CSV file (comma separated, UTF-8, with a header).
+
+    The picture is in the column ``path``, ``image``, ``file`` or ``id``, its label in ``label``, ``class_id`` or
+    ``landmark_id``, or its labels in ``labels``. Labels are names or numbers; every cell is taken as it is written, so
+    ``None`` is a name like any other. Several are separated by commas, semicolons or pipes, or, where the file has none
+    of these, by blanks. A column ``split`` says ``query``, ``database`` or ``train``, or several of them.
+
+    Attributes:
+        root: Folder that ``file`` and the pictures lie below.
+        file: The CSV file; with ``{split}`` in it, three files: ``{split}.csv`` stands for ``query.csv``,
+            ``database.csv`` and ``train.csv``. The last may lack: then training items are drawn from the database.
+        picture: Where a picture lies below the root; ``{}`` stands for its cell, as in ``images/{}.jpg``.
+        labels: ``single`` takes a cell as one label, ``multi`` as any number of them; ``auto`` is ``multi`` where the
+            column is called ``labels``.
+        query: Where nothing says the splits: queries per class, or in all where there are several labels; an integer,
+            or a fraction as a float.
+        train: Where nothing says it: training items, likewise; a fraction is of the database.
+    """
+
+    title: ClassVar[str] = "CSV"
+    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    on_disk: ClassVar[str] = (
+        "images.csv: columns path, label (or labels) and, if you like, split\nand the pictures where it says"
+    )
+    source: ClassVar[str] = "your own"
+
+    root: str = "data/csv"
+    file: str = "images.csv"
+    picture: str = option("{}", pattern=r"\{\}")
+    labels: Literal["auto", "single", "multi"] = "auto"
+    query: float = option(0.1, **AMOUNT)
+    train: float = option(0.5, **AMOUNT)
+
+    def scan(self, problems: Problems) -> Manifest:
+        """The pictures of all files, shuffled by the seed, for a database sorted by class would flatter ties."""
+        if missing := self.missing():
+            raise SDCError(f"{missing[0]}; set root and file to where it is")
+        headers = {}
+        listed: dict[str, _Row] = {}
+        for split, file in self._files().items():
+            if file.is_file():
+                headers[file], rows = _read(file, split, problems)
+                _merge(listed, rows, problems)
+        multi = self.labels == "multi" or (self.labels == "auto" and "labels" in headers.values())
+        rows = list(listed.values())
+        if not multi:
+            rows = _labelled(rows, problems)
+        paths = [self.picture.replace("{}", row.image) for row in rows]
+        usable, dropped = self.usable(paths, problems)
+        paths, rows = list(itertools.compress(paths, usable)), list(itertools.compress(rows, usable))
+        labels, classes = _classes([row.label for row in rows], multi)
+        if len(classes) < 2:
+            raise SDCError(
+                f"{', '.join(map(str, headers))}: names {len(rows)} usable pictures of {len(classes)} classes; it "
+                "takes two classes to tell what is relevant"
+            )
+        said = any(row.splits for row in rows)
+        splits = self._said(rows, labels, classes, multi) if said else self._drawn(labels, classes, multi)
+        order = np.random.RandomState(self.seed).permutation(len(rows))
+        return self.listed(
+            [paths[row] for row in order],
+            labels.take(order),
+            classes,
+            {name: flags[order] for name, flags in splits.items()},
+            protocol="splits as listed" if said else "a draw of images" if multi else "per-class draw",
+            sources={file.name: sha256_of(file) for file in headers},
+            dropped=dropped,
+            problems=problems,
+            label_kind="multi" if multi else "single",
+            unlabelled=int((labels.counts == 0).sum()),
+        )
+
+    def missing(self) -> list[str]:
+        """The files, as far as they are not there; that of training items need not be."""
+        wanted = [file for split, file in self._files().items() if split != "train"]
+        return [f"{file}: {found_instead(file)}" for file in wanted if not file.is_file()]
+
+    def _files(self) -> dict[str, Path]:
+        """By the split that all rows of a file are in; the empty one where the rows say it themselves."""
+        if "{split}" not in self.file:
+            return {"": Path(self.root) / self.file}
+        return {split: Path(self.root) / self.file.replace("{split}", split) for split in _SPLITS}
+
+    def _drawn(self, labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
+        return draw_splits(*_groups(labels, classes, multi), self.query, self.train, self.seed)
+
+    def _said(self, rows: list[_Row], labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
+        splits = {split: np.array([split in row.splits for row in rows]) for split in _SPLITS}
+        if not splits["train"].any():
+            database = np.flatnonzero(splits["database"])
+            splits["train"] = draw_training(database, *_groups(labels, classes, multi), self.train, self.seed)
+        return splits
+
+
+def _groups(labels: Labels, classes: list[str], multi: bool) -> tuple[np.ndarray, list[str]]:
+    """What a draw goes by: classes; or all pictures alike, where one may be of several."""
+    return (np.zeros(len(labels), np.int64), ["all images"]) if multi else (labels.indices, classes)
+
+
+def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
+    """The header of the label column, and the rows."""
+    rows, ragged, unsplit = [], [], []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = [name.strip().lower() for name in next(reader, [])]
+            image, label = (next((name for name in names if name in header), None) for names in (PATH, LABEL))
+            if image is None or label is None:
+                raise SDCError(
+                    f"{path}: columns are {', '.join(header) or 'none'}; name one of them {', '.join(PATH)} and one "
+                    f"{', '.join(LABEL)}"
+                )
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    ragged.append(reader.line_num)
+                    continue
+                row = dict(zip(header, map(str.strip, cells), strict=True))
+                splits = frozenset([split] if split else _several([row["split"]])[0] if "split" in row else [])
+                if splits - set(_SPLITS) or ("split" in row and not splits):
+                    unsplit.append(reader.line_num)
+                rows.append(_Row(path, reader.line_num, row[image], row[label], splits))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SDCError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from error
+    _tell(problems, path, ragged, f"has not {len(header)} cells as the header has; quote cells that hold commas")
+    _tell(problems, path, unsplit, f"is in no split; write {', '.join(_SPLITS)}")
+    return label, rows
+
+
+def _merge(listed: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
+    """Add the rows of a file by picture; one that another file lists too is in both splits."""
+    twice, other = [], []
+    for row in rows:
+        known = listed.setdefault(row.image, row)
+        if known is row:
+            continue
+        if known.file == row.file:
+            twice.append(row.line)
+        elif known.label != row.label:
+            other.append(row.line)
+        listed[row.image] = known._replace(splits=known.splits | row.splits)
+    if rows:
+        _tell(problems, rows[0].file, twice, "names a picture that an earlier line names; take one of them out")
+        _tell(problems, rows[0].file, other, "has other labels than another file has for the same picture; mend one")
+
+
+def _labelled(rows: list[_Row], problems: Problems) -> list[_Row]:
+    for file in dict.fromkeys(row.file for row in rows):
+        empty = [row.line for row in rows if row.file == file and not row.label]
+        _tell(problems, file, empty, "has no label; write one, or set labels: multi")
+    return [row for row in rows if row.label]
+
+
+def _tell(problems: Problems, path: Path, lines: list[int], what: str) -> None:
+    if lines:
+        problems(f"{path}: line {lines[0]} {what}{f' ({len(lines)} such lines)' if len(lines) > 1 else ''}")
+
+
+def _several(cells: list[str]) -> list[list[str]]:
+    """What each cell names, separated by what separates in any of them."""
+    marked = any(mark in cell for cell in cells for mark in ",;|")
+    return [[name.strip() for name in re.split(r"[,;|]" if marked else r"\s+", cell) if name.strip()] for cell in cells]
+
+
+def _classes(cells: list[str], multi: bool) -> tuple[Labels, list[str]]:
+    """Labels, and class names in order: by number if all are numbers."""
+    named = _several(cells) if multi else [[cell] for cell in cells]
+    names = {name for several in named for name in several}
+    numbers = all(name.isdecimal() for name in names)
+    classes = sorted(names, key=lambda name: (int(name) if numbers else 0, name))
+    index: Mapping[str, int] = {name: place for place, name in enumerate(classes)}
+    return Labels.of(sorted({index[name] for name in several}) for several in named), classes

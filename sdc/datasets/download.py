@@ -1,0 +1,79 @@
+"""Downloads: a file has its name only once it is whole and what was published."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from sdc.errors import SDCError
+from sdc.storage import writing
+
+_log = logging.getLogger(__name__)
+
+
+def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mirrors: Sequence[str]) -> None:
+    """Download what is missing of a dataset's files; those that are there stay as they are.
+
+    Everything is downloaded, checked and unpacked in ``{folder}.part``, and then renamed, file by file. What a killed
+    job left there is used where it is whole and made anew where it is not. Of two jobs, one waits for the other and
+    finds its files.
+
+    Args:
+        folder: Where the files belong.
+        files: Their names.
+        published: Names of what to download and their MD5: the files themselves, or tar archives that hold a folder of
+            the name of ``folder``.
+        mirrors: Addresses to which the names are appended; the next is asked where one fails.
+
+    Raises:
+        SDCError: If there is something that cannot be downloaded, is not what was published, or cannot be written.
+    """
+    import fcntl
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The lock ends with its process, however that ends.
+        with open(folder.with_name(f".{folder.name}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            missing = [name for name in files if not (folder / name).is_file()]
+            if missing:
+                part = folder.with_name(f"{folder.name}.part")
+                unpacked = part
+                for name, md5 in published.items():
+                    is_archive = name.endswith(".tar.gz")
+                    if is_archive or name in missing:
+                        _download(name, md5, part, mirrors)
+                    if is_archive:
+                        unpacked = part / folder.name
+                        with tarfile.open(part / name) as archive:
+                            archive.extractall(part, filter="data")
+                for name in missing:
+                    with writing(folder / name) as staged:
+                        os.replace(unpacked / name, staged)
+                shutil.rmtree(part)
+    except (OSError, EOFError, RuntimeError, tarfile.TarError, zlib.error, http.client.HTTPException) as error:
+        raise SDCError(
+            f"{folder}: is not complete and cannot be downloaded ({error}); "
+            "put the files there yourself and set download: false, or try again"
+        ) from error
+
+
+def _download(name: str, md5: str, part: Path, mirrors: Sequence[str]) -> None:
+    # The one place where preparing loads torch.
+    from torchvision.datasets.utils import download_url
+
+    failures = []
+    for mirror in mirrors:
+        _log.info("downloading %s%s", mirror, name)
+        try:
+            # Does nothing where a whole file is there already.
+            return download_url(mirror + name, str(part), name, md5)
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            failures.append(f"{mirror}{name}: {error}")
+    raise OSError("; ".join(failures))

@@ -1,0 +1,203 @@
+"""Google Landmarks v2: 762,000 pictures to search, 1,129 queries, and 1.6 million cleaned pictures to train on.
+
+Source: T. Weyand, A. Araujo, B. Cao, J. Sim, *Google Landmarks Dataset v2*, CVPR 2020; the cleaned training part is
+that of K. Yokoo et al., *Two-stage Discriminative Re-ranking for Large-scale Landmark Retrieval*, CVPR workshops 2020.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.instances import Instances
+from sdc.errors import SDCError
+from sdc.settings import option
+from sdc.storage import Manifest, sha256_of
+
+TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
+# Where people keep these files: beside the pictures, or as they are laid out for download.
+_FOLDERS = (".", "metadata", "ground_truth", "index", "test", "train")
+_USAGES = ("Public", "Private", "Ignored")
+# So many pictures are looked for where nobody asked for all of them.
+_SAMPLE = 1000
+_ID_LENGTH = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GLDv2(Instances):
+    """Instance retrieval: the index in its own order, then the queries that are not ignored, then training pictures.
+
+    The facts say under ``usage`` which rows are ``Public`` and which ``Private`` queries, for they are scored apart.
+    Only a thousand pictures and the queries are looked for while preparing; ``sdc datasets check``, and
+    ``on_error: skip``, look at all.
+
+    Attributes:
+        root: Folder that holds ``index``, ``test`` and ``train``, and the CSV files, at once or in ``metadata`` and
+            ``ground_truth``.
+        train: ``clean``: all of train-clean; a fraction: so much of it, drawn picture by picture with the seed (0.8 is
+            the size of the part that the paper and DELG train on, though not their draw); ``none``, where a head
+            trained elsewhere is used and the training pictures need not be there.
+        map_at: The benchmark's cut-off.
+    """
+
+    title: ClassVar[str] = "Google Landmarks v2"
+    on_disk: ClassVar[str] = (
+        "index/<a>/<b>/<c>/<id>.jpg: 761,757 pictures in folders of the first three characters of their names\n"
+        "test/<a>/<b>/<c>/<id>.jpg: the 1,129 queries at least\n"
+        "train/<a>/<b>/<c>/<id>.jpg: 1,580,470 pictures, those of train_clean.csv at least\n"
+        "retrieval_solution_v2.1.csv, index.csv, train_clean.csv: here, in metadata/ or in ground_truth/"
+    )
+    source: ClassVar[str] = (
+        "github.com/cvdfoundation/google-landmark; annotations CC BY 4.0, training pictures under Creative Commons "
+        "licences without ND, the others CC0 or in the public domain"
+    )
+    protocols: ClassVar[Mapping[str, Protocol]] = {
+        "clean": Protocol("retrieval v2.1, trained on train-clean", 1_129, 761_757, 1_580_470),
+        "part": Protocol("retrieval v2.1, trained on a part of train-clean drawn by seed", 1_129, 761_757),
+        "none": Protocol("retrieval v2.1, for heads trained elsewhere", 1_129, 761_757, 0),
+    }
+
+    root: str = "data/gldv2"
+    train: Literal["clean", "none"] | float = option("clean", exclusiveMinimum=0, maximum=1)
+    map_at: int | None = option(100, minimum=1)
+
+    @property
+    def protocol(self) -> str:
+        """Which of ``protocols`` the setting ``train`` makes it."""
+        return self.train if isinstance(self.train, str) else "part"
+
+    def scan(self, problems: Problems) -> Manifest:
+        """The pictures the CSV files name; ``relevance`` has one list, ``relevant``."""
+        if missing := self._missing_files():
+            raise SDCError(f"{missing[0]}; set root to the folder that holds it, or get it again")
+        index = [name for (name,) in _rows(self._file(INDEX), "id")]
+        database = _paths("index", index, self._file(INDEX), problems)
+        queries, truth, usages = self._queries(index, problems)
+        train, labels, landmarks = self._training(problems)
+        manifest = self.listed_instances(
+            database,
+            queries,
+            truth,
+            train,
+            labels,
+            problems=problems,
+            protocol=self.protocol,
+            classes=landmarks,
+            sources={name: sha256_of(self._file(name)) for name in self._files()},
+        )
+        rows = [(int(row), usages[manifest.paths[row]]) for row in manifest.rows("query")]
+        usage = {name: [row for row, of in rows if of == name] for name in _USAGES[:2]}
+        return dataclasses.replace(manifest, facts={**manifest.facts, "usage": usage})
+
+    def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
+        """Which files can be used: all are looked for where all problems or skipping are wanted, else a sample."""
+        if problems.gather or self.on_error == "skip":
+            return super().usable(paths, problems)
+        drawn = np.random.RandomState(self.seed).permutation(len(paths))[:_SAMPLE]
+        looked = [*(path for path in paths if path.startswith("test/")), *(paths[row] for row in np.sort(drawn))]
+        gone = [path for path in dict.fromkeys(looked) if not (Path(self.root) / path).is_file()]
+        if gone:
+            named = ", ".join(gone[:10])
+            problems(
+                f"{self.root}: {len(gone)} of the {len(set(looked))} pictures looked for are missing: {named}"
+                f"{', …' if len(gone) > 10 else ''}; complete the copy or set on_error: skip"
+            )
+        return np.ones(len(paths), bool), []
+
+    def missing(self) -> list[str]:
+        """The CSV files and the folders of pictures, as far as they are not there."""
+        folders = [Path(self.root) / name for name in ("index", "test", *(["train"] if self.train != "none" else []))]
+        return self._missing_files() + [f"{path}: {found_instead(path)}" for path in folders if not path.is_dir()]
+
+    def _files(self) -> tuple[str, ...]:
+        return (TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN)
+
+    def _missing_files(self) -> list[str]:
+        gone = [path for name in self._files() if not (path := self._file(name)).is_file()]
+        return [f"{path}: {found_instead(path)}" for path in gone]
+
+    def _file(self, name: str) -> Path:
+        places = [Path(self.root) / folder / name for folder in _FOLDERS]
+        return next((place for place in places if place.is_file()), places[0])
+
+    def _queries(
+        self, index: list[str], problems: Problems
+    ) -> tuple[list[str], list[dict[str, np.ndarray]], dict[str, str]]:
+        """Paths of the queries, of each the positions in the index of what is relevant, and the usage by path."""
+        path = self._file(TRUTH)
+        queries, truth, usages, strangers = [], [], [], []
+        place_of = {name: place for place, name in enumerate(index)}
+        if len(place_of) < len(index):
+            problems(f"{self._file(INDEX)}: names {len(index) - len(place_of)} pictures twice; get it again")
+        for query, images, usage in _rows(path, "id", "images", "Usage"):
+            if usage not in _USAGES:
+                problems(f"{path}: Usage of {query} is {usage!r}, expected one of {', '.join(_USAGES)}; get it again")
+            elif usage != "Ignored":
+                found = [place_of.get(name, -1) for name in images.split()]
+                strangers += [name for name, place in zip(images.split(), found, strict=True) if place < 0]
+                queries.append(query)
+                truth.append({"relevant": np.unique([place for place in found if place >= 0]).astype(np.int64)})
+                usages.append(usage)
+        if strangers:
+            problems(
+                f"{path}: {len(strangers)} relevant pictures are not in {INDEX}, the first: {strangers[0]}; "
+                "get both files again"
+            )
+        paths = _paths("test", queries, path, problems)
+        return paths, truth, dict(zip(paths, usages, strict=True))
+
+    def _training(self, problems: Problems) -> tuple[list[str], np.ndarray, list[str]]:
+        """Paths of the training pictures, the landmark of each, counted from 0 by number, and these numbers."""
+        if self.train == "none":
+            return [], np.zeros(0, np.int64), []
+        path = self._file(CLEAN)
+        rows = [(landmark, images.split()) for landmark, images in _rows(path, "landmark_id", "images")]
+        if strange := next((landmark for landmark, _ in rows if not landmark.isdecimal()), None):
+            raise SDCError(f"{path}: landmark_id {strange!r} is no number; get it again")
+        numbers, ranks = np.unique([int(landmark) for landmark, _ in rows], return_inverse=True)
+        labels = np.repeat(ranks, [len(images) for _, images in rows])
+        names = list(itertools.chain.from_iterable(images for _, images in rows))
+        if not isinstance(self.train, str):
+            count = round(self.train * len(names))
+            chosen = np.sort(np.random.RandomState(self.seed).permutation(len(names))[:count])
+            names, labels = [names[place] for place in chosen], labels[chosen]
+        return _paths("train", names, path, problems), labels, [str(number) for number in numbers]
+
+
+def _rows(path: Path, *columns: str) -> Iterator[list[str]]:
+    """The cells of some columns, row by row; plain text throughout, so that ``None`` is a word.
+
+    These files quote nothing, and the csv module refuses cells as long as theirs.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            header = file.readline().strip().split(",")
+            if not set(columns) <= set(header):
+                raise SDCError(f"{path}: columns are {', '.join(header)}, expected {', '.join(columns)}; get it again")
+            places = [header.index(column) for column in columns]
+            for number, line in enumerate(file, 2):
+                cells = line.rstrip("\n").split(",")
+                if len(cells) == len(header):
+                    yield [cells[place] for place in places]
+                elif line.strip():
+                    raise SDCError(
+                        f"{path}: line {number} has {len(cells)} cells, expected {len(header)}; get it again"
+                    )
+    except UnicodeDecodeError as error:
+        raise SDCError(f"{path}: is no text ({error}); get it again") from error
+
+
+def _paths(split: str, names: Sequence[str], source: Path, problems: Problems) -> list[str]:
+    strange = [name for name in names if len(name) != _ID_LENGTH]
+    if strange:
+        problems(
+            f"{source}: {strange[0]!r} is no picture's name, which has {_ID_LENGTH} characters ({len(strange)} such); "
+            "get it again"
+        )
+    return [f"{split}/{name[:1]}/{name[1:2]}/{name[2:3]}/{name}.jpg" for name in names]

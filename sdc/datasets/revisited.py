@@ -1,0 +1,191 @@
+"""Revisited Oxford and Paris: 70 queries each for pictures of buildings, with easy, hard and junk lists.
+
+Source: F. Radenović, A. Iscen, G. Tolias, Y. Avrithis, O. Chum, *Revisiting Oxford and Paris: Large-Scale Image
+Retrieval Benchmarking*, CVPR 2018.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sdc.datasets import pickles
+from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.instances import Instances
+from sdc.errors import SDCError
+from sdc.settings import option
+from sdc.storage import Manifest, sha256_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LISTS = ("easy", "hard", "junk")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Truth:
+    """Names without extension, a box of whole pixels and positions in the database (from 0) for each query."""
+
+    database: list[str]
+    queries: list[str]
+    boxes: list[tuple[int, int, int, int]]
+    lists: list[dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Revisited(Instances):
+    """A revisited benchmark: the database in the order of ``imlist``, then the queries; nothing to train on.
+
+    A query is cropped to its box before anything else. Boxes are rounded to whole pixels, as DELG does, and refer to
+    the picture as it is stored, so leave ``orientation`` alone.
+
+    Attributes:
+        root: Folder that holds ``jpg`` and the ground truth, ``gnd_<name>.pkl`` or MATLAB's ``gnd_<name>.mat``.
+        map_at: The benchmark scores the whole ranking.
+        precision_at: Cut-offs of the benchmark.
+    """
+
+    name: ClassVar[str]
+    protocol: ClassVar[str] = "revisited"
+
+    map_at: int | None = option(None, minimum=1)
+    precision_at: tuple[int, ...] = option((1, 5, 10), minItems=1, items={"type": "integer", "minimum": 1})
+
+    def scan(self, problems: Problems) -> Manifest:
+        """The pictures the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""
+        truth = self._truth()
+        both = sorted(set(truth.database) & set(truth.queries))
+        if both:
+            problems(f"{self._file()}: {both[0]} is both query and in the database ({len(both)} such); get it again")
+        return self.listed_instances(
+            [_path(name) for name in truth.database],
+            [_path(name) for name in truth.queries],
+            truth.lists,
+            problems=problems,
+            protocol=self.protocol,
+            sources={self._file().name: sha256_of(self._file())},
+        )
+
+    def opener(self) -> Callable[[str], Image]:
+        """Pictures by their path below the root, queries cropped to their boxes."""
+        truth = self._truth()
+        boxes = {_path(name): box for name, box in zip(truth.queries, truth.boxes, strict=True)}
+        open_image = super().opener()
+        return lambda path: open_image(path).crop(boxes[path]) if path in boxes else open_image(path)
+
+    def missing(self) -> list[str]:
+        """The ground truth and the folder of pictures, as far as they are not there."""
+        wanted = (self._file(), Path(self.root) / "jpg")
+        return [f"{path}: {found_instead(path)}" for path in wanted if not path.exists()]
+
+    def _file(self) -> Path:
+        """The ground truth; MATLAB's only where there is no pickle."""
+        pickled = Path(self.root) / f"gnd_{self.name}.pkl"
+        matlab = pickled.with_suffix(".mat")
+        return matlab if matlab.is_file() and not pickled.is_file() else pickled
+
+    def _truth(self) -> _Truth:
+        path = self._file()
+        if not path.is_file():
+            raise SDCError(f"{path}: {found_instead(path)}; set root to the folder that holds it and jpg/")
+        try:
+            return _read_matlab(path) if path.suffix == ".mat" else _checked(pickles.load(path))
+        except (OSError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise SDCError(f"{path}: is no ground truth of {self.title} ({error}); get it again") from error
+
+
+def _path(name: str) -> str:
+    return f"jpg/{name}.jpg"
+
+
+def _read_matlab(path: Path) -> _Truth:
+    from scipy.io import loadmat
+
+    try:
+        read = loadmat(path, simplify_cells=True)
+    except Exception as error:  # a damaged file may raise anything
+        raise ValueError(str(error)) from error
+    return _checked(read, first=1)
+
+
+def _checked(read: Mapping[str, Any], first: int = 0) -> _Truth:
+    """What was read, once it is what it should be; ``first`` is the number that its lists give the first picture.
+
+    Raises:
+        LookupError, TypeError, ValueError, OverflowError: If it is not, and what is wrong.
+    """
+    if not isinstance(read, Mapping):
+        raise TypeError("holds no dict")
+    database, queries = (_names(read, key) for key in ("imlist", "qimlist"))
+    # MATLAB does not tell one thing from a list of one.
+    entries = [read["gnd"]] if isinstance(read["gnd"], Mapping) else list(read["gnd"])
+    if len(entries) != len(queries):
+        raise ValueError(f"{len(queries)} queries but {len(entries)} lists of relevant pictures")
+    boxes, lists = [], []
+    for query, entry in zip(queries, entries, strict=True):
+        left, top, right, bottom = (round(float(side)) for side in np.ravel(entry["bbx"]))
+        if left >= right or top >= bottom:
+            raise ValueError(f"query {query}: box {left} {top} {right} {bottom} is empty")
+        boxes.append((left, top, right, bottom))
+        lists.append({name: _positions(entry[name], query, len(database), first) for name in _LISTS})
+    return _Truth(database, queries, boxes, lists)
+
+
+def _names(read: Mapping[str, Any], key: str) -> list[str]:
+    names = [read[key]] if isinstance(read[key], str) else list(read[key])
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{key} holds more than names")
+    if len(set(names)) < len(names):
+        twice = next(name for name, again in itertools.pairwise(sorted(names)) if name == again)
+        raise ValueError(f"{key} names {twice} twice")
+    return [str(name) for name in names]
+
+
+def _positions(numbers: Any, query: str, count: int, first: int) -> np.ndarray:
+    given = np.ravel(numbers)
+    positions = given.astype(np.int64) - first
+    if not np.array_equal(given, positions + first) or ((positions < 0) | (positions >= count)).any():
+        raise ValueError(f"query {query}: a list holds something other than {first} to {count - 1 + first}")
+    return np.unique(positions)
+
+
+def _on_disk(name: str, images: str) -> str:
+    return f"jpg/*.jpg: {images} pictures, in no folders below that\ngnd_{name}.pkl: or gnd_{name}.mat"
+
+
+_SOURCE = (
+    "ground truth: cmp.felk.cvut.cz/revisitop; pictures: {archives} of robots.ox.ac.uk/~vgg, with blurred faces since "
+    "2022; under the terms of Flickr"
+)
+_ABOUT = "cropped queries, easy, hard and junk lists; made for heads trained elsewhere"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ROxford5k(Revisited):
+    """Revisited Oxford: 70 queries, 4,993 pictures to find them in."""
+
+    title: ClassVar[str] = "ROxford5k"
+    name: ClassVar[str] = "roxford5k"
+    on_disk: ClassVar[str] = _on_disk(name, "5,063")
+    source: ClassVar[str] = _SOURCE.format(archives="oxbuild_images-v1.tgz")
+    protocols: ClassVar[Mapping[str, Protocol]] = {"revisited": Protocol(_ABOUT, query=70, database=4_993, train=0)}
+
+    root: str = "data/roxford5k"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RParis6k(Revisited):
+    """Revisited Paris: 70 queries, 6,322 pictures to find them in."""
+
+    title: ClassVar[str] = "RParis6k"
+    name: ClassVar[str] = "rparis6k"
+    on_disk: ClassVar[str] = _on_disk(name, "6,392")
+    source: ClassVar[str] = _SOURCE.format(archives="paris_1-v1.tgz and paris_2-v1.tgz")
+    protocols: ClassVar[Mapping[str, Protocol]] = {"revisited": Protocol(_ABOUT, query=70, database=6_322, train=0)}
+
+    root: str = "data/rparis6k"

@@ -1,0 +1,134 @@
+"""Stanford Online Products: 120,053 photographs of 22,634 products of 12 kinds, as sellers took them.
+
+Source: H. Oh Song, Y. Xiang, S. Jegelka, S. Savarese, *Deep Metric Learning via Lifted Structured Feature Embedding*,
+CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from sdc.datasets.base import AMOUNT, Pictures, Problems, Protocol, draw_splits, found_instead
+from sdc.errors import SDCError
+from sdc.settings import option
+from sdc.storage import Manifest, sha256_of
+
+FOLDER = "Stanford_Online_Products"
+LISTS = ("Ebay_train.txt", "Ebay_test.txt")
+_COLUMNS = ["image_id", "class_id", "super_class_id", "path"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SOP(Pictures):
+    """Online products by kind or by product; both protocols are ours, with queries outside the database.
+
+    The lists of published hashing work are not to be had. The usual protocol of metric learning, in which every test
+    picture searches all others, is not supported: here no query may find itself.
+
+    - ``super``: drawn per kind from all pictures; training pictures are in the database.
+    - ``product``: of each product of the official test half one drawn picture is the query and the rest is database;
+      the official training half, other products all, is for training. Set ``map_at: 100`` with it, as peers do.
+
+    Attributes:
+        root: Folder that holds ``Stanford_Online_Products``, or what is in it.
+        labels: ``super``: the 12 kinds; ``product``: the 22,634 products.
+        query, train: Pictures per kind, for ``super``.
+    """
+
+    title: ClassVar[str] = "Stanford Online Products"
+    on_disk: ClassVar[str] = (
+        f"{FOLDER}/<kind>_final/*.JPG: 120,053 pictures in 12 folders\n"
+        f"{FOLDER}/Ebay_train.txt, {FOLDER}/Ebay_test.txt: as they come with them"
+    )
+    source: ClassVar[str] = (
+        "cvgl.stanford.edu/projects/lifted_struct, Stanford_Online_Products.zip; for research, the pictures are eBay's "
+        "sellers'"
+    )
+    protocols: ClassVar[Mapping[str, Protocol]] = {
+        "super": Protocol("ours, drawn per super-class by seed", 1_200, 118_853, 6_000),
+        "product": Protocol("ours, one drawn query for each product of the official test half", 11_316, 49_186, 59_551),
+    }
+
+    root: str = "data/sop"
+    labels: Literal["super", "product"] = "super"
+    query: float = option(100, **AMOUNT)
+    train: float = option(500, **AMOUNT)
+
+    @property
+    def protocol(self) -> str:
+        """Which of ``protocols`` it is: that of its labels."""
+        return self.labels
+
+    def scan(self, problems: Problems) -> Manifest:
+        """The pictures of both lists, shuffled by the seed: lists sorted by product would flatter ties."""
+        if missing := self.missing():
+            raise SDCError(f"{missing[0]}; set root to the folder that holds {FOLDER}")
+        halves = [_read(self._folder() / name, problems) for name in LISTS]
+        products, kinds = (np.concatenate([half[column] for half in halves]) for column in ("products", "kinds"))
+        names = np.concatenate([half["paths"] for half in halves])
+        tested = np.repeat([False, True], [len(half["paths"]) for half in halves])
+
+        below = self._folder().relative_to(self.root)
+        usable, dropped = self.usable([(below / name).as_posix() for name in names], problems)
+        order = np.random.RandomState(self.seed).permutation(np.flatnonzero(usable))
+        names, tested = names[order], tested[order]
+        numbers, labels = np.unique((kinds if self.labels == "super" else products)[order], return_inverse=True)
+        if self.labels == "super":
+            first = np.unique(labels, return_index=True)[1]
+            classes = [Path(names[row]).parts[0].removesuffix("_final") for row in first]
+            splits = draw_splits(labels, classes, self.query, self.train, self.seed)
+        else:
+            classes = [str(number) for number in numbers]
+            splits = _split_products(labels, tested)
+        return self.listed(
+            [(below / name).as_posix() for name in names],
+            labels,
+            classes,
+            splits,
+            protocol=self.protocol,
+            sources={name: sha256_of(self._folder() / name) for name in LISTS},
+            dropped=dropped,
+            problems=problems,
+        )
+
+    def missing(self) -> list[str]:
+        """The lists, as far as they are not there."""
+        wanted = [self._folder() / name for name in LISTS]
+        return [f"{path}: {found_instead(path)}" for path in wanted if not path.is_file()]
+
+    def _folder(self) -> Path:
+        inside = Path(self.root) / FOLDER
+        return inside if inside.is_dir() else Path(self.root)
+
+
+def _split_products(labels: np.ndarray, tested: np.ndarray) -> dict[str, np.ndarray]:
+    """The first picture of each tested product is its query; one without a second picture would find nothing."""
+    rows = np.flatnonzero(tested)
+    _, first, counts = np.unique(labels[rows], return_index=True, return_counts=True)
+    query = np.zeros(len(labels), bool)
+    query[rows[first[counts > 1]]] = True
+    return {"query": query, "database": tested & ~query, "train": ~tested}
+
+
+def _read(path: Path, problems: Problems) -> dict[str, np.ndarray]:
+    """Arrays ``products`` and ``kinds``, int64, as numbered in the file, and ``paths``, of a list."""
+    rows, bad = [], []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not lines or lines[0].split() != _COLUMNS:
+        raise SDCError(f"{path}: begins {''.join(lines[:1])[:60]!r}, expected {' '.join(_COLUMNS)}; get it again")
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            _, product, kind, name = line.split()
+            rows.append((int(product), int(kind), name))
+        except ValueError:
+            if line.strip():
+                bad.append(number)
+    if bad:
+        problems(f"{path}: line {bad[0]} is not three numbers and a path ({len(bad)} such lines); get it again")
+    products, kinds, paths = zip(*rows, strict=True) if rows else ((), (), ())
+    return {"products": np.array(products, np.int64), "kinds": np.array(kinds, np.int64), "paths": np.array(paths, str)}

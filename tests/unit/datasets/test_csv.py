@@ -1,0 +1,231 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdc.datasets.base import Problems
+from sdc.datasets.csv import CSV
+from sdc.errors import SDCError
+
+
+@pytest.fixture
+def write(make_images):
+    """Write CSV files, by name, beside 20 pictures ``p/0000.png`` to ``p/0019.png``; returns the root."""
+
+    def written(**files):
+        root = make_images({"p": 20})
+        for name, text in files.items():
+            (root / f"{name}.csv").write_text(text, encoding="utf-8")
+        return str(root)
+
+    return written
+
+
+def rows(labels, header="path,label", start=0):
+    lines = (f"p/{number:04}.png,{label}" for number, label in enumerate(labels, start))
+    return "\n".join([header, *lines]) + "\n"
+
+
+def named(manifest):
+    """The class names of each picture."""
+    classes = manifest.facts["classes"]
+    return {
+        path: [classes[label] for label in labels] for path, labels in zip(manifest.paths, manifest.labels, strict=True)
+    }
+
+
+def pictures(manifest, split):
+    return sorted(manifest.paths[row] for row in manifest.rows(split))
+
+
+TWO = ["cat", "dog"] * 10
+
+
+@pytest.mark.parametrize("image", ["path", "image", "file", "id", " Path "])
+@pytest.mark.parametrize("label", ["label", "class_id", "landmark_id", "LABEL"])
+def test_columns_are_found_by_header(write, image, label):
+    root = write(images=rows(TWO, header=f"{image},{label}"))
+    manifest = CSV(root=root, query=2, train=3).prepare()
+    assert named(manifest) == {f"p/{number:04}.png": [TWO[number]] for number in range(20)}
+    assert manifest.facts["counts"] == {"images": 20, "query": 4, "database": 16, "train": 6}
+    assert manifest.facts["label_kind"] == "single"
+    expected = hashlib.sha256(Path(root, "images.csv").read_bytes()).hexdigest()
+    assert manifest.facts["sources"] == {"images.csv": expected}
+
+
+def test_other_columns_and_a_byte_order_mark_do_no_harm(write):
+    root = write(images="\ufeffid,width,label,path\n" + "".join(f"{n},640,{TWO[n]},p/{n:04}.png\n" for n in range(20)))
+    assert named(CSV(root=root, query=1, train=1).prepare())["p/0003.png"] == ["dog"]
+
+
+def test_the_word_none_is_a_name(write):
+    root = write(images=rows(["None", "NA", "null", "nan"] * 5))
+    manifest = CSV(root=root, query=1, train=1).prepare()
+    assert manifest.facts["classes"] == ["NA", "None", "nan", "null"]
+    assert named(manifest)["p/0004.png"] == ["None"]
+
+
+def test_numbers_are_classes_in_the_order_of_numbers(write):
+    manifest = CSV(root=write(images=rows([10, 9, 203092, 9] * 5)), query=1, train=1).prepare()
+    assert manifest.facts["classes"] == ["9", "10", "203092"]
+    assert named(manifest)["p/0002.png"] == ["203092"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "|", " , ", "; "])
+def test_marks_separate_and_blanks_belong_to_names(write, mark):
+    cells = [f'"polar bear{mark}dog"', '"polar bear"', '""', '"cat"', f'"dog{mark}dog{mark}"'] * 4
+    manifest = CSV(root=write(images=rows(cells, header="path,labels")), query=2, train=3).prepare()
+    found = named(manifest)
+    assert [sorted(found[f"p/{number:04}.png"]) for number in range(5)] == [
+        ["dog", "polar bear"], ["polar bear"], [], ["cat"], ["dog"],
+    ]  # fmt: skip
+    assert manifest.facts["label_kind"] == "multi"
+    assert manifest.facts["unlabelled"] == 4
+    # The draw is over pictures.
+    assert manifest.facts["counts"] == {"images": 20, "query": 2, "database": 18, "train": 3}
+
+
+def test_blanks_separate_where_nothing_else_does(write):
+    root = write(images=rows(["3 11", "11", "  3  "] * 6, header="path,labels"))
+    manifest = CSV(root=root, query=0.25, train=0.5).prepare()
+    assert manifest.facts["classes"] == ["3", "11"]
+    assert named(manifest)["p/0000.png"] == ["3", "11"]
+    assert manifest.facts["counts"] == {"images": 18, "query": 4, "database": 14, "train": 7}
+
+
+def test_whether_cells_hold_several_can_be_said(write):
+    root = write(images=rows(["polar bear", "polar dog"] * 10))
+    assert CSV(root=root, query=1, train=1).prepare().facts["classes"] == ["polar bear", "polar dog"]
+    multi = CSV(root=root, labels="multi", query=1, train=1).prepare()
+    assert multi.facts["classes"] == ["bear", "dog", "polar"]
+    root = write(images=rows(["a b", "c"] * 10, header="path,labels"))
+    assert CSV(root=root, labels="single", query=1, train=1).prepare().facts["classes"] == ["a b", "c"]
+
+
+def test_splits_of_a_column(write):
+    words = ["query", "database train", '"database,train"', "database|train", "train", "database"]
+    cells = [f"{label},{word}" for label, word in zip(TWO, words * 3, strict=False)]
+    manifest = CSV(root=write(images=rows(cells, header="path,label,split"))).prepare()
+    assert pictures(manifest, "query") == ["p/0000.png", "p/0006.png", "p/0012.png"]
+    both = set(pictures(manifest, "train")) & set(pictures(manifest, "database"))
+    assert both == {f"p/{number:04}.png" for number in range(18) if number % 6 in (1, 2, 3)}
+    assert len(pictures(manifest, "train")) == len(pictures(manifest, "database")) == 12
+    assert manifest.facts["protocol"] == "splits as listed"
+
+
+def test_three_files(write):
+    root = write(query=rows(TWO[:4]), database=rows(TWO[:10], start=4), train=rows(TWO[:8], start=10))
+    manifest = CSV(root=root, file="{split}.csv").prepare()
+    assert manifest.facts["counts"] == {"images": 18, "query": 4, "database": 10, "train": 8}
+    assert manifest.facts["splits"]["train"] == "4 of 8 inside the database"
+    assert set(manifest.facts["sources"]) == {"query.csv", "database.csv", "train.csv"}
+    assert len(set(manifest.paths)) == 18
+
+
+@pytest.mark.parametrize(("header", "count"), [("path,label", 6), ("path,labels", 8)])
+def test_training_is_drawn_from_the_database_where_nothing_says_it(write, header, count):
+    root = write(query=rows(TWO[:4], header), database=rows(TWO[:16], header, start=4))
+    train = 3 if header == "path,label" else 8  # per class, or in all
+    manifest = CSV(root=root, file="{split}.csv", train=train).prepare()
+    assert manifest.facts["counts"]["train"] == count
+    assert manifest.facts["splits"]["train"] == "inside the database"
+
+
+def test_rows_are_shuffled_by_the_seed(write):
+    root = write(images=rows(["cat"] * 10 + ["dog"] * 10))
+    paths = [CSV(root=root, seed=seed).prepare().paths for seed in (0, 0, 1)]
+    assert paths[0] == paths[1] != paths[2]
+    assert sorted(paths[0]) == sorted(paths[2]) != paths[0]
+
+
+def test_a_pattern_makes_paths_of_cells(write):
+    root = write(images="id,landmark_id\n" + "".join(f"{number:04},{number % 2}\n" for number in range(20)))
+    dataset = CSV(root=root, picture="p/{}.png", query=1, train=1)
+    assert sorted(dataset.prepare().paths) == [f"p/{number:04}.png" for number in range(20)]
+    assert dataset.opener()("p/0001.png").size == (12, 10)
+    with pytest.raises(SDCError, match=r"CSV.picture: 'p/x.png' is not allowed"):
+        CSV(picture="p/x.png")
+
+
+def test_missing_and_unreadable_pictures(write):
+    root = write(images=rows([*TWO, "cat"]))
+    with pytest.raises(SDCError, match=r"1 of 21 listed files are missing: p/0020.png"):
+        CSV(root=root).prepare()
+    Path(root, "p/0002.png").write_bytes(b"x")
+    manifest = CSV(root=root, on_error="skip", query=1, train=1).prepare()
+    assert len(manifest) == 19
+    assert [item["path"] for item in manifest.facts["dropped"]] == ["p/0020.png", "p/0002.png"]
+    assert named(manifest)["p/0003.png"] == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"images.csv: columns are none; name one of them path, image, file, id and one label,"),
+        ("picture,label\n", r"columns are picture, label; name one of them path"),
+        ("path,kind\n", r"columns are path, kind; name one"),
+        ("path,label\n", r"names 0 usable pictures of 0 classes"),
+        (rows(["cat"] * 5), r"names 5 usable pictures of 1 classes; it takes two"),
+        (rows(["cat", "dog,big", "", "dog,x"]), r"line 3 has not 2 cells as the header has; quote .* \(2 such lines\)"),
+        (rows(["cat", "dog", ""]), r"images.csv: line 4 has no label; write one, or set labels: multi"),
+        (rows(TWO) + "\np/0003.png,cat\n", r"line 23 names a picture that an earlier line names"),
+        (rows(["cat,query", "dog,test"], "path,label,split"), r"line 3 is in no split; write query, database, train"),
+        (rows(["cat,query", "dog,"], "path,label,split"), r"line 3 is in no split"),
+        (rows(["cat,query database", "dog,query"], "path,label,split"), r"p/0000.png: is both query and in the dat"),
+        (rows(["cat,query", "dog,query"], "path,label,split"), r"CSV: no image is in the database"),
+        (rows(["cat", "dog"] * 2), r"class 'cat' has 2 images, too few for query: 3"),
+        (rows(["a b", "b", "a"], "path,labels"), r"class 'all images' has 3 images, too few for query: 3"),
+    ],
+)
+def test_bad_files(write, text, message):
+    with pytest.raises(SDCError, match=message):
+        CSV(root=write(images=text), query=3, train=1).prepare()
+
+
+def test_files_that_disagree(write):
+    root = write(query=rows(TWO[:4]), database=rows(TWO[:6], start=3))
+    dataset = CSV(root=root, file="{split}.csv", train=1)
+    with pytest.raises(SDCError, match=r"database.csv: line 2 has other labels than another file has for the same"):
+        dataset.prepare()
+    problems = Problems(gather=True)
+    dataset.scan(problems)
+    assert problems.found[1].startswith("p/0003.png: is both query and in the database (1 such)")
+
+
+def test_all_problems_are_gathered(write):
+    text = rows(TWO) + "p/0001.png,dog\np/0002.png\np/nowhere.png,cat\np/0003.png,\n"
+    problems = Problems(gather=True)
+    manifest = CSV(root=write(images=text), query=1, train=1).scan(problems)
+    assert len(manifest) == 20
+    words = ("cells", "earlier", "missing")
+    assert [[word for word in words if word in problem] for problem in problems.found] == [[word] for word in words]
+    assert (
+        "line 22 names a picture that an earlier line names; take one of them out (2 such lines)" in problems.found[1]
+    )
+
+
+def test_no_text_and_nul_bytes(write):
+    root = write(images="")
+    for content in (b"path,label\n\xff\xfe,cat\n", b'path,label\n"' + b"a" * 200_000 + b'",cat\n'):
+        Path(root, "images.csv").write_bytes(content)
+        with pytest.raises(SDCError, match=r"images.csv: is no CSV file in UTF-8 \(.*\); save it as one"):
+            CSV(root=root).prepare()
+
+
+def test_what_is_missing_and_where(write, tmp_path):
+    root = write(query=rows(TWO))
+    assert CSV(root=root).missing() == [f"{root}/images.csv: not found; {root}/ holds p, query.csv"]
+    assert CSV(root=root, file="{split}.csv").missing() == [
+        f"{root}/database.csv: not found; {root}/ holds p, query.csv"
+    ]
+    with pytest.raises(SDCError, match=r"images.csv: not found; .*; set root and file to where it is"):
+        CSV(root=root).prepare()
+    assert len(CSV(root=str(tmp_path / "nowhere")).missing()) == 1
+
+
+def test_the_draw_leaves_labels_with_their_pictures(write):
+    generator = np.random.default_rng(0)
+    labels = [str(label) for label in generator.integers(0, 3, 20)]
+    manifest = CSV(root=write(images=rows(labels)), query=1, train=0.5, seed=7).prepare()
+    assert named(manifest) == {f"p/{number:04}.png": [label] for number, label in enumerate(labels)}

@@ -1,0 +1,67 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sdc.datasets.base import Problems
+from sdc.datasets.instances import Instances
+from sdc.errors import SDCError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Things(Instances):
+    title = "Things"
+
+    def scan(self, problems):
+        truth = [{"easy": np.array([3, 1]), "junk": np.array([0])}, {"easy": np.array([2]), "junk": np.array([], int)}]
+        database = [f"things/{place:04}.png" for place in range(4)]
+        queries, train = ["asked/0000.png", "asked/0001.png"], ["others/0000.png", "others/0001.png"]
+        return self.listed_instances(
+            database, queries, truth, train, [5, 0], problems=problems, protocol="", sources={}
+        )
+
+
+def plain(relevance):
+    return {row: {name: rows.tolist() for name, rows in lists.items()} for row, lists in relevance.items()}
+
+
+def test_database_queries_and_training_items_in_turn(make_images):
+    root = make_images({"things": 4, "asked": 2, "others": 2})
+    manifest = Things(root=str(root)).prepare()
+    assert [manifest.rows(split).tolist() for split in ("database", "query", "train")] == [[0, 1, 2, 3], [4, 5], [6, 7]]
+    assert list(manifest.labels) == [()] * 6 + [(5,), (0,)]
+    assert plain(manifest.relevance) == {4: {"easy": [1, 3], "junk": [0]}, 5: {"easy": [2], "junk": []}}
+    assert manifest.facts["label_kind"] == "instance"
+    assert manifest.facts["dropped_files"] == 0
+
+
+def test_what_is_left_out_leaves_the_ground_truth_too(make_images):
+    root = make_images({"things": 4, "asked": 2, "others": 2})
+    for gone in ("things/0001.png", "asked/0000.png", "others/0000.png"):
+        (root / gone).unlink()
+    with pytest.raises(SDCError, match="3 of 8 listed files are missing"):
+        Things(root=str(root)).prepare()
+    manifest = Things(root=str(root), on_error="skip").prepare()
+    assert list(manifest.paths) == [
+        "things/0000.png", "things/0002.png", "things/0003.png", "asked/0001.png", "others/0001.png",
+    ]  # fmt: skip
+    assert list(manifest.labels)[-1] == (0,)
+    assert plain(manifest.relevance) == {3: {"easy": [1], "junk": []}}
+    assert {item["path"] for item in manifest.facts["dropped"]} == {
+        "things/0001.png", "asked/0000.png", "others/0000.png",
+    }  # fmt: skip
+    (root / "things/0003.png").unlink()
+    (root / "asked/0000.png").write_bytes((root / "asked/0001.png").read_bytes())
+    assert plain(Things(root=str(root), on_error="skip").prepare().relevance) == {
+        2: {"easy": [], "junk": [0]},
+        3: {"easy": [1], "junk": []},
+    }
+
+
+def test_of_thousands_left_out_the_first_are_named(make_images):
+    root = make_images({"things": 2})
+    paths = [f"things/{place:04}.png" for place in range(1500)]
+    things = Things(root=str(root), on_error="skip")
+    given = {"problems": Problems(gather=True), "protocol": "", "sources": {}}
+    facts = things.listed_instances(paths, [], [], **given).facts
+    assert (len(facts["dropped"]), facts["dropped_files"], facts["counts"]["database"]) == (1000, 1498, 2)
