@@ -98,7 +98,7 @@ class Folder(Pictures):
 
     def _list(self, root: Path, problems: Problems) -> tuple[list[str], list[dict[str, str]]]:
         paths, dropped = [], []
-        for path in _files(root):
+        for path in files_below(root):
             if PurePosixPath(path).suffix.lower() in SUFFIXES:
                 paths.append(path)
             elif self.on_error == "skip":
@@ -114,7 +114,7 @@ class Folder(Pictures):
         return paths, dropped
 
 
-def _files(root: Path) -> Iterator[str]:
+def files_below(root: Path) -> Iterator[str]:
     """Paths of all files below a root, sorted, links followed, hidden files and desktop litter left out."""
     seen = set()
     found = []

@@ -1,0 +1,76 @@
+"""Pictures that your own list files name: ``PATH LABEL`` or ``PATH 0 1 0 …``, a line each."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+from sdc.datasets.base import Problems, found_instead
+from sdc.datasets.listing import LISTS, Listed
+from sdc.errors import SDCError
+from sdc.storage import Manifest
+
+_REMEDIES = {
+    "database": "the database is what queries search: list its pictures there, or set database to a list",
+    "query": "list the queries there, or set query to a list",
+    "train": "list the training items there, or set train to a list; the database list trains on all of it",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lists(Listed):
+    """A training, a query and a database list, in the format that HashNet, SDC and DeepHash use.
+
+    If any picture has several labels, the dataset is multi-label: relevant is what shares one.
+
+    Attributes:
+        root: Folder that picture names are relative to; their authors' prefixes are found out.
+        train, query, database: List files; below the root, or else as given. Two may be one file.
+        names: File of class names, a line each, in the order of columns or indices.
+    """
+
+    title: ClassVar[str] = "Lists"
+    on_disk: ClassVar[str] = """\
+train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class
+test.txt       the same for the queries
+database.txt   the same for what queries search
+PATH           pictures, wherever the lists say"""
+    source: ClassVar[str] = "your own"
+
+    root: str = "data/list"
+    train: str = "train.txt"
+    query: str = "test.txt"
+    database: str = "database.txt"
+    names: str | None = None
+
+    def scan(self, problems: Problems) -> Manifest:
+        """Rows in the order of the database list, then of the others; sort them by class and ties flatter the codes."""
+        needed = self._needed()
+        if needed:
+            raise SDCError(needed[0])
+        classes = None
+        if self.names is not None:
+            file = self._file(self.names)
+            try:
+                classes = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            except (OSError, UnicodeDecodeError) as error:
+                raise SDCError(
+                    f"{file}: cannot be read ({error}); names is a file of class names, a line each"
+                ) from error
+        files = {split: self._file(getattr(self, split)) for split in LISTS}
+        return self.from_lists(files, classes, problems, protocol="list files")
+
+    def missing(self) -> list[str]:
+        """The root, lists, or else the first query."""
+        return self._needed() or self.absent(self._file(self.query))
+
+    def _needed(self) -> list[str]:
+        files = {split: self._file(getattr(self, split)) for split in LISTS}
+        return super().missing() or [
+            f"{file}: {found_instead(file)}; {_REMEDIES[split]}" for split, file in files.items() if not file.is_file()
+        ]
+
+    def _file(self, name: str) -> Path:
+        below = Path(self.root) / name
+        return below if below.is_file() or not Path(name).is_file() else Path(name)

@@ -1,0 +1,189 @@
+"""NUS-WIDE: photographs from Flickr, of which 195,834 show some of its 21 most frequent concepts.
+
+Source: T.-S. Chua et al., *NUS-WIDE: A Real-World Web Image Database from National University of Singapore*, CIVR 2009.
+Independent draws of 2,100 queries circulate under one name: the hash of the lists tells them apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.listing import Published, locate
+from sdc.errors import SDCError
+from sdc.labels import Labels
+from sdc.settings import option
+from sdc.storage import Manifest, sha256_of
+
+# As the columns of the lists of SDC, DSDH and DeepHash; BiHalf's are alphabetical. Scores do not depend on it.
+CONCEPTS = tuple(
+    """
+sky clouds person water animal grass buildings window plants lake ocean road flowers sunset reflection rocks vehicle
+snow tree beach mountain
+""".split()
+)
+_IMAGES = "ImageList/Imagelist.txt"
+_PICTURES = "Flickr"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NUSWide(Published):
+    """The 21 most frequent concepts, from lists or from the raw data set.
+
+    From the raw data, images without any of the concepts are left out, and a photo that is listed twice counts once.
+    What is missing or unreadable is dropped, if ``on_error`` is ``skip``, before anything is drawn. Many links of this
+    data set are dead, so copies differ.
+
+    Attributes:
+        root: Folder of the lists and ``images``, or of ``ImageList``, ``Groundtruth`` and ``Flickr``.
+        protocol: How to draw; lists are taken as they are. ``per_concept``: for each concept in turn, images that
+            show it are drawn as queries; then, for each again, training items. ``deephash``: images in random order
+            are given to the first of their concepts that lacks training items, or else queries, as DeepHash's script
+            does, so that queries show more of the concepts whose quotas fill late.
+        query, train: Drawn per concept.
+        truncated: As in ``Pictures``; some files of every copy end too soon, and all public code loads them.
+        map_at: As in the paper.
+    """
+
+    title: ClassVar[str] = "NUS-WIDE"
+    on_disk: ClassVar[str] = """\
+train.txt, test.txt, database.txt           lists with 21 columns
+images/<number>_<photo>.jpg                 and the pictures in any folders
+or the data set as published:
+ImageList/Imagelist.txt
+Groundtruth/AllLabels/Labels_<concept>.txt
+Flickr/<folder>/<number>_<photo>.jpg"""
+    source: ClassVar[str] = (
+        "lms.comp.nus.edu.sg: labels and links, images after an agreement (rights remain with Flickr's users), "
+        "non-commercial research only; lists: SDC's or DeepHash's repository"
+    )
+    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    protocols: ClassVar[Mapping[str, Protocol]] = {
+        "per_concept": Protocol("100 queries and 500 training items for each of 21 concepts", 2_100, 193_734, 10_500),
+        "deephash": Protocol(
+            "100 queries and 500 training items for each of 21 concepts, training items first", 2_100, 193_734, 10_500
+        ),
+    }
+    preprocessing: ClassVar[Mapping[str, Any]] = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
+    classes: ClassVar[tuple[str, ...]] = CONCEPTS
+
+    root: str = "data/nuswide"
+    protocol: Literal["per_concept", "deephash"] = "per_concept"
+    query: int = option(100, minimum=1)
+    train: int = option(500, minimum=1)
+    truncated: Literal["fail", "load"] = "load"
+    map_at: int | None = option(5000, minimum=1)
+
+    @staticmethod
+    def key(name: str) -> Hashable:
+        """The photo's id: what follows the first underscore, whether the secret of its address comes next or not."""
+        stem = PurePosixPath(name).stem
+        return stem.split("_")[1] if "_" in stem else stem
+
+    def missing_originals(self) -> list[str]:
+        """The list of images, labels of concepts, or else the first picture."""
+        images = Path(self.root) / _IMAGES
+        if not images.is_file():
+            return [self.neither(images)]
+        gone = [file for file in self._label_files() if not file.is_file()]
+        return [f"{file}: {found_instead(file)}" for file in gone] or self.absent(images, self.key, f"{_PICTURES}/")
+
+    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
+        """The photos that show a concept; training items stay in the database."""
+        images = Path(self.root) / _IMAGES
+        names = [
+            f"{_PICTURES}/{name}"
+            for name in images.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split()
+        ]
+        members = np.stack([_column(file, len(names)) for file in self._label_files()], axis=1)
+        _, firsts = np.unique([str(self.key(name)) for name in names], return_index=True)
+        shown = np.asarray(members.any(axis=1))
+        kept = np.sort(firsts[shown[firsts]])
+        paths = locate([names[row] for row in kept], self.root, self.key)
+        usable, dropped = self.usable(paths, problems)
+        paths = [path for path, good in zip(paths, usable, strict=True) if good]
+        members = members[kept[usable]]
+        splits = {split: self.named(lists[split], paths, problems) for split in ("query", "train") if split in lists}
+        drawn = [split for split in ("query", "train") if split not in splits]
+        quotas = {split: getattr(self, split) for split in drawn}
+        splits |= (_walk if self.protocol == "deephash" else _per_concept)(members, quotas, splits, self.seed, problems)
+        splits["database"] = ~splits["query"]
+        return self.shuffled(
+            paths,
+            Labels.multi_hot(members),
+            splits,
+            problems=problems,
+            sources={file.name: sha256_of(file) for file in [images, *self._label_files(), *lists.values()]},
+            dropped=dropped,
+            dropped_without_concepts=int((~shown).sum()),
+            dropped_repeated=len(names) - len(firsts),
+            drawn=drawn,
+        )
+
+    def _label_files(self) -> list[Path]:
+        return [Path(self.root) / "Groundtruth/AllLabels" / f"Labels_{concept}.txt" for concept in CONCEPTS]
+
+
+def _column(file: Path, images: int) -> np.ndarray:
+    """Which images show a concept: boolean array of shape ``(images,)``."""
+    values = file.read_text(encoding="utf-8", errors="replace").split()
+    if len(values) != images or values.count("0") + values.count("1") < images:
+        raise SDCError(
+            f"{file}: {len(values)} values, of which {values.count('0') + values.count('1')} are 0 or 1, for {images} "
+            f"images in {_IMAGES}; unpack both again"
+        )
+    return np.array(values) == "1"
+
+
+def _per_concept(
+    members: np.ndarray, quotas: Mapping[str, int], given: Mapping[str, np.ndarray], seed: int, problems: Problems
+) -> dict[str, np.ndarray]:
+    """Draw from the unused images of each concept in turn.
+
+    Args:
+        members: Which image shows which concept, shape ``(n, 21)``.
+        quotas: How many per concept of each split, which are drawn in this order.
+        given: Images already used, by split, shape ``(n,)`` each.
+        seed: Of the draw.
+        problems: Told of concepts that have too few.
+    """
+    generator = np.random.RandomState(seed)
+    used = sum(given.values(), np.zeros(len(members), bool))
+    splits = {split: np.zeros(len(members), bool) for split in quotas}
+    for split, quota in quotas.items():
+        for concept, shows in zip(CONCEPTS, members.T, strict=True):
+            chosen = generator.permutation(np.flatnonzero(shows & ~used))[:quota]
+            splits[split][chosen] = used[chosen] = True
+            if len(chosen) < quota:
+                _too_few(concept, len(chosen), split, quota, problems)
+    return splits
+
+
+def _walk(
+    members: np.ndarray, quotas: Mapping[str, int], given: Mapping[str, np.ndarray], seed: int, problems: Problems
+) -> dict[str, np.ndarray]:
+    """Draw as DeepHash does; arguments as of ``_per_concept``."""
+    used = sum(given.values(), np.zeros(len(members), bool))
+    splits = {split: np.zeros(len(members), bool) for split in quotas}
+    # Of one concept, training items come before queries.
+    left = {split: [quotas[split]] * len(CONCEPTS) for split in ("train", "query") if split in quotas}
+    for row in np.random.RandomState(seed).permutation(np.flatnonzero(~used)):
+        shown = np.flatnonzero(members[row])
+        wanted = [(split, index) for index in shown for split, counts in left.items() if counts[index]]
+        for split, index in wanted[:1]:
+            splits[split][row] = True
+            left[split][index] -= 1
+    for split, counts in left.items():
+        for concept, lacking in zip(CONCEPTS, counts, strict=True):
+            if lacking:
+                _too_few(concept, quotas[split] - lacking, split, quotas[split], problems)
+    return splits
+
+
+def _too_few(concept: str, found: int, split: str, quota: int, problems: Problems) -> None:
+    problems(f"concept {concept!r} has {found} unused images, too few for {split}: {quota}; lower the counts")
