@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -116,11 +116,22 @@ class Head:
                 hidden = _ACTIVATIONS[layer](hidden)
         return hidden, inputs
 
-    def encode(self, features: np.ndarray) -> np.ndarray:
+    def mean(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
+        """Mean logits over all rows of blocks of features, shape ``(bits,)``, float64 as is every step."""
+        total, count = np.zeros(self.bits), 0
+        for block in blocks:
+            for start in range(0, len(block), _BLOCK_ROWS):
+                logits = self.logits(block[start : start + _BLOCK_ROWS])
+                total += logits.sum(axis=0)
+                count += len(logits)
+        return total / count
+
+    def encode(self, features: np.ndarray, thresholds: np.ndarray | float = 0.0) -> np.ndarray:
         """Codes of features.
 
         Args:
             features: Shape ``(n, dim)``, any float type, finite.
+            thresholds: Logits above which bits are set, shape ``(bits,)``, float64, or one for all.
 
         Returns:
             Packed codes, shape ``(n, bits / 8)``, uint8.
@@ -140,10 +151,10 @@ class Head:
         for start in range(0, len(features), _BLOCK_ROWS):
             block = features[start : start + _BLOCK_ROWS]
             logits, inputs = self._apply(block, np.float32)
-            bits = logits > 0
+            bits = logits > thresholds
             scale = np.linalg.norm(inputs, axis=1)[:, None] * weight_norm + bias
-            doubtful = (np.abs(logits) <= np.float32(_DOUBT) * scale).any(axis=1)
+            doubtful = (np.abs(logits - thresholds) <= np.float32(_DOUBT) * scale).any(axis=1)
             if doubtful.any():
-                bits[doubtful] = self.logits(block[doubtful]) > 0
+                bits[doubtful] = self.logits(block[doubtful]) > thresholds
             codes[start : start + len(block)] = hamming.pack(bits)
         return codes

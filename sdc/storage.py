@@ -432,16 +432,22 @@ class Codes:
         codes: Shape ``(n, bits / 8)``, uint8, bits in ``numpy.packbits`` order.
         row: Manifest rows, shape ``(n,)``, int64, ascending.
         attributes: The identity of the run.
+        codes_raw: Of a head of another dataset, the codes by its own thresholds where ``codes`` are re-centred: shape
+            and type as theirs. Else None.
     """
 
     codes: np.ndarray
     row: np.ndarray
     attributes: Mapping[str, Any]
+    codes_raw: np.ndarray | None = None
 
 
 def write_codes(path: str | Path, codes: Codes) -> None:
     """Write codes as HDF5."""
-    _write_h5(path, {"codes": codes.codes, "row": codes.row}, {"schema": CODES_SCHEMA, **codes.attributes})
+    arrays = {"codes": codes.codes, "row": codes.row}
+    if codes.codes_raw is not None:
+        arrays["codes_raw"] = codes.codes_raw
+    _write_h5(path, arrays, {"schema": CODES_SCHEMA, **codes.attributes})
 
 
 def read_codes(path: str | Path) -> Codes:
@@ -456,6 +462,8 @@ def read_codes(path: str | Path) -> Codes:
         }
         attributes.pop("schema")
         codes, row = cast(np.ndarray, file["codes"][:]), cast(np.ndarray, file["row"][:])
-    if len(codes) != len(row) or codes.dtype != np.uint8 or codes.shape[1] * 8 != attributes.get("bits"):
-        raise StorageError(f"{path}: codes, rows and bits do not fit each other; {_remedy(path)}")
-    return Codes(codes, row, attributes)
+        raw = cast(np.ndarray, file["codes_raw"][:]) if "codes_raw" in file else None
+    for held in (codes,) if raw is None else (codes, raw):
+        if len(held) != len(row) or held.dtype != np.uint8 or held.shape[1] * 8 != attributes.get("bits"):
+            raise StorageError(f"{path}: codes, rows and bits do not fit each other; {_remedy(path)}")
+    return Codes(codes, row, attributes, raw)

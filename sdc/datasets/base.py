@@ -24,8 +24,12 @@ from sdc.storage import Manifest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sdc.datasets.vectors import Vectors
+
 
 _log = logging.getLogger(__name__)
+_NAMED_DROPPED = 1000
+LabelKind = Literal["single", "multi", "any", "instance"]
 _ROLES = {"query": "a query", "database": "in the database", "train": "for training"}
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
 AMOUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
@@ -80,12 +84,16 @@ class Dataset(Settings):
         views: Augmented views per training item, for methods that learn from views.
         augmentation: What may be done to the pictures for views: ``photographs`` are cropped, flipped, recoloured and
             blurred; ``scans`` are only rotated and shifted slightly, for anything else would change what they show.
+        train_on: Another dataset, whose heads are used on this one; None trains on this one's own training items.
+        recentre: With ``train_on``, threshold each bit at its mean over this database, without which heads of another
+            dataset may fail; what the thresholds as trained give is reported beside it.
 
     What a class says of its dataset:
         title: How it is called in print.
         on_disk: What a user must have below ``root``, a line per file or folder; empty if it comes with the code.
         source: Where to get it and under which terms.
-        label_kind: ``single`` class, ``multi`` (relevant: shares one) or ``instance`` (relevant: listed).
+        label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these as the labels have it, or
+            ``instance`` (relevant: listed).
         protocols: By the names that its ``protocol`` may have.
         preprocessing: Settings of a backbone (``resize``, ``crop``, ``interpolation``) where its entry has none.
     """
@@ -93,7 +101,7 @@ class Dataset(Settings):
     title: ClassVar[str]
     on_disk: ClassVar[str] = ""
     source: ClassVar[str] = ""
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "single"
+    label_kind: ClassVar[LabelKind] = "single"
     protocols: ClassVar[Mapping[str, Protocol]] = {}
     preprocessing: ClassVar[Mapping[str, Any]] = {}
 
@@ -103,6 +111,8 @@ class Dataset(Settings):
     precision_at: tuple[int, ...] = option((1, 5, 10, 100), minItems=1, items={"type": "integer", "minimum": 1})
     views: int = option(4, minimum=2)
     augmentation: Literal["photographs", "scans"] = "photographs"
+    train_on: str | None = None
+    recentre: bool = True
 
     def prepare(self) -> Manifest:
         """List every image, its labels and its splits.
@@ -127,6 +137,18 @@ class Dataset(Settings):
     def missing(self) -> list[str]:
         """What is not where it should be, a line each, by a few looks at the disk: ``data/coco: not found; …``."""
         return []
+
+    def vector_files(self) -> list[str]:
+        """The files of a dataset that holds vectors made elsewhere; none if it holds pictures."""
+        return []
+
+    def vectors(self, listed: Manifest) -> Vectors | None:
+        """What these files hold of a manifest's rows; None for a dataset of pictures.
+
+        Raises:
+            SDCError: If a file is not there, or has no vector of some row.
+        """
+        return None
 
     def listed(
         self,
@@ -172,6 +194,9 @@ class Dataset(Settings):
             if not flags.any() and not (name == "train" and self.label_kind == "instance"):
                 problems(f"{self.title}: no image is {_ROLES[name]}; check the lists or the counts of the split")
         inside = np.count_nonzero(train & database)
+        kind = self.label_kind
+        if kind == "any":
+            kind = "multi" if (labels.counts > 1).any() else "single"
         counts = {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}}
         known = self.protocols.get(protocol)
         for name in ("query", "database", "train") if known else ():
@@ -191,7 +216,7 @@ class Dataset(Settings):
             facts={
                 "seed": self.seed,
                 "protocol": f"{protocol}: {known.about}" if known else protocol,
-                "label_kind": self.label_kind,
+                "label_kind": kind,
                 "counts": counts,
                 "splits": {
                     "query and database": "disjoint" if not (query & database).any() else "overlap",
@@ -204,7 +229,9 @@ class Dataset(Settings):
                 },
                 "classes": list(classes),
                 "sources": dict(sources),
-                "dropped": list(dropped),
+                "dropped_files": len(dropped),
+                # Of a half copied collection of millions, the number says enough.
+                "dropped": list(dropped)[:_NAMED_DROPPED],
                 **facts,
             },
             relevance=relevance,
@@ -246,11 +273,10 @@ class Pictures(Dataset):
             Boolean array of shape ``(n,)``, and path and why of each file that is left out.
         """
         held: set[str] = set()
-        for folder in {str(Path(path).parent) for path in paths}:
+        for folder in {os.path.normpath(path.rpartition("/")[0]) for path in paths}:
             with contextlib.suppress(OSError):
-                held.update(
-                    os.path.normpath(f"{folder}/{entry.name}") for entry in os.scandir(Path(self.root) / folder)
-                )
+                prefix = "" if folder == "." else f"{folder}/"
+                held.update(prefix + entry.name for entry in os.scandir(Path(self.root) / folder))
         dropped = {path: "missing" for path in paths if os.path.normpath(path) not in held}
         if self.on_error == "skip":
             dropped |= self.unreadable([path for path in paths if path not in dropped])

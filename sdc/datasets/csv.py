@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Pictures, Problems, draw_splits, draw_training, found_instead
+from sdc.datasets.base import AMOUNT, LabelKind, Pictures, Problems, draw_splits, draw_training, found_instead
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -54,7 +54,7 @@ class CSV(Pictures):
     """
 
     title: ClassVar[str] = "CSV"
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    label_kind: ClassVar[LabelKind] = "any"
     on_disk: ClassVar[str] = (
         "images.csv: columns path, label (or labels) and, if you like, split\nand the pictures where it says"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, Problems, draw_splits
+from sdc.datasets.base import AMOUNT, Dataset, LabelKind, Problems, draw_splits
 from sdc.datasets.digits import load_scans
 from sdc.labels import Labels
 from sdc.settings import option
@@ -35,7 +35,7 @@ class DigitPairs(Dataset):
 
     title: ClassVar[str] = "Digit pairs"
     source: ClassVar[str] = "made of the digits that come with scikit-learn; CC BY 4.0"
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    label_kind: ClassVar[LabelKind] = "multi"
 
     query: float = option(100, **AMOUNT)
     train: float = option(0.5, **AMOUNT)

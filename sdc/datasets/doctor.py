@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ from sdc.storage import Manifest
 _log = logging.getLogger(__name__)
 # How many of a kind of finding are named; the rest are counted.
 _NAMED = 10
+_KINDS = {
+    "single": "One label an image",
+    "multi": "Several labels an image, and those that share one are relevant",
+    "any": "One label an image, or several",
+    "instance": "Relevant images are listed for each query",
+}
 _SPLITS = ("query", "database", "train")
 # EXIF's tag of how the camera was held, and the values that mean upright.
 _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
@@ -40,8 +47,9 @@ def run(
     """List datasets, or check one.
 
     Args:
-        action: None lists; ``check`` checks.
-        name: Of the dataset to check: registered, or an entry of the config.
+        action: None lists; ``describe`` says what must lie where, which protocols there are, and what can be set;
+            ``check`` checks.
+        name: Of the dataset: registered, or an entry of the config; with ``describe``, None is all of them.
         root: Where it lies, instead of what its settings say.
         settings: Of the entry, over those of the config.
         configfile: A config whose ``datasets`` to list, or among which to look for the name.
@@ -57,6 +65,10 @@ def run(
     if action is None:
         listed = [_presence(name, entry) for name, entry in entries.items()]
         print(json.dumps(listed, indent=2) if as_json else _table(listed))
+        return 0
+    if action == "describe":
+        names = list(registry.DATASETS) if name is None else [name]
+        print("\n".join(describe(name, entries.get(name, {})) for name in names))
         return 0
     entry = {**entries.get(str(name), {}), **(settings or {}), **({"root": root} if root else {})}
     # Who asks what is there does not ask for more.
@@ -113,6 +125,36 @@ def _table(listed: list[dict[str, Any]]) -> str:
         for item in listed
     ]
     return tabulate(rows, ["name", "title", "labels", "root", "there"], maxcolwidths=[None, None, None, None, 70])
+
+
+def describe(name: str, settings: Mapping[str, Any]) -> str:
+    """What must lie where, whence it comes, protocols with their counts, keys with their defaults, as Markdown."""
+    from tabulate import tabulate
+
+    dataset: Dataset = registry.build("datasets", name, settings)
+    root = getattr(dataset, "root", "")
+    lines = [f"### {dataset.title}: `{name}`", "", f"{_KINDS[dataset.label_kind]}; {dataset.source}.", ""]
+    if dataset.on_disk:
+        tree = [f"  {line}" for line in dataset.on_disk.splitlines()]
+        lines += ["```", *([f"{root}/"] if root else []), *tree, "```", ""]
+    if dataset.protocols:
+        rows = [
+            [f"`{key}`", *("" if (n := getattr(known, split)) is None else f"{n:,}" for split in _SPLITS), known.about]
+            for key, known in dataset.protocols.items()
+        ]
+        lines += [tabulate(rows, ["protocol", *_SPLITS, ""], tablefmt="github", disable_numparse=True), ""]
+    if dataset.preprocessing:
+        used = ", ".join(f"{key} {value}" for key, value in dataset.preprocessing.items())
+        lines += [f"Preprocessing, where the backbone's entry says nothing: {used}.", ""]
+    common = {field.name for field in dataclasses.fields(Dataset)} - {"seed", "map_at", "augmentation"}
+    # JSON is YAML; plain words need no quotes.
+    plain = re.compile(r"[\w./-]+")
+    block = [
+        f"    {key}: {value if isinstance(value, str) and plain.fullmatch(value) else json.dumps(value)}"
+        for key, value in dataset.as_dict().items()
+        if key not in common
+    ]
+    return "\n".join([*lines, "```yaml", "datasets:", f"  {name}:", *block, "```", ""])
 
 
 def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,17 +218,21 @@ class _Seen:
 
 def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> tuple[list[bytes], dict[str, Any]]:
     """The hash of every item's content, empty where there is none, and what was noticed of the files."""
-    look: Any
-    if isinstance(dataset, Pictures):
-        root = Path(dataset.root)
-        look = lambda path: _look_at_file(root / path)  # noqa: E731
+    if dataset.vector_files():
+        seen = _look_at_vectors(dataset, manifest, problems)
     else:
-        open_image = dataset.opener()
-        look = lambda path: _Seen(hashlib.sha256(open_image(path).tobytes()).digest())  # noqa: E731
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        seen = list(
-            tqdm(pool.map(look, manifest.paths), total=len(manifest), unit="image", desc="decoding", disable=None)
-        )
+        look: Any
+        if isinstance(dataset, Pictures):
+            root = Path(dataset.root)
+            look = lambda path: _look_at_file(root / path)  # noqa: E731
+        else:
+            open_image = dataset.opener()
+            look = lambda path: _Seen(hashlib.sha256(open_image(path).tobytes()).digest())  # noqa: E731
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            shown = tqdm(
+                pool.map(look, manifest.paths), total=len(manifest), unit="image", desc="decoding", disable=None
+            )
+            seen = list(shown)
     unreadable = [item.error for item in seen if item.error]
     if unreadable:
         named = "; ".join(unreadable[:_NAMED])
@@ -208,6 +254,18 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> tuple[lis
         "turned_by_exif": sum(item.turned for item in seen),
     }
     return [item.content for item in seen], files
+
+
+def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Seen]:
+    try:
+        held = dataset.vectors(manifest)
+    except SDCError as error:
+        problems(str(error))
+        held = None
+    if held is None:
+        return [_Seen(mode="vector")] * len(manifest)
+    spans = (np.arange(start, min(start + 16384, len(manifest))) for start in range(0, len(manifest), 16384))
+    return [_Seen(hashlib.sha256(row.tobytes()).digest(), mode="vector") for rows in spans for row in held.take(rows)]
 
 
 def _look_at_file(path: Path) -> _Seen:

@@ -40,6 +40,11 @@ class Folder(Pictures):
     """
 
     title: ClassVar[str] = "Folder"
+    on_disk: ClassVar[str] = (
+        "<class>/<anything>/*.jpg                    a folder per class, at any depth; the draw is per class\n"
+        "or query/<class>/*.jpg, database/<class>/*.jpg and, if you like, train/<class>/*.jpg"
+    )
+    source: ClassVar[str] = "your own"
 
     splits: Literal["auto", "draw", "folders"] = "auto"
     query: float = option(0.1, **AMOUNT)

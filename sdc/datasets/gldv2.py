@@ -43,6 +43,7 @@ class GLDv2(Instances):
         train: ``clean``: all of train-clean; a fraction: so much of it, drawn picture by picture with the seed (0.8 is
             the size of the part that the paper and DELG train on, though not their draw); ``none``, where a head
             trained elsewhere is used and the training pictures need not be there.
+        train_vectors: As ``query_vectors``, of the training pictures.
         map_at: The benchmark's cut-off.
     """
 
@@ -65,6 +66,7 @@ class GLDv2(Instances):
 
     root: str = "data/gldv2"
     train: Literal["clean", "none"] | float = option("clean", exclusiveMinimum=0, maximum=1)
+    train_vectors: str | None = None
     map_at: int | None = option(100, minimum=1)
 
     @property
@@ -111,9 +113,15 @@ class GLDv2(Instances):
         return np.ones(len(paths), bool), []
 
     def missing(self) -> list[str]:
-        """The CSV files and the folders of pictures, as far as they are not there."""
+        """The CSV files and the folders of pictures or the vectors, as far as they are not there."""
+        if self.vector_files():
+            return self._missing_files() + self.missing_vectors()
         folders = [Path(self.root) / name for name in ("index", "test", *(["train"] if self.train != "none" else []))]
         return self._missing_files() + [f"{path}: {found_instead(path)}" for path in folders if not path.is_dir()]
+
+    def vector_paths(self) -> dict[str, str | None]:
+        """The file of vectors of each kind of rows, as set."""
+        return {**super().vector_paths(), **({"train": self.train_vectors} if self.train != "none" else {})}
 
     def _files(self) -> tuple[str, ...]:
         return (TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from sdc.datasets.base import Problems, found_instead
+from sdc.datasets.base import LabelKind, Problems, found_instead
 from sdc.datasets.listing import LISTS, Listed
 from sdc.errors import SDCError
 from sdc.storage import Manifest
@@ -31,6 +31,7 @@ class Lists(Listed):
     """
 
     title: ClassVar[str] = "Lists"
+    label_kind: ClassVar[LabelKind] = "any"
     on_disk: ClassVar[str] = """\
 train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class
 test.txt       the same for the queries

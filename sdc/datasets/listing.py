@@ -282,7 +282,6 @@ class Listed(Pictures):
             protocol=protocol,
             sources={os.path.relpath(file, self.root): sha256_of(file) for file in read},
             dropped=dropped,
-            label_kind="multi" if (labels.counts > 1).any() else self.label_kind,
             unlabelled=unlabelled,
             repeated=joined.repeated,
             drawn=[],

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Pictures, Problems, Protocol, found_instead
+from sdc.datasets.base import LabelKind, Pictures, Problems, Protocol, found_instead
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -53,7 +53,7 @@ class MIRFlickr(Pictures):
     """
 
     title: ClassVar[str] = "MIRFLICKR-25k"
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    label_kind: ClassVar[LabelKind] = "multi"
     on_disk: ClassVar[str] = (
         f"{PICTURES}/im1.jpg … im25000.jpg: the pictures\n{ANNOTATIONS}/<topic>.txt: 38 lists of picture numbers"
     )

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.base import LabelKind, Problems, Protocol, found_instead
 from sdc.datasets.listing import Published, locate
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -71,7 +71,7 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         "cocodataset.org: 2014 train and val images (Flickr's terms of use) and annotations (CC BY 4.0); "
         "lists: HashNet's repository"
     )
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    label_kind: ClassVar[LabelKind] = "multi"
     protocols: ClassVar[Mapping[str, Protocol]] = {
         "db117218": Protocol("database: all labelled images but the queries", 5_000, 117_218, 10_000),
         "db107218": Protocol("database: all labelled images but queries and training items", 5_000, 107_218, 10_000),

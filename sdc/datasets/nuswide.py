@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.base import LabelKind, Problems, Protocol, found_instead
 from sdc.datasets.listing import Published, locate
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -62,7 +62,7 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         "lms.comp.nus.edu.sg: labels and links, images after an agreement (rights remain with Flickr's users), "
         "non-commercial research only; lists: SDC's or DeepHash's repository"
     )
-    label_kind: ClassVar[Literal["single", "multi", "instance"]] = "multi"
+    label_kind: ClassVar[LabelKind] = "multi"
     protocols: ClassVar[Mapping[str, Protocol]] = {
         "per_concept": Protocol("100 queries and 500 training items for each of 21 concepts", 2_100, 193_734, 10_500),
         "deephash": Protocol(

@@ -79,9 +79,9 @@ class Revisited(Instances):
         return lambda path: open_image(path).crop(boxes[path]) if path in boxes else open_image(path)
 
     def missing(self) -> list[str]:
-        """The ground truth and the folder of pictures, as far as they are not there."""
-        wanted = (self._file(), Path(self.root) / "jpg")
-        return [f"{path}: {found_instead(path)}" for path in wanted if not path.exists()]
+        """The ground truth and the folder of pictures or the vectors, as far as they are not there."""
+        wanted = (self._file(), *([] if self.vector_files() else [Path(self.root) / "jpg"]))
+        return [f"{path}: {found_instead(path)}" for path in wanted if not path.exists()] + self.missing_vectors()
 
     def _file(self) -> Path:
         """The ground truth; MATLAB's only where there is no pickle."""

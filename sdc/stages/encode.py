@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ from sdc import storage
 from sdc.errors import StorageError
 
 
-def run(manifest: Path, features: Path, shards: int, head: Path, out: Path) -> None:
+def run(
+    manifest: Path,
+    features: Path,
+    shards: int,
+    head: Path,
+    out: Path,
+    train_on: str | None = None,
+    recentre: bool = False,
+) -> None:
     """Encode every row that is a query or in the database, with NumPy alone.
 
     Args:
@@ -19,15 +28,25 @@ def run(manifest: Path, features: Path, shards: int, head: Path, out: Path) -> N
         shards: How many there are.
         head: ``head.safetensors``.
         out: ``codes.h5`` to write.
+        train_on: The dataset that the head was trained on, where it is not the manifest's.
+        recentre: Set each bit where its logit exceeds the mean over this database, and write the codes by the head's
+            own thresholds beside these as ``codes_raw``. The sign of a head with batch norm is balanced on what it was
+            trained on, and may be all but constant elsewhere.
 
     Raises:
         StorageError: If head or features belong to another manifest or backbone, or do not fit each other.
+
+    Source: re-centring, J. T. Hoe et al., *One Loss for All: Deep Hashing with a Single Cosine Similarity based
+    Learning Objective*, NeurIPS 2021, supplement.
     """
     listed = storage.read_manifest(manifest)
     cached = storage.Features(features, shards, listed.sha256)
     hasher = storage.read_head(head)
-    for key in ("manifest_sha256", "backbone", "weights", "transform"):
-        if hasher.metadata[key] != cached.attributes[key]:
+    expected = {key: cached.attributes[key] for key in ("manifest_sha256", "backbone", "weights", "transform")}
+    if train_on is not None:
+        expected = {"dataset": train_on, **{key: expected[key] for key in ("backbone", "weights", "transform")}}
+    for key, value in expected.items():
+        if hasher.metadata[key] != value:
             raise StorageError(
                 f"{head}: was trained with another {key}; make it anew: snakemake --cores 1 --force {head}"
             )
@@ -39,13 +58,19 @@ def run(manifest: Path, features: Path, shards: int, head: Path, out: Path) -> N
             f"make it anew: snakemake --cores 1 --force {head}"
         )
     wanted = listed.query | listed.database
-    codes = [(rows, hasher.encode(block)) for rows, block in cached.blocks(wanted)]
     keys = ("dataset", "backbone", "method", "bits", "seed", "manifest_sha256", "version", "patches", "selected")
-    storage.write_codes(
-        out,
-        storage.Codes(
-            codes=np.concatenate([block for _, block in codes]),
-            row=np.concatenate([rows for rows, _ in codes]),
-            attributes={key: hasher.metadata[key] for key in keys if key in hasher.metadata},
-        ),
+    attributes = {key: hasher.metadata[key] for key in keys if key in hasher.metadata}
+    if train_on is not None:
+        attributes |= {"dataset": listed.facts["dataset"], "manifest_sha256": listed.sha256, "train_on": train_on}
+    codes = [(rows, hasher.encode(block)) for rows, block in cached.blocks(wanted)]
+    written = storage.Codes(
+        codes=np.concatenate([block for _, block in codes]),
+        row=np.concatenate([rows for rows, _ in codes]),
+        attributes=attributes,
     )
+    if recentre:
+        mean = hasher.mean(block for _, block in cached.blocks(listed.database))
+        centred = np.concatenate([hasher.encode(block, mean) for _, block in cached.blocks(wanted)])
+        attributes |= {"thresholds": "mean over the database"}
+        written = dataclasses.replace(written, codes=centred, codes_raw=written.codes, attributes=attributes)
+    storage.write_codes(out, written)

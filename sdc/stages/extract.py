@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from sdc import devices, grid, registry, storage
 from sdc.backbones import views as augmented
+from sdc.backbones.imported import Imported
 from sdc.errors import SDCError
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from sdc.backbones.base import Backbone
+    from sdc.datasets.vectors import Vectors
 
 _log = logging.getLogger(__name__)
 # Batches being decoded while one is on the device.
 _AHEAD = 4
+# Vectors that are copied at a time.
+_BLOCK_BYTES = 32 * 2**20
 
 
 def run(
@@ -64,12 +68,9 @@ def run(
         decoding: ``truncated`` and ``orientation`` of a dataset of picture files, where they are not the defaults.
 
     Raises:
-        SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens.
+        SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens; or if it takes
+            vectors and the dataset holds pictures, or the other way round.
     """
-    import PIL
-    import torch
-    import torchvision
-
     listed = storage.read_manifest(manifest)
     facts = listed.facts
     decoding = dict(decoding or {})
@@ -78,10 +79,7 @@ def run(
     start, stop = grid.shard_range(shard, shards, len(listed))
     if start == stop:
         raise SDCError(f"datasets.{facts['dataset']}.shards: {shards} shards for {len(listed)} images; lower it")
-
-    target = devices.choose(device)
-    batch_size = batch_size or (16 if target.type == "cpu" else 256)
-    devices.make_deterministic()
+    grid.check_kinds(facts["dataset"], dataset, backbone, network)
     rows = np.arange(start, stop)
     dtype = "float16" if kind == "tokens" else network.dtype
     attributes = {
@@ -100,6 +98,22 @@ def run(
         "shards": shards,
         "start": start,
         "stop": stop,
+    }
+    if isinstance(network, Imported):
+        if kind != "clean":
+            raise SDCError(f"datasets.{facts['dataset']} holds vectors: there are no pictures to make {kind} of")
+        _copy(dataset.vectors(listed), network, listed.paths, rows, attributes, out)
+        return
+
+    # Vectors are copied without these, which take seconds to import.
+    import PIL
+    import torch
+    import torchvision
+
+    target = devices.choose(device)
+    batch_size = batch_size or (16 if target.type == "cpu" else 256)
+    devices.make_deterministic()
+    attributes |= {
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,
@@ -162,6 +176,34 @@ def run(
         "%d images in %.1f s: %.1f images/s, %.0f %% of it waiting for images, on %s",
         len(rows), seconds, len(rows) / seconds, 100 * waited / seconds, target,
     )  # fmt: skip
+
+
+def _copy(
+    vectors: Vectors,
+    network: Imported,
+    paths: Sequence[str],
+    rows: np.ndarray,
+    attributes: Mapping[str, Any],
+    out: Path,
+) -> None:
+    """Write the vectors of some manifest rows to a shard, block by block."""
+    began = time.perf_counter()
+    step = max(1, _BLOCK_BYTES // (vectors.dtype.itemsize * vectors.shape[1]))
+    with storage.H5Writer(out, attributes) as writer:
+        writer.create("row", rows.shape, np.int64)
+        writer.append(row=rows)
+        writer.create("features", (len(rows), vectors.shape[1]), network.dtype)
+        for start in tqdm(range(0, len(rows), step), unit="block", desc=network.weights, disable=None):
+            block = network.convert(vectors.take(rows[start : start + step]))
+            finite = np.isfinite(block).all(axis=1)
+            if not finite.all():
+                raise SDCError(
+                    f"{paths[rows[start + np.argmin(finite)]]}: its vector holds NaN or infinity as {network.dtype}; "
+                    f"mend the file, or set dtype: float32 for backbones.{attributes['backbone']}"
+                )
+            writer.append(features=block)
+    seconds = time.perf_counter() - began
+    _log.info("%d vectors in %.1f s: %.0f vectors/s", len(rows), seconds, len(rows) / seconds)
 
 
 def _view_loader(

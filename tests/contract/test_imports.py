@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 HEAVY = ("torch", "torchvision", "scipy", "pandas", "sklearn", "h5py", "jsonschema")
@@ -34,6 +35,14 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
 
     extract = ("extract", "--manifest", manifest, "--backbone", "pixels", "--shard", "0", "--shards", "1")
     subprocess.run([sys.executable, "-m", "sdc", *extract, "--out", f"{tmp_path}/f/0-of-1.h5"], check=True)
+
+    np.savez(tmp_path / "x.npz", features=np.random.default_rng(0).standard_normal((40, 3)), labels=np.arange(40) % 2)
+    vectors, settings = f"{tmp_path}/v.csv", f'{{"file": "{tmp_path}/x.npz"}}'
+    assert not modules_after(stage, "prepare", "--dataset", "features", "--settings", settings, "--out", vectors) & {
+        "torch", "pandas"
+    }  # fmt: skip
+    copy = ("extract", "--manifest", vectors, "--backbone", "imported", "--shard", "0", "--shards", "1")
+    assert not modules_after(stage, *copy, "--out", f"{tmp_path}/v/0-of-1.h5") & {"torch", "pandas"}
 
     # Closed-form methods are fitted with NumPy, so that even training them loads no torch.
     for method in ("lsh", "sh", "itq"):

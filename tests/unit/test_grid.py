@@ -195,6 +195,79 @@ def test_decoding_is_said_only_where_it_is_not_the_usual():
     assert grid.manifest_settings(config, "folder") == {"root": "x"}
 
 
+VECTORS = {**RUN, "datasets": ["clip"], "backbones": ["imported"]}
+CLIP = {"clip": {"type": "features", "file": "x.npy"}}
+
+
+def test_weights_of_vectors_are_words_and_no_file():
+    config = {"backbones": {"imported": {"weights": "openai/clip"}, "resnet18": {"weights": "a.pth"}}}
+    assert grid.state_dict(config, "imported") is None
+    assert grid.state_dict(config, "resnet18") == "a.pth"
+    assert grid.vector_files({"datasets": CLIP}, "clip") == ["x.npy"]
+    assert grid.vector_files({}, "digits") == []
+
+
+def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
+    config = {"datasets": {**CLIP, "pets": {"type": "folder", "root": "x", "train_on": "digits", "recentre": False}}}
+    assert [grid.trained_on(config, name) for name in ("pets", "clip", "digits")] == ["digits", "clip", "digits"]
+    assert grid.head_settings(config, "pets") == {"train_on": "digits", "recentre": False}
+    assert grid.head_settings(config, "clip") == {}
+    # Neither changes the manifest.
+    assert grid.manifest_settings(config, "pets") == {"type": "folder", "root": "x"}
+
+
+@pytest.mark.parametrize(
+    ("run", "datasets", "message"),
+    [
+        (
+            {"backbones": ["imported", "pixels"]},
+            {},
+            r"datasets.clip holds vectors; its backbone is imported, not pixels",
+        ),
+        (
+            {"datasets": ["digits"]},
+            {},
+            r"backbones.imported takes vectors, and datasets.digits holds pictures; choose a network",
+        ),
+        (
+            {"datasets": ["digits"], "backbones": ["pixels"]},
+            {"digits": {"train_on": "clip"}},
+            r"datasets.clip holds vectors; its backbone is imported, not pixels",
+        ),
+        (
+            {"methods": ["itq", "cibhash"]},
+            {},
+            r"methods.cibhash: trains on augmented views, which needs pictures, and datasets.clip holds vectors; leave",
+        ),
+        ({"methods": ["wch"]}, {}, r"methods.wch: trains on augmented views, .*datasets.clip holds vectors"),
+        (
+            {"methods": ["nsh"]},
+            {"clip": {**CLIP["clip"], "train_on": "other"}, "other": CLIP["clip"]},
+            r"methods.nsh: trains on augmented views, .*datasets.other holds vectors",
+        ),
+        (
+            {},
+            {"mnist": {"train_on": "digit"}},
+            r"datasets.mnist.train_on: 'digit' is not known; .*did you mean 'digits'",
+        ),
+        (
+            {},
+            {"clip": {**CLIP["clip"], "train_on": "clip"}},
+            r"datasets.clip.train_on: is clip itself; name another dataset or leave it out",
+        ),
+        (
+            {},
+            {"clip": {**CLIP["clip"], "train_on": "digits"}, "digits": {"train_on": "mnist"}},
+            r"datasets.clip.train_on: digits itself has train_on: mnist; name mnist",
+        ),
+    ],
+)
+def test_datasets_backbones_and_methods_that_do_not_go_together(schema, run, datasets, message):
+    grid.check_config({"run": VECTORS, "datasets": CLIP}, schema)
+    with pytest.raises(SDCError, match=message):
+        grid.check_config({"run": {**VECTORS, **run}, "datasets": {**CLIP, **datasets}}, schema)
+
+
 def test_missing_names_what_is_not_there(tmp_path):
     config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
     assert grid.missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]

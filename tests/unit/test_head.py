@@ -66,6 +66,19 @@ def test_bits_are_those_of_double_precision(offset, scale):
     assert np.array_equal(hamming.unpack(head.encode(features)), expected)
 
 
+@pytest.mark.parametrize("kind", [mlp, normalised])
+def test_bits_by_other_thresholds_are_those_of_double_precision(kind):
+    head = kind(256, 512, 64)
+    features = (np.random.default_rng(2).standard_normal((3000, 256)) + 5).astype(np.float32)
+    mean = head.mean([features[:2100], features[2100:]])
+    logits = head.logits(features)
+    assert mean == pytest.approx(logits.mean(axis=0), abs=1e-12)
+    assert np.array_equal(hamming.unpack(head.encode(features, mean)), logits > mean)
+    assert abs((logits > mean).mean() - 0.5) < 0.05
+    # Thresholds that are the logits of a row themselves: not exceeded by that row, whatever single precision says.
+    assert not head.encode(features[7:8], head.logits(features[7:8])[0]).any()
+
+
 def test_doubt_covers_the_error_of_single_precision():
     worst = 0.0
     for seed, (dim, hidden) in enumerate([(64, 4096), (1280, 1280), (4096, 512)]):

@@ -316,6 +316,17 @@ def test_codes_round_trip(tmp_path):
         assert file["codes"].fletcher32
 
 
+def test_codes_by_two_thresholds_round_trip(tmp_path):
+    codes = storage.Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, np.array([[0], [255]], np.uint8))
+    storage.write_codes(tmp_path / "c.h5", codes)
+    assert storage.read_codes(tmp_path / "c.h5").codes_raw.tolist() == [[0], [255]]
+    storage.write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=None))
+    assert storage.read_codes(tmp_path / "c.h5").codes_raw is None
+    storage.write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=np.zeros((1, 1), np.uint8)))
+    with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
+        storage.read_codes(tmp_path / "c.h5")
+
+
 def test_codes_that_do_not_fit_their_bits_are_refused(tmp_path):
     codes = storage.Codes(np.zeros((2, 2), np.uint8), np.arange(2), {"bits": 24})
     storage.write_codes(tmp_path / "c.h5", codes)

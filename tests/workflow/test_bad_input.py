@@ -82,7 +82,7 @@ def test_code_length_of_a_target(workflow):
 def test_missing_folder(workflow):
     workflow.configure(FOLDER)
     workflow.configure({"datasets": {"folder": {"root": "nowhere"}}})
-    fails(workflow, ["sdc prepare: error: nowhere: not found; set root"])
+    fails(workflow, ["sdc prepare: error: nowhere: not found; ./ holds", "set root"])
 
 
 def test_one_class(workflow, make_images):

@@ -1,18 +1,20 @@
-"""Every shipped config plans the jobs it should, before any data are there."""
+"""Every shipped config plans the jobs it should before any data are there, and says what is missing."""
 
 import pytest
 import yaml
 
 from tests.workflow.conftest import Workflow
 
-# Datasets, shards of features, runs, and tables of a dataset and code length. Spectral hashing runs once for all seeds of
-# digits.yaml. paper.yaml: three backbones with 4, 3 and 3 kinds of features and 12, 3 and 3 methods.
+# Datasets, shards of features, heads, codes, and tables of a dataset and code length. Spectral hashing runs once for all
+# seeds of digits.yaml. paper.yaml: three backbones with 4, 3 and 3 kinds of features and 12, 3 and 3 methods.
+# instance.yaml: the heads of one dataset are used on three.
 SHIPPED = {
-    "cifar10.yaml": (1, 6 * 4, 13 * 3, 3),
-    "digits.yaml": (1, 1 * 2, 14 * 3 * 3 + 3, 3),
-    "folder.yaml": (1, 4 * 4, 12 * 3, 3),
-    "paper.yaml": (4, (6 + 14 + 20 + 13) * (4 + 3 + 3), 4 * (12 + 3 + 3) * 3, 12),
-    "public.yaml": (1, 1 * 2, 35 * 3, 1),
+    "cifar10.yaml": (1, 6 * 4, 13 * 3, 13 * 3, 3),
+    "digits.yaml": (1, 1 * 2, 14 * 3 * 3 + 3, 14 * 3 * 3 + 3, 3),
+    "folder.yaml": (1, 4 * 4, 12 * 3, 12 * 3, 3),
+    "instance.yaml": (3, 16 + 1 + 1, 5 * 3, 3 * 5 * 3, 9),
+    "paper.yaml": (4, (6 + 14 + 20 + 13) * (4 + 3 + 3), 4 * (12 + 3 + 3) * 3, 4 * (12 + 3 + 3) * 3, 12),
+    "public.yaml": (1, 1 * 2, 35 * 3, 35 * 3, 1),
 }
 
 
@@ -22,15 +24,17 @@ def test_plan(tmp_path, root, name):
     (tmp_path / "data/weights").mkdir(parents=True)
     (tmp_path / "data/weights/mobilenet_v2.pth").touch()  # an input of the extraction; it is not read while planning
     workflow.config = yaml.safe_load((root / "configs" / name).read_text())
-    datasets, shards, runs, tables = SHIPPED[name]
-    jobs = dict.fromkeys(("train", "encode", "evaluate"), runs)
-    expected = {"prepare": datasets, "extract": shards, **jobs, "aggregate": 1, "aggregate_dataset": tables}
+    stages = ("prepare", "extract", "train", "encode", "evaluate", "aggregate", "aggregate_dataset")
+    datasets, shards, heads, codes, tables = SHIPPED[name]
+    expected = dict(zip(stages, (datasets, shards, heads, codes, codes, 1, tables), strict=True))
     outcome = workflow("--dry-run")
     assert outcome.jobs == expected
     if name == "paper.yaml":
         for dataset in ("imagenet100", "nuswide", "mscoco"):
             assert f"datasets.{dataset}: data/{dataset}: not found; data/ holds weights" in outcome.text
         assert "datasets.cifar10" not in outcome.text  # it will be downloaded
+    if name == "instance.yaml":
+        assert "datasets.gldv2: data/gldv2/delg/train.npy: not found" in outcome.text
 
 
 def test_every_config_is_here(root):

@@ -18,7 +18,7 @@ except SDCError as error:
 
 # Said before anything runs, and in dry runs too: all of it at once. A job that needs it fails with its own line.
 if workflow.exec_mode == ExecMode.DEFAULT:
-    for dataset in config["run"]["datasets"]:
+    for dataset in grid.datasets_used(config):
         if not os.path.exists(f"results/manifests/{dataset}.csv"):
             for line in grid.missing(config, dataset):
                 logger.warning(f"datasets.{dataset}: {line}")
@@ -83,6 +83,25 @@ def feature_shards(wildcards, kind="clean"):
     return [f"{features_folder(wildcards, kind)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
 
 
+def vector_files(wildcards):
+    """The files of a job's dataset that holds vectors, as far as they are there; prepare says which are not."""
+    made = grid.vector_files(config, wildcards.dataset)
+    return [path for path in made if os.path.exists(path)]
+
+
+def head(wildcards):
+    """The head a job encodes with: trained on its own dataset, or on the one that names."""
+    source = grid.trained_on(config, wildcards.dataset)
+    cell = grid.Cell(source, wildcards.backbone, wildcards.method, wildcards.bits, wildcards.seed)
+    return f"results/{cell.folder}/head.safetensors"
+
+
+def head_options(wildcards):
+    """The options of a job whose head was trained on another dataset."""
+    made = grid.head_settings(config, wildcards.dataset)
+    return f"--train-on {made['train_on']}{' --recentre' * made['recentre']}" if made else ""
+
+
 def training_kinds(wildcards):
     """The kinds of features a job's method trains on, by the option that takes them."""
     return grid.training_kinds(config, wildcards.dataset, wildcards.backbone, wildcards.method)
@@ -126,7 +145,7 @@ def cutoffs(wildcards):
 
 def weights(wildcards):
     """The state dict of a job's backbone, where the config names one: a new file makes new features."""
-    return grid.weights_file(grid.entry(config, "backbones", wildcards.backbone)) or []
+    return grid.state_dict(config, wildcards.backbone) or []
 
 
 def table_run(wildcards):

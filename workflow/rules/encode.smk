@@ -3,7 +3,7 @@ rule encode:
     input:
         manifest="results/manifests/{dataset}.csv",
         features=feature_shards,
-        head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
+        head=head,
     output:
         "results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
     log:
@@ -13,12 +13,13 @@ rule encode:
     params:
         features=features_folder,
         shards=shards,
+        head=head_options,
     shell:
         """
         python -m sdc encode \
             --manifest {input.manifest:q} \
             --features {params.features:q} \
             --shards {params.shards} \
-            --head {input.head:q} \
+            --head {input.head:q} {params.head} \
             --out {output:q} 2>{log:q}
         """

@@ -4,6 +4,7 @@ rule extract:
         # The sidecar says where the images are; moving them does not change a feature, so it is read but not listed.
         manifest="results/manifests/{dataset}.csv",
         weights=weights,
+        vectors=vector_files,
     output:
         "results/features/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.h5",
     log:

@@ -1,5 +1,7 @@
 rule prepare:
     """List a dataset's images, labels and splits."""
+    input:
+        vectors=vector_files,
     output:
         manifest="results/manifests/{dataset}.csv",
         facts="results/manifests/{dataset}.json",

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -96,3 +97,21 @@ def test_which_dataset_to_check_must_be_said(capsys):
     with pytest.raises(SystemExit):
         main(["datasets", "check"])
     assert "which dataset?" in capsys.readouterr().err
+
+
+def test_vectors_are_compared_by_their_bytes(tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", features=vectors, labels=np.arange(40) % 2)
+    settings = {"file": str(tmp_path / "v.npz"), "query": 5}
+    report = doctor.check("features", settings)
+    assert (report["problems"], report["files"]["modes"]) == ([], {"vector": 40})
+    np.savez(tmp_path / "v.npz", features=np.tile(vectors[:1], (40, 1)), labels=np.arange(40) % 2)
+    assert doctor.check("features", settings)["duplicates"]["count"] == 10
+
+
+def test_every_dataset_is_described_as_in_the_documentation(root, capsys):
+    assert main(["datasets", "describe"]) == 0
+    text = capsys.readouterr().out
+    for name in registry.DATASETS:
+        assert f"`{name}`" in text
+    assert (root / "docs/datasets.md").read_text().endswith(text)

@@ -202,3 +202,24 @@ def test_a_cell_longer_than_the_csv_module_takes(root):
     assert rows == [pictures]
     _, labels, landmarks = GLDv2(root=str(root))._training(Problems())
     assert np.array_equal(labels, np.zeros(9000)) and landmarks == ["5"]
+
+
+def test_vectors_in_place_of_pictures(root):
+    names = {"database": INDEX, "query": TEST[::-1], "train": sum(CLEAN.values(), [])}
+    for split, pictures in names.items():
+        values = np.float32([[int(picture[:5], 16)] for picture in pictures])
+        np.savez(root / f"{split}.npz", features=values, ids=pictures)
+    for folder in ("index", "test", "train"):
+        (root / folder).rename(root / f"no {folder}")
+    files = {f"{split}_vectors": str(root / f"{split}.npz") for split in names}
+    dataset = GLDv2(root=str(root), **files)
+    assert dataset.missing() == []
+    manifest = dataset.prepare()
+    assert manifest.facts["counts"] == {"images": 15, "query": 3, "database": 6, "train": 6}
+    expected = [[int(path.rpartition("/")[2][:5], 16)] for path in manifest.paths]
+    assert dataset.vectors(manifest).take(np.arange(15)).tolist() == expected
+    (root / "train.npz").unlink()
+    assert dataset.missing()[0].startswith(f"{root}/train.npz: not found")
+    untrained = GLDv2(root=str(root), train="none", **files)
+    assert untrained.missing() == []
+    assert len(untrained.vectors(untrained.prepare())) == 9

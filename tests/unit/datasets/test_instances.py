@@ -65,3 +65,52 @@ def test_of_thousands_left_out_the_first_are_named(make_images):
     given = {"problems": Problems(gather=True), "protocol": "", "sources": {}}
     facts = things.listed_instances(paths, [], [], **given).facts
     assert (len(facts["dropped"]), facts["dropped_files"], facts["counts"]["database"]) == (1000, 1498, 2)
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Vectors of the things and of what is asked for, a file each; their numbers say which they are."""
+    np.save(tmp_path / "database.npy", np.arange(8, dtype=np.float32).reshape(4, 2))
+    np.savez(tmp_path / "query.npz", features=np.float32([[9, 9], [21, 21], [20, 20]]), ids=["?", "0001", "0000"])
+    names = {"database_vectors": "database.npy", "query_vectors": "query.npz"}
+    return {key: str(tmp_path / name) for key, name in names.items()}
+
+
+class Asked(Things):
+    """Things without training items."""
+
+    def listed_instances(self, database, queries, truth, train, train_labels, **rest):
+        return super().listed_instances(database, queries, truth, **rest)
+
+
+def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_pictures(vectors):
+    held = Asked(root="nowhere", **vectors)
+    manifest = held.prepare()
+    assert len(manifest) == 6
+    assert plain(manifest.relevance) == {4: {"easy": [1, 3], "junk": [0]}, 5: {"easy": [2], "junk": []}}
+    taken = held.vectors(manifest).take(np.arange(6))
+    assert taken.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [20, 20], [21, 21]]
+    assert held.vector_files() == list(vectors.values())
+    assert held.missing_vectors() == []
+    assert Asked(root="nowhere").vectors(manifest) is None
+
+
+def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
+    with pytest.raises(SDCError, match="Things: query_vectors is not set; vectors and pictures cannot be mixed"):
+        Asked(database_vectors=vectors["database_vectors"]).prepare()
+    with pytest.raises(SDCError, match=r"gone.npy: not found; .*; put the vectors there or name their file"):
+        Asked(**{**vectors, "query_vectors": str(tmp_path / "gone.npy")}).prepare()
+    with pytest.raises(SDCError, match=r"no vector is of others/0000.png \(2 such\); add it, or list them anew"):
+        Things(**vectors).prepare()
+    np.savez(tmp_path / "query.npz", features=np.full((3, 2), np.nan), ids=["0000", "0000", "2"])
+    np.save(tmp_path / "database.npy", np.zeros((3, 2)))
+    problems = Problems(gather=True)
+    Asked(**vectors).scan(problems)
+    assert [line.removeprefix(f"{tmp_path}/").partition(";")[0] for line in problems.found] == [
+        "database.npy: 3 rows where 4 are listed",
+        "query.npz: id 0000 is that of several rows (1 such)",
+        "query.npz: row 0 holds NaN or infinity (3 such)",
+    ]
+    np.save(tmp_path / "database.npy", np.zeros((4, 2)))
+    with pytest.raises(SDCError, match=r"query.npz: no vector is of asked/0001.png \(1 such\)"):
+        Asked(**vectors).prepare()

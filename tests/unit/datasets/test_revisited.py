@@ -183,3 +183,19 @@ def test_counts_of_the_benchmark_are_the_published_ones():
         assert (published.query, published.database, published.train) == (70, database, 0)
         assert (made.root, made.map_at, made.precision_at, made.truncated) == (f"data/{name}", None, (1, 5, 10), "load")
         assert f"gnd_{name}.pkl" in made.on_disk
+
+
+def test_vectors_in_place_of_pictures(dataset, tmp_path):
+    np.save(tmp_path / "database.npy", np.arange(4.0)[:, None])
+    np.savez(
+        tmp_path / "query.npz", features=np.arange(2.0)[:, None] - 2, ids=[f"{name}.jpg" for name in QUERIES[::-1]]
+    )
+    files = {"database_vectors": str(tmp_path / "database.npy"), "query_vectors": str(tmp_path / "query.npz")}
+    (Path(dataset.root) / "jpg").rename(tmp_path / "elsewhere")
+    held = ROxford5k(root=dataset.root, **files)
+    assert held.missing() == []
+    manifest = held.prepare()
+    assert relevance(manifest) == LISTS
+    assert held.vectors(manifest).take(np.arange(6)).tolist() == [[0], [1], [2], [3], [-1], [-2]]
+    (tmp_path / "query.npz").unlink()
+    assert held.missing()[0].startswith(f"{tmp_path}/query.npz: not found")

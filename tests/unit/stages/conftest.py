@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from sdc.stages import encode, evaluate, extract, prepare, train
@@ -53,3 +54,23 @@ def stages(make_images, tmp_path):
     run = Run(make_images({"cat": 20, "dog": 20}), tmp_path / "results")
     run.prepare()
     return run
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """``imported(name, features, labels, …)``: a dataset of vectors, prepared and extracted; returns its manifest.
+
+    The shards are beside it, in a folder of its name.
+    """
+
+    def make(name, features, labels, shards=2, dtype="float32", weights="net", **settings):
+        file = tmp_path / f"{name}.npz"
+        np.savez(file, features=features, labels=labels)
+        manifest = tmp_path / f"{name}.csv"
+        prepare.run(name, {"type": "features", "file": str(file), "query": 3, "train": 0.5, **settings}, manifest)
+        for shard in range(shards):
+            out = tmp_path / name / f"{shard}-of-{shards}.h5"
+            extract.run(manifest, "imported", {"dtype": dtype, "weights": weights}, shard, shards, out)
+        return manifest
+
+    return make

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sdc import storage
+from sdc import hamming, storage
 from sdc.errors import StorageError
 from sdc.head import Head
-from sdc.stages import extract
+from sdc.stages import encode, extract, train
 
 
 def test_codes_of_queries_and_database(stages):
@@ -65,3 +65,49 @@ def test_head_of_another_width_is_refused(stages):
     storage.write_head(stages.head, dataclasses.replace(head, arrays={**head.arrays, "0.weight": weight}))
     with pytest.raises(StorageError, match=r"head.safetensors: takes 5 numbers per picture, .*features holds 48; make"):
         stages.encode()
+
+
+@pytest.fixture
+def transferred(imported, clustered, tmp_path):
+    """``transferred(…)``: codes of one dataset of vectors by a head trained on another, whose vectors lie elsewhere."""
+
+    def run(weights="net", **options):
+        features, labels = clustered(120, 24)
+        source = imported("source", features, labels)
+        head = tmp_path / "head.safetensors"
+        train.run(source, tmp_path / "source", 2, "itq", {}, 16, 0, head, tmp_path / "curve.csv", "cpu")
+        target = imported("target", clustered(90, 24, seed=1)[0] + 3, labels[:90], weights=weights)
+        encode.run(target, tmp_path / "target", 2, head, tmp_path / "codes.h5", **options)
+        return storage.read_manifest(target), storage.read_head(head), storage.read_codes(tmp_path / "codes.h5")
+
+    return run
+
+
+def test_head_of_another_dataset(transferred, tmp_path):
+    manifest, head, codes = transferred(train_on="source")
+    assert np.array_equal(codes.codes, head.encode(storage.Features(tmp_path / "target", 2).read()))
+    assert codes.codes_raw is None
+    expected = {"dataset": "target", "train_on": "source", "manifest_sha256": manifest.sha256, "method": "itq"}
+    assert {key: codes.attributes[key] for key in expected} == expected
+    assert "thresholds" not in codes.attributes
+
+
+def test_recentred_bits_are_set_above_their_mean_over_the_database(transferred, tmp_path):
+    manifest, head, codes = transferred(train_on="source", recentre=True)
+    features = storage.Features(tmp_path / "target", 2).read()
+    logits = head.logits(features)
+    assert np.array_equal(hamming.unpack(codes.codes), logits > logits[manifest.database].mean(axis=0))
+    assert np.array_equal(codes.codes_raw, head.encode(features))
+    # The vectors lie to one side of what the head was trained on: by its own thresholds, bits are nearly constant.
+    balance = [np.abs(hamming.unpack(held).mean(axis=0) - 0.5).mean() for held in (codes.codes, codes.codes_raw)]
+    assert balance[0] < 0.15 < balance[1]
+    assert codes.attributes["thresholds"] == "mean over the database"
+
+
+def test_head_of_another_dataset_must_be_named_and_of_the_same_vectors(transferred):
+    with pytest.raises(StorageError, match=r"head.safetensors: was trained with another manifest_sha256"):
+        transferred()
+    with pytest.raises(StorageError, match=r"head.safetensors: was trained with another dataset"):
+        transferred(train_on="elsewhere")
+    with pytest.raises(StorageError, match=r"head.safetensors: was trained with another weights"):
+        transferred(weights="other net", train_on="source")

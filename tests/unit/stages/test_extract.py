@@ -209,3 +209,44 @@ def test_clean_shards_have_means_of_tokens_where_these_are_something_else(stages
 def test_tokens_of_pixels_are_refused(stages):
     with pytest.raises(SDCError, match="backbones.pixels: has no tokens"):
         extract_views(stages, "tokens")
+
+
+def test_vectors_are_copied_in_manifest_order(imported, clustered, monkeypatch):
+    monkeypatch.setattr(extract, "_BLOCK_BYTES", 7 * 4 * 5)  # seven vectors
+    features, labels = clustered(60, 5)
+    path = imported("clip", features, labels, shards=3)
+    manifest = storage.read_manifest(path)
+    cached = storage.Features(path.with_suffix(""), 3, manifest.sha256)
+    assert np.array_equal(cached.read(), features[[int(name) for name in manifest.paths]])
+    expected = {"backbone": "imported", "weights": "net", "transform": "normalise=False", "kind": "clean", "rows": 60}
+    assert {key: cached.attributes[key] for key in expected} == expected
+
+
+def test_vectors_in_half_precision(imported, clustered):
+    features, labels = clustered(60, 5)
+    path = imported("clip", features, labels, dtype="float16")
+    with h5py.File(path.with_suffix("") / "0-of-2.h5") as file:
+        assert file["features"].dtype == np.float16
+    features[31] = 1e6
+    with pytest.raises(SDCError, match=r"31: its vector holds NaN or infinity as float16; mend the file, or set dtype"):
+        imported("clip", features, labels, dtype="float16")
+
+
+def test_vectors_and_pictures_need_their_own_backbones(stages, imported, clustered, tmp_path):
+    out = tmp_path / "x.h5"
+    path = imported("clip", *clustered(60, 5))
+    with pytest.raises(SDCError, match="datasets.clip holds vectors; its backbone is imported, not pixels"):
+        extract.run(path, "pixels", {}, 0, 1, out)
+    with pytest.raises(SDCError, match="backbones.imported takes vectors, and datasets.folder holds pictures"):
+        extract.run(stages.manifest, "imported", {}, 0, 1, out)
+    with pytest.raises(SDCError, match="datasets.clip holds vectors: there are no pictures to make views of"):
+        extract.run(path, "imported", {}, 0, 1, out, kind="views")
+    assert not out.exists()
+
+
+def test_rows_that_left_the_file_since_it_was_listed(imported, clustered, tmp_path):
+    features, labels = clustered(60, 5)
+    path = imported("clip", features, labels)
+    np.savez(tmp_path / "clip.npz", features=features[:50], labels=labels[:50])
+    with pytest.raises(SDCError, match=r"clip.npz: no vector is of 5\d \(10 such\); add it, or list them anew"):
+        extract.run(path, "imported", {}, 0, 1, tmp_path / "x.h5")

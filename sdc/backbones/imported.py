@@ -1,0 +1,68 @@
+"""No network: vectors that one has made already, of which this says which."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from sdc.backbones.base import Backbone
+from sdc.errors import SDCError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Imported(Backbone):
+    """Vectors as a dataset holds them, copied without torch.
+
+    Attributes:
+        weights: What made the vectors, in words: ``DELG R50 GLDv2-clean``. Heads are used only on vectors of the same.
+        normalise: Scale each vector to length 1; one of length 0 stays.
+    """
+
+    takes: ClassVar[Literal["pictures", "vectors"]] = "vectors"
+
+    weights: str = "unknown"
+    normalise: bool = False
+
+    def weights_id(self) -> str:
+        """The words."""
+        return self.weights
+
+    def transform(self) -> Callable[[Image], torch.Tensor]:
+        """There is none.
+
+        Raises:
+            SDCError: Always.
+        """
+        raise self._takes_no_pictures()
+
+    def transform_id(self) -> str:
+        """What is done to the vectors."""
+        return f"normalise={self.normalise}"
+
+    def module(self) -> torch.nn.Module:
+        """There is none.
+
+        Raises:
+            SDCError: Always.
+        """
+        raise self._takes_no_pictures()
+
+    def _takes_no_pictures(self) -> SDCError:
+        return SDCError(f"backbones.{self.model}: takes vectors, no pictures; choose a network, or pixels")
+
+    def convert(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors as they are stored, shape ``(n, dim)``; what ``dtype`` cannot hold becomes infinite."""
+        if self.normalise:
+            # The length of float16 vectors would not fit in float16.
+            vectors = vectors.astype(np.result_type(vectors, np.float32))
+            lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+            vectors /= np.where(lengths > 0, lengths, 1)[:, None]
+        with np.errstate(over="ignore"):
+            return vectors.astype(self.dtype)
