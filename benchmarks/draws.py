@@ -14,7 +14,7 @@ import numpy as np
 
 from sdc import storage
 from sdc.datasets.base import draw_splits
-from sdc.evaluation.ranking import average_precision, cosine_rankings
+from sdc.evaluation.ranking import Cosine, SharedLabels, evaluate
 
 
 def main() -> None:
@@ -33,12 +33,11 @@ def main() -> None:
     means = []
     for seed in options.seeds:
         query = draw_splits(labels, manifest.facts["classes"], options.query, 1, seed)["query"]
-        rankings = cosine_rankings(features[query], features[~query])
-        relevant = (labels[~query] == label for label in labels[query])
-        scores = [
-            100 * average_precision(items[ranking[: options.map_at]], options.map_at)
-            for items, ranking in zip(relevant, rankings, strict=True)
-        ]
+        database = features[~query]
+        ranked = Cosine(features[query], lambda database=database: [database], len(database))
+        relevance = SharedLabels(labels[query, None].tolist(), labels[~query, None].tolist())
+        found = evaluate(ranked, relevance, [options.map_at], [])
+        scores = (100 * found.per_query[f"mAP@{found.facts['map_at']}"]).tolist()
         means.append(statistics.mean(scores))
         print(f"seed {seed}: {means[-1]:.1f} ± {statistics.stdev(scores) / len(scores) ** 0.5:.1f}")
     print(f"{len(means)} draws: {min(means):.1f} to {max(means):.1f}, mean {statistics.mean(means):.1f}")

@@ -41,7 +41,7 @@ def main() -> None:
     query = np.concatenate([draw.permutation(train[labels[train] == c])[: options.held_out] for c in np.unique(labels)])
     fitted = ~np.isin(train, query)
     database = np.setdiff1d(manifest.rows("database"), query)
-    relevance = ranking.Relevance([manifest.labels[row] for row in query], [manifest.labels[row] for row in database])
+    relevance = ranking.SharedLabels(manifest.labels.take(query), manifest.labels.take(database))
     for entry in options.entry:
         scores = []
         for bits in options.bits:
@@ -55,9 +55,8 @@ def main() -> None:
             began = time.perf_counter()
             method.fit(clean[train[fitted]], labels[train[fitted]], **given)
             seconds = time.perf_counter() - began
-            rankings = ranking.hamming_rankings(method.encode(clean[query]), method.encode(clean[database]))
-            found: dict[str, Any] = ranking.evaluate(rankings, relevance, options.map_at, [1])
-            score = 100 * found[f"mAP@{found['map_at']}"]
+            ranked = ranking.Hamming(method.encode(clean[query]), method.encode(clean[database]))
+            score = 100 * ranking.evaluate(ranked, relevance, [options.map_at], []).mean
             scores.append(f"{bits}: {score:.1f} ({seconds:.0f} s)")
         print(grid.canonical(entry), "  ".join(scores), flush=True)
 

@@ -100,16 +100,41 @@ def _parser() -> argparse.ArgumentParser:
         shards={**number, "help": "how many there are"},
         head={**path, "help": "head.safetensors"},
         out={**path, "help": "codes.h5 to write"},
+        train_on={"default": None, "help": "the dataset the head was trained on, where it is another"},
+        recentre={"action": "store_true", "default": False, "help": "set bits above their mean over this database"},
     )
     stage(
         "evaluate",
-        "score codes, or features by exact cosine",
-        manifest={**manifest},
+        "score codes, or features by exact cosine; or, without a manifest, any two files of codes with labels",
+        manifest={**manifest, "default": None},
         codes={**path, "default": None, "help": "codes.h5"},
         features={**features, "default": None},
         shards={**number, "default": 1, "help": "how many there are"},
-        map_at={"type": _cutoff, "default": 1000, "help": "R of mAP@R, or all"},
-        precision_at={**number, "nargs": "+", "default": [1, 5, 10, 100], "help": "K of precision@K and hit rate@K"},
+        map_at={
+            "type": _cutoff,
+            "nargs": "+",
+            "default": [1000],
+            "help": "R of mAP@R, or all; the first goes in tables",
+        },
+        precision_at={**number, "nargs": "+", "default": [1, 5, 10, 100], "help": "K of P@K, hit rate, recall, NDCG"},
+        ties={
+            "choices": ("expected", "stable"),
+            "default": "expected",
+            "help": "items at equal distances: mean over all orders, or database order",
+        },
+        convention={
+            "choices": ("standard", "official"),
+            "default": "standard",
+            "help": "which queries count and what divides AP: standard, or as the official code does",
+        },
+        query_codes={
+            "default": None,
+            "help": "npy, npz or HDF5 (FILE or FILE:NAME): packed bytes, 0 and 1, or -1 and 1",
+        },
+        database_codes={"default": None, "help": "likewise"},
+        query_labels={"default": None, "help": "likewise: class indices, or a column per class"},
+        database_labels={"default": None, "help": "likewise"},
+        bits={**number, "default": None, "help": "code length of these, if the files do not say"},
         out={**path, "help": "metrics.json to write"},
     )
     stage(
@@ -119,9 +144,9 @@ def _parser() -> argparse.ArgumentParser:
         selection={"type": _json, "help": "JSON: datasets, backbones, methods, bits and seeds, a list each"},
         out={**path, "nargs": "+", "help": "tables to write, named as the architecture names them"},
     )
-    datasets = stages.add_parser("datasets", help="list datasets and whether they are there; check one")
-    datasets.add_argument("action", nargs="?", choices=["check"], help="check one: counts, files, duplicates, labels")
-    datasets.add_argument("name", nargs="?", help="dataset to check")
+    datasets = stages.add_parser("datasets", help="list datasets and whether they are there; describe or check one")
+    datasets.add_argument("action", nargs="?", choices=["describe", "check"], help="say what one needs, or check it")
+    datasets.add_argument("name", nargs="?", help="of the dataset")
     datasets.add_argument("--root", help="where it lies")
     datasets.add_argument("--settings", type=_json, default={}, help="its settings as JSON")
     datasets.add_argument("--configfile", type=Path, help="config whose datasets to list, or that has the one to check")
@@ -134,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     stage = options.pop("stage")
-    if stage == "datasets" and (options["action"] is None) != (options["name"] is None):
+    if stage == "datasets" and options["action"] == "check" and options["name"] is None:
         parser.error("which dataset? sdc datasets check NAME")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# Items at a time, so that their words and distances stay in a core's cache.
+_CHUNK = 2**16
+
 
 def pack(bits: np.ndarray) -> np.ndarray:
     """Pack Boolean bits, shape ``(n, K)``, into codes, shape ``(n, K / 8)``, uint8.
@@ -33,7 +36,7 @@ def words(codes: np.ndarray) -> np.ndarray:
     """
     if codes.dtype != np.uint8 or codes.ndim != 2:
         raise TypeError(f"codes must be uint8 of shape (n, bytes), got {codes.dtype} of shape {codes.shape}")
-    padded = np.pad(codes, ((0, 0), (0, -codes.shape[1] % 8)))
+    padded = np.ascontiguousarray(np.pad(codes, ((0, 0), (0, -codes.shape[1] % 8))))
     return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
@@ -44,10 +47,12 @@ def word_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
         Distances in bits, shape ``(n,)``: uint8 for up to 192 bits, else uint16.
     """
     # The narrowest type that holds the greatest distance: NumPy's stable sort of 8 and 16 bit integers is a radix sort.
-    dtype = np.uint8 if len(query) * 64 <= np.iinfo(np.uint8).max else np.uint16
-    distances = np.bitwise_count(database[0] ^ query[0]).astype(dtype, copy=False)
-    for word, row in zip(query[1:], database[1:], strict=True):
-        distances += np.bitwise_count(row ^ word)
+    distances = np.empty(database.shape[1], np.uint8 if len(query) * 64 <= np.iinfo(np.uint8).max else np.uint16)
+    for start in range(0, len(distances), _CHUNK):
+        part, rows = distances[start : start + _CHUNK], database[:, start : start + _CHUNK]
+        np.bitwise_count(rows[0] ^ query[0], out=part)
+        for word, row in zip(query[1:], rows[1:], strict=True):
+            np.add(part, np.bitwise_count(row ^ word), out=part)
     return distances
 
 
@@ -79,6 +84,48 @@ def distances(queries: np.ndarray, database: np.ndarray) -> np.ndarray:
     )
 
 
-def rank(query_distances: np.ndarray) -> np.ndarray:
-    """Database rows from nearest to farthest, ties in row order, shape ``(n,)``."""
-    return np.argsort(query_distances, kind="stable")
+def count(distances: np.ndarray, levels: np.ndarray, bits: int, depth: int) -> np.ndarray:
+    """How many items of each level of relevance there are at each distance.
+
+    Args:
+        distances: From ``word_distances``, shape ``(n,)``.
+        levels: Of each item, shape ``(n,)``, uint8 below ``depth``.
+        bits: Code length K, the greatest distance.
+        depth: Number of levels.
+
+    Returns:
+        Counts, shape ``(depth, K + 1)``, int64.
+
+    Example:
+        >>> count(np.array([0, 2, 2], np.uint8), np.array([1, 0, 1], np.uint8), 2, 2)
+        array([[0, 0, 1],
+               [1, 0, 1]])
+    """
+    size = depth * (bits + 1)
+    narrowest = np.result_type(np.min_scalar_type(size - 1), distances)
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(distances), _CHUNK):
+        keys = np.multiply(levels[start : start + _CHUNK], bits + 1, dtype=narrowest)
+        np.add(keys, distances[start : start + _CHUNK], out=keys)
+        counts += np.bincount(keys, minlength=size)
+    return counts.reshape(depth, bits + 1)
+
+
+def nearest(distances: np.ndarray, top: int, items: np.ndarray) -> np.ndarray:
+    """Rows of the nearest items, nearest first and ties in row order: a counting sort of those within reach.
+
+    Args:
+        distances: From ``word_distances``, shape ``(n,)``.
+        top: How many, at most n.
+        items: How many items are at each distance, shape ``(K + 1,)``.
+
+    Returns:
+        Rows, shape ``(top,)``, int64.
+
+    Example:
+        >>> nearest(np.array([2, 1, 0, 1], np.uint8), 3, np.array([1, 2, 1]))
+        array([2, 1, 3])
+    """
+    reach = int(np.searchsorted(np.cumsum(items), top))
+    rows = np.flatnonzero(distances <= reach)
+    return rows[np.argsort(distances[rows], kind="stable")[:top]]

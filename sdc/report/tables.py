@@ -14,7 +14,7 @@ from sdc import registry
 from sdc.errors import SDCError
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
-_CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; items at equal distance in {ties}; AP over {denominator}."
+_CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; ties: {ties}; AP over {denominator}."
 _SELECTED, _ONE_PATCH = "†", "‡"
 _FOOTNOTES = {
     _SELECTED: "Epochs chosen by their score on the test queries, as public code does: not comparable.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +12,76 @@ import numpy as np
 
 from sdc import __version__, storage
 from sdc.errors import SDCError, StorageError
-from sdc.evaluation import ranking
+from sdc.evaluation import foreign, landmarks, ranking
+
+_log = logging.getLogger(__name__)
 
 
 def run(
-    manifest: Path,
+    manifest: Path | None,
     out: Path,
     codes: Path | None = None,
     features: Path | None = None,
     shards: int = 1,
-    map_at: int | None = 1000,
+    map_at: Sequence[int | None] = (1000,),
     precision_at: Sequence[int] = (1, 5, 10, 100),
+    ties: ranking.Ties = "expected",
+    convention: ranking.Convention = "standard",
+    query_codes: str | None = None,
+    database_codes: str | None = None,
+    query_labels: str | None = None,
+    database_labels: str | None = None,
+    bits: int | None = None,
 ) -> None:
     """Score the ranking of the database for every query.
 
     Args:
-        manifest: ``manifest.csv``: who is query, who is database, and which share a label.
-        out: ``metrics.json`` to write.
+        manifest: ``manifest.csv``: who is query, who is database, and what is relevant to whom.
+        out: ``metrics.json`` to write; ``sdc.evaluation.ranking.evaluate`` says what is in it. Metrics of codes with
+            the thresholds as trained, where the codes have other ones, begin with ``raw_``.
         codes: ``codes.h5``, ranked by Hamming distance; or
         features, shards: folder and number of feature shards, ranked by exact cosine: the continuous baseline.
-        map_at: R of mAP@R; None for the whole database.
-        precision_at: K of precision@K and hit rate@K.
+        map_at: R of mAP@R, the first is the headline; None for the whole database.
+        precision_at: K of precision, hit rate, recall and NDCG.
+        ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
+        convention: ``standard`` or ``official``; see ``ranking.evaluate``.
+        query_codes, database_codes, query_labels, database_labels: Instead of the manifest, codes and labels of any
+            project; see ``sdc.evaluation.foreign``.
+        bits: Code length of those, if the files do not say.
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
-        SDCError: If there is neither, or no query has a relevant item.
+        SDCError: If there is nothing to score, or no query has a relevant item.
     """
     began = time.perf_counter()
+    options: dict[str, Any] = {
+        "map_at": map_at, "precision_at": precision_at, "rule": ties, "convention": convention,
+    }  # fmt: skip
+    files = {
+        "--query-codes": query_codes, "--database-codes": database_codes,
+        "--query-labels": query_labels, "--database-labels": database_labels,
+    }  # fmt: skip
+    given = {name: path for name, path in files.items() if path is not None}
+    if manifest is not None and (codes is not None or features is not None):
+        metrics = _score_manifest(manifest, codes, features, shards, options)
+    elif manifest is None and given:
+        if missing := ", ".join(name for name in files if name not in given):
+            raise SDCError(f"codes and labels of both sides are needed; give {missing} too")
+        metrics = _score_files(given, bits, options)
+    else:
+        raise SDCError(
+            "nothing to score: give --manifest and --codes or --features, or codes and labels without a manifest: "
+            + ", ".join(files)
+        )
+    storage.write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
+
+
+def _score_manifest(
+    manifest: Path, codes: Path | None, features: Path | None, shards: int, options: Mapping[str, Any]
+) -> dict[str, Any]:
     listed = storage.read_manifest(manifest)
     identity: dict[str, Any]
+    rankings: dict[str, ranking.Ranking]
     if codes is not None:
         coded = storage.read_codes(codes)
         identity = dict(coded.attributes)
@@ -50,29 +92,65 @@ def run(
                 f"{codes}: was made from another manifest; make it anew: snakemake --cores 1 --force {codes}"
             )
         query, database = listed.query[coded.row], listed.database[coded.row]
-        rankings = ranking.hamming_rankings(coded.codes[query], coded.codes[database])
-    elif features is not None:
+        rankings = {"": ranking.Hamming(coded.codes[query], coded.codes[database])}
+        if coded.codes_raw is not None:
+            rankings["raw_"] = ranking.Hamming(coded.codes_raw[query], coded.codes_raw[database])
+    else:
+        assert features is not None
         cached = storage.Features(features, shards, listed.sha256)
         identity = {key: cached.attributes[key] for key in ("dataset", "backbone", "manifest_sha256")}
         identity |= {"method": "features", "bits": 32 * cached.shape[1], "seed": 0}
         identity["version"] = __version__
-        rankings = ranking.cosine_rankings(cached.read(listed.query), cached.read(listed.database))
-    else:
-        raise SDCError("nothing to score: give --codes or --features")
-    relevance = ranking.Relevance(
-        query=listed.labels.take(listed.rows("query")), database=listed.labels.take(listed.rows("database"))
-    )
-    scores = ranking.evaluate(rankings, relevance, map_at, precision_at)
+        size = int(np.count_nonzero(listed.database))
+        rankings = {
+            "": ranking.Cosine(
+                cached.read(listed.query), lambda: (block for _, block in cached.blocks(listed.database)), size
+            )
+        }
     facts = listed.facts
-    storage.write_json(
-        out,
-        {
-            **identity,
-            "protocol": facts["protocol"],
-            "split_seed": facts["seed"],
-            **scores,
-            "train": facts["counts"]["train"],
-            "dropped": len(facts["dropped"]),
-            "seconds": round(time.perf_counter() - began, 3),
-        },
-    )
+    metrics = {**identity, "protocol": facts["protocol"], "split_seed": facts["seed"]}
+    relevance = _relevance(listed)
+    for prefix, ranked in rankings.items():
+        scores = ranking.evaluate(ranked, relevance, **options)
+        metrics |= {
+            name if name in scores.facts else f"{prefix}{name}": value for name, value in scores.metrics().items()
+        }
+    both = int(np.count_nonzero(listed.query & listed.database))
+    if both:
+        _log.warning("%d queries are in the database too, where each finds itself", both)
+    counts = {"queries_in_database": both, "train": facts["counts"]["train"], "dropped": len(facts["dropped"])}
+    return metrics | counts
+
+
+def _relevance(listed: storage.Manifest) -> ranking.Relevance:
+    query, database = listed.rows("query"), listed.rows("database")
+    if listed.relevance is None:
+        return ranking.SharedLabels(listed.labels.take(query), listed.labels.take(database))
+    return ranking.Listed(landmarks.listed_positions(listed.relevance, query, database), len(database))
+
+
+def _score_files(files: Mapping[str, str], bits: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    query, database = (foreign.read_codes(files[f"--{split}-codes"], bits) for split in ("query", "database"))
+    if query.bits != database.bits:
+        raise SDCError(
+            f"code lengths differ: {query.bits} bits in {files['--query-codes']}, "
+            f"{database.bits} in {files['--database-codes']}; encode both with the same head"
+        )
+    labels = []
+    for split, codes in (("query", query), ("database", database)):
+        labels.append(foreign.read_labels(files[f"--{split}-labels"]))
+        if len(labels[-1]) != len(codes.codes):
+            raise SDCError(
+                f"{files[f'--{split}-labels']}: has {len(labels[-1])} labels for the {len(codes.codes)} codes of "
+                f"{files[f'--{split}-codes']}; give the labels of these very items"
+            )
+    ranked = ranking.Hamming(query.codes, database.codes, query.bits)
+    scores = ranking.evaluate(ranked, ranking.SharedLabels(*labels), **options)
+    return {
+        "query_codes": files["--query-codes"],
+        "database_codes": files["--database-codes"],
+        "bits": query.bits,
+        **scores.metrics(),
+        "zero_outputs": query.zeros + database.zeros,
+        "version": __version__,
+    }

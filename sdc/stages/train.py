@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -108,13 +108,12 @@ def _score_on_queries(listed: storage.Manifest, cached: storage.Features) -> Cal
     from sdc.evaluation import ranking
 
     query, database = cached.read(listed.query), cached.read(listed.database)
-    relevance = ranking.Relevance(
-        query=listed.labels.take(listed.rows("query")), database=listed.labels.take(listed.rows("database"))
+    relevance = ranking.SharedLabels(
+        listed.labels.take(listed.rows("query")), listed.labels.take(listed.rows("database"))
     )
 
     def score(head: Head) -> float:
-        rankings = ranking.hamming_rankings(head.encode(query), head.encode(database))
-        scores = ranking.evaluate(rankings, relevance, 1000, [1])
-        return float(cast(float, scores[f"mAP@{scores['map_at']}"]))
+        ranked = ranking.Hamming(head.encode(query), head.encode(database))
+        return ranking.evaluate(ranked, relevance, [1000], []).mean
 
     return score

@@ -28,10 +28,47 @@ def test_distances_do_not_change_under_a_mask(pair, data):
     assert np.array_equal(hamming.distances(queries, database), hamming.distances(queries ^ mask, database ^ mask))
 
 
-@given(arrays(np.uint8, st.integers(1, 60)))
-def test_rank_is_by_distance_then_row(distances):
+@given(code_pairs())
+def test_distances_are_those_of_faiss(pair):
+    faiss = pytest.importorskip("faiss")
+    queries, database = pair
+    index = faiss.IndexBinaryFlat(8 * queries.shape[1])
+    index.add(database)
+    found, rows = index.search(queries, len(database))
+    assert np.array_equal(np.take_along_axis(hamming.distances(queries, database), rows, axis=1), found)
+
+
+@given(arrays(np.uint8, st.integers(1, 60)), st.data())
+def test_nearest_are_by_distance_then_row(distances, data):
+    top = data.draw(st.integers(0, len(distances)))
     expected = sorted(range(len(distances)), key=lambda row: (distances[row], row))
-    assert hamming.rank(distances).tolist() == expected
+    items = np.bincount(distances, minlength=256)
+    assert hamming.nearest(distances, top, items).tolist() == expected[:top]
+
+
+@pytest.mark.parametrize("bits", [8, 64, 130, 512])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_counts_by_level_and_distance(bits, depth, monkeypatch):
+    monkeypatch.setattr(hamming, "_CHUNK", 64)
+    generator = np.random.default_rng(0)
+    distances = generator.integers(0, bits + 1, 300).astype(np.uint8 if bits < 256 else np.uint16)
+    levels = generator.integers(0, depth, 300).astype(np.uint8)
+    counts = hamming.count(distances, levels, bits, depth)
+    for level in range(depth):
+        assert counts[level].tolist() == np.bincount(distances[levels == level], minlength=bits + 1).tolist()
+
+
+def test_long_databases_are_taken_in_chunks(monkeypatch):
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 256, (300, 64), np.uint8)
+    whole = hamming.distances(codes[:3], codes)
+    monkeypatch.setattr(hamming, "_CHUNK", 64)
+    assert np.array_equal(hamming.distances(codes[:3], codes), whole)
+
+
+def test_words_of_codes_in_any_memory_order():
+    codes = np.random.default_rng(0).integers(0, 256, (5, 16), np.uint8)
+    assert np.array_equal(hamming.words(np.asfortranarray(codes)), hamming.words(codes))
 
 
 @given(arrays(bool, st.tuples(st.integers(0, 5), st.sampled_from([8, 16, 72]))))

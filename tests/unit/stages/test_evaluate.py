@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,40 +6,114 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from sdc import storage
+from sdc.cli import main
 from sdc.errors import SDCError, StorageError
 from sdc.evaluation import ranking
+from sdc.stages import evaluate
 
 
 def test_metrics_repeat_the_identity_and_the_counts(stages):
     stages.extract()
     stages.train("itq", bits=16, seed=2)
     stages.encode()
-    stages.evaluate(codes=stages.codes, map_at=20, precision_at=[1, 3])
+    stages.evaluate(codes=stages.codes, map_at=[20, None], precision_at=[1, 3])
     metrics = json.loads((stages.out / "metrics.json").read_text())
     expected = {
         "dataset": "folder", "backbone": "pixels", "method": "itq", "bits": 16, "seed": 2, "map_at": 20, "queries": 6,
-        "database": 34, "train": 16, "dropped": 0, "protocol": "per-class draw", "ties": "database order",
+        "database": 34, "train": 16, "dropped": 0, "protocol": "per-class draw", "ties": "expected over random order",
+        "denominator": "relevant items within the top R", "convention": "standard", "queries_without_relevant": 0,
+        "queries_in_database": 0,
     }  # fmt: skip
     assert {key: metrics[key] for key in expected} == expected
-    assert {"mAP@20", "P@1", "P@3", "hit_rate@1", "hit_rate@3", "seconds"} <= set(metrics)
+    for name in ("mAP@20", "mAP@34"):
+        rules = ("expected", "stable", "optimistic", "pessimistic", "top", "min", "total")
+        assert {name, *(f"{name}/{rule}" for rule in rules)} <= set(metrics)
+        assert metrics[name] == metrics[f"{name}/expected"] == metrics[f"{name}/top"]
+        assert metrics[f"{name}/pessimistic"] <= metrics[f"{name}/stable"] <= metrics[f"{name}/optimistic"]
+    assert {f"{name}@{k}" for name in ("P", "hit_rate", "recall", "NDCG") for k in (1, 3)} <= set(metrics)
+    assert {f"{name}@radius2" for name in ("precision", "recall", "empty_balls", "ball_size")} <= set(metrics)
+    assert "seconds" in metrics
     assert all(not isinstance(value, (dict, list)) for value in metrics.values())
 
 
-def test_scores_are_those_of_the_codes(stages):
-    stages.extract()
-    stages.train()
-    stages.encode()
-    stages.evaluate(codes=stages.codes)
+def search(stages):
+    """The rankings and the ground truth of the codes and the manifest."""
     manifest, codes = storage.read_manifest(stages.manifest), storage.read_codes(stages.codes)
     query, database = manifest.query[codes.row], manifest.database[codes.row]
     labels = [manifest.labels[row] for row in codes.row]
-    relevance = ranking.Relevance(
+    relevance = ranking.SharedLabels(
         [label for label, flag in zip(labels, query, strict=True) if flag],
         [label for label, flag in zip(labels, database, strict=True) if flag],
     )
-    rankings = ranking.hamming_rankings(codes.codes[query], codes.codes[database])
-    expected = ranking.evaluate(rankings, relevance, 1000, [1])
-    assert json.loads((stages.out / "metrics.json").read_text())["mAP@34"] == expected["mAP@34"]
+    return ranking.Hamming(codes.codes[query], codes.codes[database]), relevance
+
+
+@pytest.mark.parametrize("rule", ["expected", "stable"])
+def test_scores_are_those_of_the_codes(stages, rule):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate(codes=stages.codes, map_at=[10], ties=rule)
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    expected = ranking.evaluate(*search(stages), [10], rule=rule).metrics()
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+    assert metrics["mAP@10"] == metrics[f"mAP@10/{rule}"]
+
+
+def test_codes_with_two_kinds_of_thresholds(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    codes = storage.read_codes(stages.codes)
+    raw = np.zeros_like(codes.codes)
+    storage.write_codes(stages.codes, storage.Codes(codes.codes, codes.row, codes.attributes, raw))
+    stages.evaluate(codes=stages.codes, map_at=[10])
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    ranked, relevance = search(stages)
+    assert metrics["mAP@10"] == ranking.evaluate(ranked, relevance, [10]).mean
+    # All codes are equal: half of what is found is of the class.
+    assert metrics["raw_P@1"] == pytest.approx(0.5)
+    assert "raw_queries" not in metrics
+
+
+def test_convention_of_the_official_code(stages):
+    stages.extract()
+    stages.evaluate(features=stages.features, shards=2, convention="official")
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert metrics["convention"] == "official"
+    assert metrics["denominator"] == "relevant items within the top R; queries left out as in the official code"
+
+
+def relisted(stages, lists):
+    """The manifest with ground truth in lists, by the names of the lists."""
+    manifest = storage.read_manifest(stages.manifest)
+    rows = manifest.rows("database")
+    relevance = {
+        int(query): {name: rows[positions] for name, positions in lists.items()} for query in manifest.rows("query")
+    }
+    storage.write_manifest(stages.manifest, dataclasses.replace(manifest, relevance=relevance))
+
+
+def test_lists_are_ground_truth(stages):
+    relisted(stages, {"relevant": np.arange(30)})
+    stages.extract()
+    stages.evaluate(features=stages.features, shards=2, map_at=[10, None])
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert metrics["recall@10"] <= 10 / 30
+    assert metrics["mAP@10/total"] == pytest.approx(metrics["mAP@10/min"] / 3)
+    assert metrics["mAP@10"] == metrics["mAP@10/min"]
+
+
+def test_lists_of_the_revisited_benchmark(stages):
+    relisted(stages, {"easy": np.arange(5), "hard": np.arange(5, 15), "junk": np.arange(15, 20)})
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate()
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert metrics["map_at"] == 34
+    assert metrics["mAP@34"] == metrics["mAP_hard"] == metrics["mAP_hard/expected"]
+    assert {"mAP_easy", "mAP_medium/stable", "mP@10_hard"} <= set(metrics)
 
 
 def test_features_are_a_baseline(stages):
@@ -75,6 +150,68 @@ def test_codes_of_another_manifest_are_refused(stages):
 
 
 def test_either_codes_or_features(stages):
-    with pytest.raises(SDCError, match="nothing to score: give --codes or --features"):
-        stages.evaluate(map_at=10)
+    with pytest.raises(SDCError, match="nothing to score: give --manifest and --codes or --features"):
+        stages.evaluate(map_at=[10])
     assert not (stages.out / "metrics.json").exists()
+
+
+def test_queries_that_are_in_the_database_are_counted(stages, caplog):
+    manifest = storage.read_manifest(stages.manifest)
+    storage.write_manifest(stages.manifest, dataclasses.replace(manifest, database=np.ones(len(manifest), bool)))
+    stages.extract()
+    stages.evaluate(features=stages.features, shards=2)
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert (metrics["queries_in_database"], metrics["hit_rate@1"]) == (6, 1)
+    assert "6 queries are in the database too" in caplog.text
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Codes and labels of another project, as the options that name them."""
+    generator = np.random.default_rng(0)
+    arrays = {
+        "query_codes": generator.choice([-1.0, 1.0], (4, 24)), "query_labels": np.arange(4) % 2,
+        "database_codes": generator.integers(2, 256, (9, 3)).astype(np.uint8), "database_labels": np.arange(9) % 2,
+    }  # fmt: skip
+    options = {name: str(tmp_path / f"{name}.npy") for name in arrays}
+    for name, array in arrays.items():
+        np.save(options[name], array)
+    return options
+
+
+def test_codes_of_any_project(files, tmp_path):
+    evaluate.run(None, tmp_path / "metrics.json", map_at=[5], precision_at=[1], **files)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    codes = np.packbits(np.load(files["query_codes"]) > 0, axis=1), np.load(files["database_codes"])
+    labels = [np.load(files[f"{split}_labels"])[:, None].tolist() for split in ("query", "database")]
+    expected = ranking.evaluate(ranking.Hamming(*codes), ranking.SharedLabels(*labels), [5], [1]).metrics()
+    assert {name: metrics[name] for name in expected} == expected
+    assert (metrics["bits"], metrics["query_codes"]) == (24, files["query_codes"])
+
+
+def test_codes_of_any_project_must_fit_each_other(files, tmp_path):
+    out = tmp_path / "metrics.json"
+    np.save(tmp_path / "short.npy", np.arange(3))
+    with pytest.raises(
+        SDCError, match=r"short.npy: has 3 labels for the 4 codes of .*query_codes.npy; give the labels"
+    ):
+        evaluate.run(None, out, **{**files, "query_labels": str(tmp_path / "short.npy")})
+    np.save(tmp_path / "narrow.npy", np.ones((4, 16)))
+    with pytest.raises(SDCError, match=r"code lengths differ: 16 bits in .*narrow.npy, 24 in .*database_codes.npy"):
+        evaluate.run(None, out, **{**files, "query_codes": str(tmp_path / "narrow.npy")})
+    with pytest.raises(SDCError, match="codes and labels of both sides are needed; give --database-codes too"):
+        evaluate.run(None, out, **{**files, "database_codes": None})
+    assert not out.exists()
+
+
+def test_on_the_command_line(files, tmp_path, caplog):
+    arguments = [text for name, path in files.items() for text in (f"--{name.replace('_', '-')}", path)]
+    arguments = ["evaluate", *arguments, "--map-at", "5", "all", "--ties", "stable", "--out", f"{tmp_path}/m.json"]
+    assert main(arguments) == 0
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert {"mAP@5", "mAP@9"} <= set(metrics)
+    assert metrics["ties"] == "database order"
+    np.save(files["query_labels"], np.array([0, -1, 1, 1]))
+    assert main(arguments) == 2
+    problem = "label -1 of item 1 is negative; leave out items without a label"
+    assert caplog.records[-1].getMessage() == f"sdc evaluate: error: {files['query_labels']}: {problem}"

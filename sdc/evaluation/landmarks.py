@@ -1,0 +1,228 @@
+"""Instance retrieval: Google Landmarks v2's mAP@100, and the revisited Oxford and Paris benchmark.
+
+What is relevant to a query is listed. As in ``sdc.evaluation.ties``, a ranking with ties has an expectation over all
+orders of items at equal distances, a best and a worst order of these, and the order that it happens to have. Everything
+is a score per query, NaN for a query that has nothing to find.
+
+Sources: Weyand et al., Google Landmarks Dataset v2 (CVPR 2020), and its released metrics; Radenović et al., Revisiting
+Oxford and Paris (CVPR 2018), and its released evaluation. The expectations are ours, in closed form.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from sdc.errors import SDCError
+from sdc.evaluation import ties
+
+# Of the lists easy, hard and junk: which are to be found, and which count as if they were not in the database.
+SETUPS = {
+    "easy": (("easy",), ("junk", "hard")),
+    "medium": (("easy", "hard"), ("junk",)),
+    "hard": (("hard",), ("junk", "easy")),
+}
+PRECISION_AT = (1, 5, 10)  # of the revisited benchmark
+CUTOFF = 100  # of GLDv2
+
+
+def listed_positions(
+    relevance: Mapping[int, Mapping[str, np.ndarray]], query_rows: np.ndarray, database_rows: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+    """The lists of a manifest as positions in the database.
+
+    Args:
+        relevance: For the manifest row of each query, manifest rows by the name of their list, int64.
+        query_rows: Manifest rows of the queries, shape ``(Q,)``.
+        database_rows: Manifest rows of the database, shape ``(N,)``, ascending.
+
+    Returns:
+        For each query, positions in ``database_rows`` by the name of their list, int64, ascending, each once.
+
+    Raises:
+        SDCError: If a query has no lists, or a row on a list is not in the database.
+    """
+    result = []
+    for query in query_rows.tolist():
+        if query not in relevance:
+            raise SDCError(f"ground truth: nothing is listed for the query in row {query}; prepare the manifest anew")
+        lists = {}
+        for name, rows in relevance[query].items():
+            rows = np.unique(rows)
+            lists[name] = np.searchsorted(database_rows, rows)
+            if not np.array_equal(database_rows.take(lists[name], mode="clip"), rows):
+                raise SDCError(
+                    f"ground truth: a row that is {name} for the query in row {query} is not in the database; "
+                    "prepare the manifest anew"
+                )
+        result.append(lists)
+    return result
+
+
+def means(scores: Mapping[str, np.ndarray]) -> dict[str, float | int]:
+    """Means over the queries that have something to find.
+
+    Args:
+        scores: By name, shape ``(Q,)``, float64, NaN where a query has nothing to find.
+
+    Returns:
+        Those that exist, by name.
+    """
+    return {name: float(np.nanmean(values)) for name, values in scores.items() if not np.isnan(values).all()}
+
+
+# Google Landmarks v2
+
+
+def gldv2(ranked: ties.Buckets | ties.Order) -> dict[str, np.ndarray]:
+    """AP@100 by two definitions, expected over the orders of ties or of the order there is.
+
+    The sum of the precisions at the ranks, up to 100, of relevant items, over min(m, 100), where m items are relevant:
+    the official definition; or over m: that of the SDC code, which is never more.
+
+    Args:
+        ranked: Counts per distance, or levels of relevance in order.
+
+    Returns:
+        ``mAP@100`` and ``mAP@100_sdc`` of each query, shape ``(Q,)``, float64.
+    """
+    definitions: dict[str, ties.Denominator] = {"mAP@100": "min", "mAP@100_sdc": "total"}
+    return {
+        name: np.where(ranked.total > 0, ranked.average_precision(CUTOFF, denominator), math.nan)
+        for name, denominator in definitions.items()
+    }
+
+
+def predictions(rankings: Iterable[Sequence[int] | np.ndarray], relevant: Sequence[np.ndarray]) -> ties.Order:
+    """Lists of predicted items, as people submit them, for ``gldv2``.
+
+    They may be of any length. An item that comes up again keeps its rank but earns nothing.
+
+    Args:
+        rankings: For each query items from first to last, by number or name.
+        relevant: For each query the relevant items.
+    """
+    levels = np.zeros((len(relevant), CUTOFF), np.uint8)
+    for row, ranking, wanted in zip(levels, rankings, relevant, strict=True):
+        items, ranks = np.unique(np.asarray(ranking[:CUTOFF]), return_index=True)
+        row[ranks] = np.isin(items, wanted)
+    return ties.Order(levels, np.array([len(np.unique(wanted)) for wanted in relevant]))
+
+
+# Revisited Oxford and Paris
+
+
+def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """AP and precision in the three setups of the revisited benchmark, under every rule of ties.
+
+    Junk is taken out of the ranking first: easy finds easy items and ignores hard ones and junk; medium finds easy and
+    hard ones and ignores junk; hard finds hard ones and ignores easy ones and junk. AP is the area under the
+    precision-recall curve by the trapezoid rule, with precision 1 before the first item. Precision@k is taken at the
+    last item to be found if that comes before rank k.
+
+    Args:
+        blocks: For some queries at a time, how many items of each level are at each distance, shape ``(q, L, B)``,
+            integers, and the level of every item in the order of the ranking, shape ``(q, N)``, unsigned:
+            ``ranking.blocks(relevance, top=ranking.size)``.
+        names: Of the lists that levels 1, 2, … stand for: ``easy``, ``hard`` and ``junk``, whichever way round.
+
+    Returns:
+        ``mAP_easy/expected``, ``mP@1_easy/expected``, ``mP@5_easy/expected`` and ``mP@10_easy/expected``; the same for
+        medium and hard, and for ``stable`` (the order of the ranking), ``optimistic`` and ``pessimistic``. Shape
+        ``(Q,)``, float64; NaN where a query has nothing to find in that setup.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    for counts, levels in blocks:
+        scores: dict[str, np.ndarray] = {}
+        for setup, lists in SETUPS.items():
+            found, ignored = ([1 + names.index(name) for name in group] for group in lists)
+            buckets = ties.Buckets(counts[:, [0, *found]])
+            expected = [expected_trapezoid(buckets), *(expected_precision(buckets, k) for k in PRECISION_AT)]
+            by_rule: dict[str, Iterable[Sequence[float]]] = {
+                "expected": zip(*expected, strict=True),
+                "stable": [_score(_ranks(row, found, ignored)) for row in levels],
+                "optimistic": map(_score, _runs(buckets, buckets.before)),
+                "pessimistic": map(_score, _runs(buckets, buckets.reached - buckets.relevant)),
+            }
+            kinds = [f"mAP_{setup}", *(f"mP@{k}_{setup}" for k in PRECISION_AT)]
+            for rule, rows in by_rule.items():
+                columns = np.array(list(rows)).T
+                scores |= {f"{kind}/{rule}": column for kind, column in zip(kinds, columns, strict=True)}
+        parts.append(scores)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def expected_trapezoid(buckets: ties.Buckets) -> np.ndarray:
+    """Expected AP of whole rankings by the trapezoid rule, as the revisited benchmark has it.
+
+    Exact. The mean of the usual AP, whose precisions include the relevant item they are taken at, and one whose
+    precisions end just before it: to that a bucket adds r/n * sum over t of (R + (t - 1) rho) / (N + t - 1), which is
+    r/n [n rho + (R - N rho) (H(N + n - 1) - H(N - 1))]; for the first r/n [1 + (n - 1) rho], as precision begins at 1.
+
+    Args:
+        buckets: Without junk.
+
+    Returns:
+        Shape ``(Q,)``; NaN where nothing is relevant.
+    """
+    n, before, found = buckets.items, buckets.before, buckets.found
+    size = int(buckets.reached.max(initial=1))
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
+    rho = (buckets.relevant - 1) / np.maximum(n - 1, 1)
+    rise = harmonic[np.maximum(before + n - 1, 0)] - harmonic[np.maximum(before - 1, 0)]
+    sums = np.where(before == 0, 1 + (n - 1) * rho, n * rho + (found - before * rho) * rise)
+    left = (buckets.share * sums).sum(axis=1) / np.maximum(buckets.total, 1)
+    right = buckets.average_precision(size, "total")
+    return np.where(buckets.total > 0, (left + right) / 2, math.nan)
+
+
+def expected_precision(buckets: ties.Buckets, k: int) -> np.ndarray:
+    """Expected precision@k of the revisited benchmark: at the last relevant item if that comes before rank k.
+
+    Exact. The last of T relevant items is one of n in a bucket, r of them relevant, behind N others; it is at most the
+    x-th of the n with probability C(x, r) / C(n, r). If it is the x-th and N + x <= k, precision is T / (N + x), else
+    that at k.
+
+    Args:
+        buckets: Without junk.
+        k: At least 1.
+
+    Returns:
+        Shape ``(Q,)``; NaN where nothing is relevant.
+    """
+    hits = buckets.relevant_within(k)
+    result = np.full(len(hits), math.nan)
+    for query in np.flatnonzero(buckets.total):
+        last = np.flatnonzero(buckets.relevant[query])[-1]
+        items, relevant, before = (int(a[query, last]) for a in (buckets.items, buckets.relevant, buckets.before))
+        total, within = int(buckets.total[query]), min(k - before, items)
+        chances = [0.0]  # that the last one is at most the x-th, for x from 0
+        if within >= relevant:
+            chances = [math.comb(x, relevant) / math.comb(items, relevant) for x in range(within + 1)]
+        early = sum((b - a) * total / (before + x) for x, (a, b) in enumerate(itertools.pairwise(chances), 1))
+        result[query] = early + (hits[query] - total * chances[-1]) / k
+    return result
+
+
+def _ranks(levels: np.ndarray, found: Sequence[int], ignored: Sequence[int]) -> np.ndarray:
+    """0-based ranks of the items to be found, ascending, once what is ignored is taken out."""
+    return np.flatnonzero(np.isin(levels[~np.isin(levels, ignored)], found))
+
+
+def _runs(buckets: ties.Buckets, starts: np.ndarray) -> Iterable[np.ndarray]:
+    """0-based ranks of relevant items that stand in a row from a rank of each bucket, ``(Q, B)``."""
+    for start, times, earlier in zip(starts, buckets.relevant, buckets.found, strict=True):
+        yield np.repeat(start - earlier, times) + np.arange(times.sum())
+
+
+def _score(ranks: np.ndarray) -> list[float]:
+    """AP and precisions of one query from the 0-based ranks of all that is to be found, ascending and without junk."""
+    if not len(ranks):
+        return [math.nan] * (1 + len(PRECISION_AT))
+    found = np.arange(len(ranks))
+    before = np.where(ranks == 0, 1, found / np.maximum(ranks, 1))
+    ends = np.minimum(ranks[-1] + 1, PRECISION_AT)
+    return [((before + (found + 1) / (ranks + 1)) / 2).mean(), *(np.searchsorted(ranks, ends) / ends)]

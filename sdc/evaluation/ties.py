@@ -1,0 +1,274 @@
+"""Ranking metrics when most of a ranking is ties, from counts alone.
+
+K bits give K + 1 distances, so a query sorts the database into K + 1 buckets, and any order inside a bucket is as good
+as another. ``Buckets`` gives the exact expectation of every metric over random orders inside the buckets, and the value
+of the best and of the worst order; nothing depends on the order of the database. ``Order`` gives the same metrics for
+the one order that a ranking happens to have.
+
+In the formulas n items, r of them relevant, lie in a bucket behind N items of which R are relevant; T items are
+relevant in all. The t-th of the n positions holds a relevant item with probability r / n, and then each of the t - 1
+before it does with rho = (r - 1) / (n - 1). H are the harmonic numbers.
+
+Sources: McSherry & Najork, Computing information retrieval performance measures efficiently in the presence of tied
+scores (ECIR 2008); He et al., Hashing as tie-aware learning to rank (CVPR 2018). Both leave out the denominator of the
+hashing literature, which is random itself where the cut-off R splits a bucket; here it is exact too.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, Protocol
+
+import numpy as np
+
+Denominator = Literal["top", "min", "total"]
+# What the sum of the precisions at the relevant ranks up to R is divided by.
+DENOMINATORS: dict[Denominator, str] = {
+    "top": "relevant items within the top R",
+    "min": "R or the number of relevant items, whichever is less",
+    "total": "all relevant items",
+}
+
+
+class Ranked(Protocol):
+    """Metrics of the rankings of Q queries. Cut-offs are numbers of items, at least 1; results have shape ``(Q,)``."""
+
+    def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
+        """AP@R in [0, 1]; 0 where there is no relevant item within the top R."""
+
+    def relevant_within(self, cutoff: int) -> np.ndarray:
+        """Number of relevant items within the top K: over K it is precision@K, over all relevant ones recall@K."""
+
+    def hit_rate(self, cutoff: int) -> np.ndarray:
+        """Whether there is a relevant item within the top K, in [0, 1]."""
+
+    def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
+        """DCG@K: the sum over ranks of the gain of the item there divided by log2(rank + 1).
+
+        Args:
+            cutoff: K.
+            gains: Gain of an item of each level of relevance, shape ``(L,)``, float.
+        """
+
+
+class Buckets:
+    """Rankings with ties: how many items of each level of relevance are in each bucket, nearest bucket first.
+
+    Args:
+        counts: Shape ``(Q, L, B)``, integers; level 0 is not relevant, any other is. Empty buckets are allowed.
+
+    Example:
+        >>> buckets = Buckets(np.array([[[1, 1, 0], [1, 2, 1]]]))  # of 2, 3 and 1 items, 1, 2 and 1 of them relevant
+        >>> [round(float(buckets.average_precision(R, "top")[0]), 4) for R in (1, 3, 6)]
+        [0.5, 0.7222, 0.6694]
+    """
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.counts = counts
+        self.items, self.relevant = counts.sum(axis=1), counts[:, 1:].sum(axis=1)  # n, r: (Q, B)
+        self.reached = np.cumsum(self.items, axis=1)
+        self.before = self.reached - self.items  # N
+        self.found = np.cumsum(self.relevant, axis=1) - self.relevant  # R
+        self.total = self.relevant.sum(axis=1)  # T: (Q,)
+        self.share = self.relevant / np.maximum(self.items, 1)
+        self._size = int(self.reached[:, -1].max(initial=0))
+        self._splits: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
+
+    def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
+        """Expected AP@R; see ``Ranked``.
+
+        A bucket of which m positions are within R adds r/n [m rho + (R + 1 - (N + 1) rho) (H(N + m) - H(N))] to the
+        numerator. The denominator ``top`` is R0 + X, where X is the number of relevant items that the split bucket
+        has within R, which is hypergeometric; given X = x, this bucket adds the same with x and m for r and n.
+        """
+        if denominator != "top":
+            kept = self._kept(cutoff)
+            rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
+            sums = self._contribution(self.share, rho, kept, self.before, self.found).sum(axis=1)
+            return sums / self._known(cutoff, denominator)
+        full, split = self._split(cutoff)
+        rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
+        sums = self._contribution(self.share, rho, self.items, self.before, self.found)
+        certain = np.where(full, sums, 0).sum(axis=1)
+        items, relevant, before, found, kept = split
+        first, chances = _hypergeometric(items, relevant, kept)
+        inside = first[:, None] + np.arange(chances.shape[1])  # x: (Q, width)
+        before, found, kept = before[:, None], found[:, None], kept[:, None]
+        rho = (inside - 1) / np.maximum(kept - 1, 1)
+        sums = certain[:, None] + self._contribution(inside / kept, rho, kept, before, found)
+        return (chances * sums / np.maximum(found + inside, 1)).sum(axis=1)
+
+    def average_precision_bounds(self, cutoff: int, denominator: Denominator) -> tuple[np.ndarray, np.ndarray]:
+        """AP@R of the worst and of the best order inside the buckets, shape ``(Q,)`` each.
+
+        Relevant items stand last, or first, in their bucket; a run of r of them up to rank N + n adds
+        r + (R + r - N - n) (H(N + n) - H(N + n - r)). With the denominator ``top`` it may be better, or worse, that the
+        split bucket has fewer of them within R: each more adds to the sum more than the one before, so AP falls and
+        then rises with their number. Its greatest value is at an end, its least where a further item would raise it.
+        """
+        full, (items, relevant, before, found, kept) = self._split(cutoff)
+        worst = np.where(full, self._run(self.relevant, self.reached, self.found), 0).sum(axis=1)
+        best = np.where(full, self._run(self.relevant, self.before + self.relevant, self.found), 0).sum(axis=1)
+        fewest, most = np.maximum(kept - (items - relevant), 0), np.minimum(relevant, kept)
+
+        def last(inside: np.ndarray) -> np.ndarray:
+            return worst + self._run(inside, before + kept, found)
+
+        def first(inside: np.ndarray) -> np.ndarray:
+            return best + self._run(inside, before + inside, found)
+
+        if denominator != "top":
+            known = self._known(cutoff, denominator)
+            return last(fewest) / known, first(most) / known
+
+        def over_top(sums: np.ndarray, inside: np.ndarray) -> np.ndarray:
+            return sums / np.maximum(found + inside, 1)
+
+        low, high = fewest.copy(), most.copy()
+        while (low < high).any():  # bisection: is one more at ``middle`` a gain already?
+            middle = (low + high) // 2
+            gain = last(middle + 1) - last(middle) >= over_top(last(middle), middle)
+            low, high = np.where(gain, low, middle + 1), np.where(gain, middle, high)
+            low = np.minimum(low, high)
+        return over_top(last(low), low), np.maximum(over_top(first(fewest), fewest), over_top(first(most), most))
+
+    def relevant_within(self, cutoff: int) -> np.ndarray:
+        """Expected number of relevant items within the top K; see ``Ranked``."""
+        return (self._kept(cutoff) * self.share).sum(axis=1)
+
+    def hit_rate(self, cutoff: int) -> np.ndarray:
+        """Probability of a relevant item within the top K: 1 - C(n - r, m) / C(n, m) if no earlier bucket has one."""
+        _, (items, relevant, _, found, kept) = self._split(cutoff)
+        kept = np.where(found > 0, 0, kept)[:, None]
+        position = np.arange(kept.max(initial=0))
+        left = items[:, None] - position
+        # The chance that a position holds none, given that those before it held none.
+        missed = np.maximum(left - relevant[:, None], 0) / np.maximum(left, 1)
+        return np.where(found > 0, 1, 1 - np.prod(np.where(position < kept, missed, 1), axis=1))
+
+    def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
+        """Expected DCG@K: the mean gain of a bucket at each of its ranks; see ``Ranked``."""
+        means = np.tensordot(gains, self.counts, axes=(0, 1)) / np.maximum(self.items, 1)
+        discounts = _discounts(self._size)
+        kept = self._kept(cutoff)
+        return (means * (discounts[self.before + kept] - discounts[self.before])).sum(axis=1)
+
+    def _kept(self, cutoff: int) -> np.ndarray:
+        """How many positions of each bucket are within the top R, shape ``(Q, B)``."""
+        return np.clip(cutoff - self.before, 0, self.items)
+
+    def _known(self, cutoff: int, denominator: Denominator) -> np.ndarray:
+        return np.maximum(np.minimum(self.total, cutoff) if denominator == "min" else self.total, 1)
+
+    def _split(self, cutoff: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Which buckets lie before that of rank R, shape ``(Q, B)``; n, r, N, R and m of that one, ``(Q,)`` each."""
+        if cutoff not in self._splits:
+            rank = np.minimum(cutoff, self.reached[:, -1])
+            place = np.argmax(self.reached >= rank[:, None], axis=1)
+            full = np.arange(self.items.shape[1]) < place[:, None]
+            there = np.arange(len(place)), place
+            n, r, before, found = (array[there] for array in (self.items, self.relevant, self.before, self.found))
+            self._splits[cutoff] = full, (n, r, before, found, rank - before)
+        return self._splits[cutoff]
+
+    def _contribution(
+        self, share: np.ndarray, rho: np.ndarray, kept: np.ndarray, before: np.ndarray, found: np.ndarray
+    ) -> np.ndarray:
+        harmonic = _harmonic(self._size)
+        return share * (kept * rho + (found + 1 - (before + 1) * rho) * (harmonic[before + kept] - harmonic[before]))
+
+    def _run(self, length: np.ndarray, end: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Sum of the precisions at so many relevant items in a row, the last of them at a rank, behind R others."""
+        harmonic = _harmonic(self._size)
+        return length + (found - (end - length)) * (harmonic[end] - harmonic[end - length])
+
+
+class Order:
+    """Rankings without ties: the level of relevance of each item in the order it has.
+
+    Args:
+        levels: Shape ``(Q, top)``, uint8; 0 is not relevant. Cut-offs beyond it see only these.
+        total: Number of relevant items in the whole database, shape ``(Q,)``.
+
+    Example:
+        >>> order = Order(np.array([[1, 0, 1, 0]], np.uint8), np.array([5]))
+        >>> [round(float(order.average_precision(4, name)[0]), 4) for name in ("top", "min", "total")]
+        [0.8333, 0.4167, 0.3333]
+    """
+
+    def __init__(self, levels: np.ndarray, total: np.ndarray) -> None:
+        self.levels, self.total = levels, total
+        self._query, self._rank = np.nonzero(levels)  # of every relevant item, by query and rank
+        self._found = np.bincount(self._query, minlength=len(levels))
+        ends = np.cumsum(self._found)
+        self._precision = (np.arange(len(self._rank)) + 1 - np.repeat(ends - self._found, self._found)) / (
+            self._rank + 1
+        )
+
+    def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
+        """AP@R; see ``Ranked``."""
+        sums = np.bincount(self._query, self._precision * (self._rank < cutoff), minlength=len(self.levels))
+        found = self.relevant_within(cutoff)
+        known = {"top": found, "min": np.minimum(self.total, cutoff), "total": self.total}[denominator]
+        return sums / np.maximum(known, 1)
+
+    def relevant_within(self, cutoff: int) -> np.ndarray:
+        """Number of relevant items within the top K; see ``Ranked``."""
+        return np.count_nonzero(self.levels[:, :cutoff], axis=1)
+
+    def hit_rate(self, cutoff: int) -> np.ndarray:
+        """1 or 0; see ``Ranked``."""
+        return (self.relevant_within(cutoff) > 0).astype(float)
+
+    def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
+        """DCG@K; see ``Ranked``."""
+        top = self.levels[:, :cutoff]
+        return gains[top] @ (1 / np.log2(np.arange(2, top.shape[1] + 2)))
+
+
+def ideal(counts: np.ndarray) -> Buckets:
+    """The best ranking of the database: NDCG@K is DCG@K divided by that of this one.
+
+    Args:
+        counts: Items of each level of relevance, shape ``(Q, L)``, integers.
+
+    Returns:
+        Rankings with a bucket for each level, the highest first.
+    """
+    return Buckets((np.eye(counts.shape[1], dtype=np.int64) * counts[:, None])[:, :, ::-1])
+
+
+def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Chances of the number of relevant items among those drawn without replacement, for Q cases.
+
+    Values further from the mean than anything that has a chance of 1e-16 are left out: by Bernstein's inequality those
+    beyond 26 + 9 standard deviations of the binomial law, which is the wider of the two.
+
+    Returns:
+        The first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape ``(Q, width)``.
+    """
+    share = relevant / items
+    mean = drawn * share
+    reach = 26 + 9 * np.sqrt(mean * (1 - share))
+    first = np.maximum(np.maximum(drawn - (items - relevant), 0), np.floor(mean - reach)).astype(np.int64)
+    last = np.minimum(np.minimum(drawn, relevant), np.ceil(mean + reach)).astype(np.int64)
+    values = first[:, None] + np.arange(1 + (last - first).max(initial=0))
+    items, relevant, drawn = items[:, None], relevant[:, None], drawn[:, None]
+    # From one value to the next; 0 past the greatest that is possible, and so from there on.
+    ratios = (relevant - values + 1) * (drawn - values + 1.0)
+    ratios /= np.maximum(values * (items - relevant - drawn + values), 1)
+    ratios[:, 0] = 1
+    chances = np.cumprod(ratios, axis=1)
+    return first, chances / chances.sum(axis=1, keepdims=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _harmonic(size: int) -> np.ndarray:
+    """1 + 1/2 + … + 1/k for k from 0 to size."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
+
+
+@functools.lru_cache(maxsize=8)
+def _discounts(size: int) -> np.ndarray:
+    """Sum of 1 / log2(rank + 1) over the first k ranks, for k from 0 to size."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, size + 2)))])
