@@ -1,6 +1,6 @@
 """``sdc STAGE --option value``: each subcommand is the stage module of its name; no logic here.
 
-Beside the stages there is ``sdc datasets``, for people.
+Beside the stages there are ``sdc datasets`` and ``sdc compare``, for people.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from sdc import __version__, grid
 from sdc.errors import SDCError
 
+# What is no stage but for people.
+_TOOLS = {"datasets": "sdc.datasets.doctor", "compare": "sdc.evaluation.comparison"}
 _log = logging.getLogger("sdc")
 
 
@@ -135,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         query_labels={"default": None, "help": "likewise: class indices, or a column per class"},
         database_labels={"default": None, "help": "likewise"},
         bits={**number, "default": None, "help": "code length of these, if the files do not say"},
+        per_query={**path, "default": None, "help": "average_precision.csv to write, a row per query"},
         out={**path, "help": "metrics.json to write"},
     )
     stage(
@@ -144,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
         selection={"type": _json, "help": "JSON: datasets, backbones, methods, bits and seeds, a list each"},
         out={**path, "nargs": "+", "help": "tables to write, named as the architecture names them"},
     )
+    compare = stages.add_parser("compare", help="say whether two methods differ on the same queries")
+    compare.add_argument("first", type=Path, help="average_precision.csv of a run")
+    compare.add_argument("second", type=Path, help="that of another")
     datasets = stages.add_parser("datasets", help="list datasets and whether they are there; describe or check one")
     datasets.add_argument("action", nargs="?", choices=["describe", "check"], help="say what one needs, or check it")
     datasets.add_argument("name", nargs="?", help="of the dataset")
@@ -164,8 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()
     try:
-        if stage == "datasets":
-            return int(importlib.import_module("sdc.datasets.doctor").run(**options))
+        if stage in _TOOLS:
+            return int(importlib.import_module(_TOOLS[stage]).run(**options))
         _log.info("sdc %s %s %s", stage, __version__, json.dumps(options, default=str))
         importlib.import_module(f"sdc.stages.{stage}").run(**options)
     except (SDCError, OSError) as error:

@@ -97,6 +97,11 @@ def computed(cell: Cell, run: Mapping[str, Any]) -> Cell:
     return cell._replace(seed=run["seeds"][0]) if cell.method in run.get("once", ()) else cell
 
 
+def baseline(dataset: str, backbone: str) -> str:
+    """The folder below ``results/`` of what exact cosine on a dataset's features gives."""
+    return f"baselines/{dataset}/{backbone}"
+
+
 def run_once(config: Mapping[str, Any]) -> list[str]:
     """The selected methods in which nothing is random: one run stands for all seeds."""
     return [name for name in config["run"]["methods"] if not _build(config, "methods", name).random]
@@ -131,9 +136,11 @@ def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
 
 
 def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """Cut-offs of a dataset's metrics: ``map_at`` (items, or None for the whole database) and ``precision_at``."""
+    """How a dataset is scored: ``map_at`` (items, or None for all), ``precision_at``, ``ties`` and ``convention``."""
     made = _build(config, "datasets", dataset)
-    return {"map_at": made.map_at, "precision_at": list(made.precision_at)}
+    chosen = {"ties": "expected", "convention": "standard", **config.get("evaluation", {})}
+    chosen.pop("features", None)
+    return {"map_at": made.map_at, "precision_at": list(made.precision_at), **chosen}
 
 
 def shard_count(config: Mapping[str, Any], dataset: str) -> int:

@@ -421,6 +421,28 @@ def read_head(path: str | Path) -> Head:
         raise StorageError(f"{path}: is no head that can be read ({error}); {_remedy(path)}") from error
 
 
+# Average precisions
+
+
+def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
+    """Write the average precision of each query, by its manifest row."""
+    lines = [f"{row},{value!r}\n" for row, value in precisions.items()]
+    write_text(path, "query,average_precision\n" + "".join(lines))
+
+
+def read_precisions(path: str | Path) -> dict[int, float]:
+    """Read what ``write_precisions`` wrote.
+
+    Raises:
+        StorageError: If the file is missing or damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return {int(row["query"]): float(row["average_precision"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); {_remedy(path)}") from error
+
+
 # Codes
 
 

@@ -130,6 +130,22 @@ def compare(
     }
 
 
+def p_values(scores: np.ndarray, reference: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """P-values of ``compare`` of every column of scores with one of them, by the same draws.
+
+    Args:
+        scores: Shape ``(Q, M)``, float: M methods on the same queries.
+        reference: The column to compare with, whose own p-value is 1.
+        resamples, seed: See ``resampled_means``.
+
+    Returns:
+        Shape ``(M,)``.
+    """
+    means = resampled_means(scores - scores[:, [reference]], resamples, seed)
+    tails = 1 + np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
+    return np.minimum(1.0, 2 * tails / (resamples + 1))
+
+
 def _percentiles(means: np.ndarray, level: float) -> np.ndarray:
     return np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
 

@@ -5,7 +5,8 @@ A run is the content of its ``metrics.json``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -15,11 +16,13 @@ from sdc.errors import SDCError
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
 _CAPTION = "mAP@R in percent, mean over seeds; R = {cutoffs}; ties: {ties}; AP over {denominator}."
-_SELECTED, _ONE_PATCH = "†", "‡"
+_SELECTED, _ONE_PATCH, _ALIKE = "†", "‡", "≈"
 _FOOTNOTES = {
     _SELECTED: "Epochs chosen by their score on the test queries, as public code does: not comparable.",
     _ONE_PATCH: "No patch tokens here: each picture is one patch.",
+    _ALIKE: "Not different from the best of its column (paired bootstrap over queries, p >= 0.05).",
 }
+_REFERENCES = {"features": "(cosine of the features)", "best_of_all": "(best of all, query by query)"}
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -59,7 +62,12 @@ def long_form(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*IDENTITY, "metric", "value"])
 
 
-def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
+def render(
+    runs: Sequence[Mapping[str, Any]],
+    suffix: str,
+    alike: Collection[Sequence[Any]] = (),
+    references: Mapping[tuple[str, str], Mapping[tuple[str, int], float]] = MappingProxyType({}),
+) -> str:
     """Table 1: a row per backbone and method, a column per dataset and bits, mAP in percent with one decimal.
 
     Args:
@@ -67,6 +75,10 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
             where an epoch was chosen on the test queries, the CSV's method has its mark too.
         suffix: ``.csv`` holds the mean over seeds and registry names; ``.md``, ``.tex`` and ``.html`` are for people:
             titles, mean ± standard deviation over seeds (where there are several), the best of a column in bold.
+        alike: Identities (dataset, backbone, method, bits, seed) of runs that cannot be told from the best of their
+            column; tables for people mark them.
+        references: Rows below the methods of a backbone that are no method, never in bold: by backbone and name, mAP
+            by dataset and bits.
 
     Raises:
         SDCError: If the suffix is another one.
@@ -77,10 +89,14 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     groups = frame.groupby(["backbone", "method", "column"], sort=False)["mAP"]
     keys = {"index": ["backbone", "method"], "columns": "column", "values": "mAP"}
     mean = _in_order((100 * groups.mean()).reset_index().pivot(**keys), frame)
+    below = pd.DataFrame.from_dict(
+        {row: {f"{dataset}/{bits}": 100 * score for (dataset, bits), score in scores.items()}
+         for row, scores in references.items()}, orient="index", columns=mean.columns,
+    )  # fmt: skip
     if suffix == ".csv":
         selected = _notes(frame).get(_SELECTED, set())
         mean.index = mean.index.map(lambda row: (row[0], row[1] + _SELECTED) if row in selected else row)
-        return mean.to_csv(float_format="%.1f", lineterminator="\n")
+        return _with_references(mean, below).to_csv(float_format="%.1f", lineterminator="\n")
     spread = _in_order((100 * groups.std()).reset_index().pivot(**keys), frame)
     # Bold by what is printed, so that equal numbers are treated alike.
     best = mean.round(1).eq(mean.round(1).groupby(level="backbone").transform("max"))
@@ -89,6 +105,7 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
     )
     if not bold:
         raise SDCError(f"no table format for {suffix!r}; allowed: .csv, .md, .tex, .html")
+    same = {(backbone, method, f"{dataset}/{bits}") for dataset, backbone, method, bits, _ in alike}
     text = pd.DataFrame("", index=mean.index, columns=mean.columns)
     for row in mean.index:
         for column in mean.columns:
@@ -96,21 +113,39 @@ def render(runs: Sequence[Mapping[str, Any]], suffix: str) -> str:
                 cell = f"{mean.loc[row, column]:.1f}"
                 if pd.notna(spread.loc[row, column]):
                     cell += f" {plus_minus} {spread.loc[row, column]:.1f}"
+                if not best.loc[row, column] and (*row, column) in same:
+                    cell += _ALIKE
                 text.loc[row, column] = bold.format(cell) if best.loc[row, column] else cell
     notes = _notes(frame)
     text.index = text.index.map(
         lambda row: (row[0], _title(row[1]) + "".join(mark for mark, rows in notes.items() if row in rows))
     )
-    text = text.reset_index()
+    below.index = below.index.map(lambda row: (row[0], _REFERENCES[row[1]]))
+    printed = below.map(lambda score: f"{score:.1f}" if pd.notna(score) else "")
+    text = _with_references(text, printed).reset_index()
     text.columns.name = None  # else pandas prints it as a column of its own
-    caption = " ".join([_caption(frame), *(f"{mark} {_FOOTNOTES[mark]}" for mark in notes)])
+    marks = [*notes, *([_ALIKE] if same else [])]
+    caption = " ".join([_caption(frame), *(f"{mark} {_FOOTNOTES[mark]}" for mark in marks)])
     if suffix == ".md":
         return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{caption}\n"
     if suffix == ".tex":
         # Names hold letters, digits and underscores only; the rest of the text is ours.
         latex = text.to_latex(index=False, caption=caption, escape=False)
-        return str(latex).replace("_", r"\_")
+        return str(latex).replace("_", r"\_").replace(_ALIKE, r"$^\approx$")
     return _PAGE.format(table=text.to_html(index=False, escape=False, border=0), caption=caption)
+
+
+def _with_references(table: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each backbone, then those below them."""
+    names = table.index.get_level_values("backbone")
+    parts = [
+        rows[rows.index.get_level_values(0) == name]
+        for name in dict.fromkeys(names)
+        for rows in ([table, references] if len(references) else [table])
+    ]
+    joined = pd.concat(parts)
+    joined.index = pd.MultiIndex.from_tuples(joined.index, names=table.index.names)
+    return joined
 
 
 def _notes(frame: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:

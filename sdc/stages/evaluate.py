@@ -12,7 +12,7 @@ import numpy as np
 
 from sdc import __version__, storage
 from sdc.errors import SDCError, StorageError
-from sdc.evaluation import foreign, landmarks, ranking
+from sdc.evaluation import collapse, foreign, landmarks, ranking, significance
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ def run(
     query_labels: str | None = None,
     database_labels: str | None = None,
     bits: int | None = None,
+    per_query: Path | None = None,
 ) -> None:
     """Score the ranking of the database for every query.
 
@@ -48,6 +49,8 @@ def run(
         query_codes, database_codes, query_labels, database_labels: Instead of the manifest, codes and labels of any
             project; see ``sdc.evaluation.foreign``.
         bits: Code length of those, if the files do not say.
+        per_query: ``average_precision.csv`` to write: the headline of each query that counts, for comparisons of
+            methods on the same queries.
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
@@ -63,25 +66,29 @@ def run(
     }  # fmt: skip
     given = {name: path for name, path in files.items() if path is not None}
     if manifest is not None and (codes is not None or features is not None):
-        metrics = _score_manifest(manifest, codes, features, shards, options)
+        metrics, precisions = _score_manifest(manifest, codes, features, shards, options)
     elif manifest is None and given:
         if missing := ", ".join(name for name in files if name not in given):
             raise SDCError(f"codes and labels of both sides are needed; give {missing} too")
-        metrics = _score_files(given, bits, options)
+        metrics, precisions = _score_files(given, bits, options)
     else:
         raise SDCError(
             "nothing to score: give --manifest and --codes or --features, or codes and labels without a manifest: "
             + ", ".join(files)
         )
+    if per_query is not None:
+        storage.write_precisions(per_query, precisions)
     storage.write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
 
 
 def _score_manifest(
     manifest: Path, codes: Path | None, features: Path | None, shards: int, options: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[int, float]]:
     listed = storage.read_manifest(manifest)
     identity: dict[str, Any]
     rankings: dict[str, ranking.Ranking]
+    relevance = _relevance(listed)
+    health: dict[str, Any] = {}
     if codes is not None:
         coded = storage.read_codes(codes)
         identity = dict(coded.attributes)
@@ -93,6 +100,7 @@ def _score_manifest(
             )
         query, database = listed.query[coded.row], listed.database[coded.row]
         rankings = {"": ranking.Hamming(coded.codes[query], coded.codes[database])}
+        health = _code_health(coded.codes[database], int(identity["bits"]))
         if coded.codes_raw is not None:
             rankings["raw_"] = ranking.Hamming(coded.codes_raw[query], coded.codes_raw[database])
     else:
@@ -102,24 +110,44 @@ def _score_manifest(
         identity |= {"method": "features", "bits": 32 * cached.shape[1], "seed": 0}
         identity["version"] = __version__
         size = int(np.count_nonzero(listed.database))
-        rankings = {
-            "": ranking.Cosine(
-                cached.read(listed.query), lambda: (block for _, block in cached.blocks(listed.database)), size
-            )
-        }
+        queries = cached.read(listed.query)
+        rankings = {"": ranking.Cosine(queries, lambda: (block for _, block in cached.blocks(listed.database)), size)}
+        if relevance.kind != "instance":
+            blocks = (block for _, block in cached.blocks(listed.database))
+            health = collapse.feature_separation(queries, blocks, size, relevance.levels)
     facts = listed.facts
     metrics = {**identity, "protocol": facts["protocol"], "split_seed": facts["seed"]}
-    relevance = _relevance(listed)
+    precisions: dict[int, float] = {}
     for prefix, ranked in rankings.items():
         scores = ranking.evaluate(ranked, relevance, **options)
-        metrics |= {
-            name if name in scores.facts else f"{prefix}{name}": value for name, value in scores.metrics().items()
-        }
+        described = {**scores.metrics(), **_spread(scores)}
+        metrics |= {name if name in scores.facts else f"{prefix}{name}": value for name, value in described.items()}
+        precisions = precisions or _precisions(scores, listed.rows("query"))
     both = int(np.count_nonzero(listed.query & listed.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
-    counts = {"queries_in_database": both, "train": facts["counts"]["train"], "dropped": len(facts["dropped"])}
-    return metrics | counts
+    counts = {"queries_in_database": both, "train": facts["counts"]["train"], "dropped": facts["dropped_files"]}
+    return metrics | health | counts, precisions
+
+
+def _code_health(codes: np.ndarray, bits: int) -> dict[str, Any]:
+    return {**collapse.bit_health(codes, bits), **collapse.code_health(codes, bits)}
+
+
+def _spread(scores: ranking.Scores) -> dict[str, Any]:
+    """How far the headline may be off, and, of codes, how far positive and negative pairs lie apart."""
+    name = f"mAP@{scores.facts['map_at']}"
+    values = scores.per_query[name]
+    result: dict[str, Any] = dict(significance.intervals({name: values[~np.isnan(values)]}))
+    if scores.items is not None and scores.relevant is not None:
+        result |= collapse.hamming_separation(scores.items, scores.relevant)
+    return result
+
+
+def _precisions(scores: ranking.Scores, queries: np.ndarray) -> dict[int, float]:
+    """The headline of each query that counts, by its manifest row."""
+    values = scores.per_query[f"mAP@{scores.facts['map_at']}"]
+    return {int(row): float(value) for row, value in zip(queries, values, strict=True) if not np.isnan(value)}
 
 
 def _relevance(listed: storage.Manifest) -> ranking.Relevance:
@@ -129,7 +157,9 @@ def _relevance(listed: storage.Manifest) -> ranking.Relevance:
     return ranking.Listed(landmarks.listed_positions(listed.relevance, query, database), len(database))
 
 
-def _score_files(files: Mapping[str, str], bits: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def _score_files(
+    files: Mapping[str, str], bits: int | None, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[int, float]]:
     query, database = (foreign.read_codes(files[f"--{split}-codes"], bits) for split in ("query", "database"))
     if query.bits != database.bits:
         raise SDCError(
@@ -146,11 +176,14 @@ def _score_files(files: Mapping[str, str], bits: int | None, options: Mapping[st
             )
     ranked = ranking.Hamming(query.codes, database.codes, query.bits)
     scores = ranking.evaluate(ranked, ranking.SharedLabels(*labels), **options)
-    return {
+    metrics = {
         "query_codes": files["--query-codes"],
         "database_codes": files["--database-codes"],
         "bits": query.bits,
         **scores.metrics(),
+        **_spread(scores),
+        **_code_health(database.codes, query.bits),
         "zero_outputs": query.zeros + database.zeros,
         "version": __version__,
     }
+    return metrics, _precisions(scores, np.arange(len(query.codes)))

@@ -57,7 +57,10 @@ def test_settings_that_do_not_change_the_manifest_are_kept_from_it():
     later = {"shards": 2, "map_at": 5, "precision_at": [1], "views": 3, "augmentation": "photographs"}
     config = {"datasets": {"digits": {"query": 3, **later}}}
     assert grid.manifest_settings(config, "digits") == {"query": 3}
-    assert grid.evaluation_settings(config, "digits") == {"map_at": 5, "precision_at": [1]}
+    scored = {"map_at": 5, "precision_at": [1], "ties": "expected", "convention": "standard"}
+    assert grid.evaluation_settings(config, "digits") == scored
+    config["evaluation"] = {"ties": "stable", "features": False}
+    assert grid.evaluation_settings(config, "digits") == {**scored, "ties": "stable"}
     assert grid.shard_count(config, "digits") == 2
 
 

@@ -48,7 +48,7 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json", "manifests/folder.r
         ),
         (
             {"run": {"datasets": ["digit"]}},
-            ["run.datasets.0", "'digit'", "cifar10, cifar100, csv, digit_pairs, digits, features, folder", "did you mean 'digits'?"],
+            ["run.datasets.0", "'digit'", "cifar10, cifar100, csv, digit_pairs, digits, ", "did you mean 'digits'?"],
         ),
         ({"run": {"backbones": ["resnet5"]}}, ["run.backbones.0", "'resnet5'", "allowed:", "did you mean 'resnet50'?"]),
         (

@@ -5,8 +5,8 @@ import yaml
 
 from tests.workflow.conftest import Workflow
 
-# Datasets, shards of features, heads, codes, and tables of a dataset and code length. Spectral hashing runs once for all
-# seeds of digits.yaml. paper.yaml: three backbones with 4, 3 and 3 kinds of features and 12, 3 and 3 methods.
+# Datasets, shards of features, heads, codes, and tables of a dataset and code length. Spectral hashing runs once for
+# all seeds of digits.yaml. paper.yaml: three backbones with 4, 3 and 3 kinds of features and 12, 3 and 3 methods.
 # instance.yaml: the heads of one dataset are used on three.
 SHIPPED = {
     "cifar10.yaml": (1, 6 * 4, 13 * 3, 13 * 3, 3),
@@ -27,6 +27,7 @@ def test_plan(tmp_path, root, name):
     stages = ("prepare", "extract", "train", "encode", "evaluate", "aggregate", "aggregate_dataset")
     datasets, shards, heads, codes, tables = SHIPPED[name]
     expected = dict(zip(stages, (datasets, shards, heads, codes, codes, 1, tables), strict=True))
+    expected["evaluate_features"] = datasets * len(workflow.config["run"]["backbones"])
     outcome = workflow("--dry-run")
     assert outcome.jobs == expected
     if name == "paper.yaml":

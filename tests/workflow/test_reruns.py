@@ -19,11 +19,13 @@ def test_first_run_made_every_artefact(shared, before):
     expected.add("features/digits/pixels/clean/0-of-1.h5")
     expected |= {"metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"}
     for method in ("lsh", "itq", "sdc"):
-        names = ("head.safetensors", "curve.csv", "codes.h5", "metrics.json")
+        names = ("head.safetensors", "curve.csv", "codes.h5", "metrics.json", "average_precision.csv")
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
+    expected |= {f"baselines/digits/pixels/{name}" for name in ("metrics.json", "average_precision.csv")}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
-    assert logs == {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "aggregate_dataset"}
+    stages = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
+    assert logs == stages | {"evaluate_features", "aggregate_dataset"}
     assert {path.name for path in shared.path("benchmarks").iterdir()} == {"prepare", "extract", "train"}
     for log in shared.path("logs").rglob("*.log"):
         assert "\r" not in log.read_text(), "progress bars are for terminals"
@@ -64,7 +66,7 @@ def test_new_seed_trains_only_that(shared):
 
 def test_new_cut_off_evaluates_only(shared):
     shared.configure({"datasets": {"digits": {"map_at": 500}}})
-    assert shared().jobs == {"evaluate": 6, "aggregate": 1, "aggregate_dataset": 2}
+    assert shared().jobs == {"evaluate": 6, "evaluate_features": 1, "aggregate": 1, "aggregate_dataset": 2}
     assert "R = 500 on digits" in shared.path("table1.md").read_text()
 
 

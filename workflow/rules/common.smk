@@ -1,5 +1,6 @@
 """What the rules share: the checked config, wildcards, and the functions that choose files."""
 
+import itertools
 import os
 import re
 
@@ -136,11 +137,12 @@ def extract_threads(wildcards):
     return max(1, CORES // min(int(wildcards.shards), GPUS or CORES))
 
 
-def cutoffs(wildcards):
-    """The options of a job's metrics: R of mAP@R and K of precision@K."""
+def scoring(wildcards):
+    """The options of a job's metrics: R of mAP@R, K of precision@K, the rule of ties and the convention."""
     made = grid.evaluation_settings(config, wildcards.dataset)
     map_at = made["map_at"] or "all"
-    return f"--map-at {map_at} --precision-at {' '.join(map(str, made['precision_at']))}"
+    precision_at = " ".join(map(str, made["precision_at"]))
+    return f"--map-at {map_at} --precision-at {precision_at} --ties {made['ties']} --convention {made['convention']}"
 
 
 def weights(wildcards):
@@ -150,17 +152,21 @@ def weights(wildcards):
 
 def table_run(wildcards):
     """The selection of a table: the config's, narrowed to the table's dataset and code length where it has them."""
-    run = {**config["run"], "once": grid.run_once(config)}
+    features = config.get("evaluation", {}).get("features", True)
+    run = {**config["run"], "once": grid.run_once(config), "features": features}
     if "dataset" not in wildcards.keys():
         return run
-    return grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits))
+    return {**grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), "features": False}
 
 
 def table_metrics(wildcards):
     """The metrics of all runs of a table."""
     run = table_run(wildcards)
     runs = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
-    return [f"results/{cell.folder}/metrics.json" for cell in runs]
+    folders = [cell.folder for cell in runs]
+    if run["features"]:
+        folders += [grid.baseline(*pair) for pair in itertools.product(run["datasets"], run["backbones"])]
+    return [f"results/{folder}/{name}" for folder in folders for name in ("metrics.json", "average_precision.csv")]
 
 
 def table_selection(wildcards):

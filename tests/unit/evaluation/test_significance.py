@@ -135,3 +135,13 @@ def test_ten_thousand_resamples_are_quick():
     began = time.process_time()
     significance.intervals({"x": ap})
     assert time.process_time() - began < 1
+
+
+def test_p_values_of_many_are_those_of_pairs():
+    generator = np.random.default_rng(3)
+    scores = generator.random((60, 4)) + np.array([0.0, 0.02, 0.1, 0.3])
+    found = significance.p_values(scores, 1, resamples=500)
+    rows = np.arange(60)
+    pairs = [significance.compare(scores[:, 1], scores[:, i], rows, rows, resamples=500)["p_value"] for i in range(4)]
+    assert found.tolist() == pairs
+    assert found[1] == 1

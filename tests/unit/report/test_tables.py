@@ -96,3 +96,28 @@ def test_what_must_be_known_of_a_row_is_a_footnote():
     # A number that was chosen on the test queries is marked wherever it is printed.
     assert [row.split(",")[1] for row in tables.render(runs, ".csv").splitlines()[1:]] == ["itq", "wch", "sdc†"]
     assert tables.render([run("itq", 16, 0, 0.2), {**run("wch", 16, 0, 0.3), "patches": 49}], ".md").count("‡") == 0
+
+
+def test_rows_that_are_no_method_stand_below_and_are_never_bold():
+    runs = [run("sdc", 16, 0, 0.2), run("itq", 16, 0, 0.19), run("sdc", 16, 0, 0.1, "vgg16")]
+    references = {
+        ("pixels", "features"): {("digits", 16): 0.7},
+        ("vgg16", "features"): {("digits", 16): 0.8},
+        ("pixels", "best_of_all"): {("digits", 16): 0.25},
+    }
+    alike = [("digits", "pixels", method, 16, 0) for method in ("sdc", "itq")]
+    assert tables.render(runs, ".csv", alike, references).splitlines()[1:] == [
+        "pixels,sdc,20.0",
+        "pixels,itq,19.0",
+        "pixels,features,70.0",
+        "pixels,best_of_all,25.0",
+        "vgg16,sdc,10.0",
+        "vgg16,features,80.0",
+    ]
+    markdown = tables.render(runs, ".md", alike, references)
+    assert "19.0≈" in markdown
+    assert "**20.0**" in markdown
+    assert "| (cosine of the features)" in markdown
+    assert "≈ Not different from the best of its column" in markdown
+    latex = tables.render(runs, ".tex", alike, references)
+    assert r"19.0$^\approx$" in latex

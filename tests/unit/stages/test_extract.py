@@ -106,7 +106,7 @@ def test_real_network_and_speed_are_logged(stages, caplog):
 
 
 # A network without trained weights, so small that a test extracts in a moment.
-NETWORK = {"weights": "none", "resize": 64, "crop": 64}
+NETWORK = {"weights": "none", "resize": 64, "crop": 64, "precision": "float32"}
 
 
 def extract_views(stages, kind="views", shards=2, backbone="pixels", settings=None, **options):

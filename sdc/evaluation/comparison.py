@@ -1,0 +1,36 @@
+"""``sdc compare``: whether two methods differ on the same queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sdc import storage
+from sdc.evaluation import significance
+
+
+def run(first: Path, second: Path) -> int:
+    """Print the difference of two mAPs, its 95 % interval and its p-value by the paired bootstrap.
+
+    Args:
+        first, second: ``average_precision.csv`` of either run.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        SDCError: If a file cannot be read, or they are of different queries.
+    """
+    scores = [storage.read_precisions(path) for path in (first, second)]
+    values = [np.array(list(held.values())) for held in scores]
+    rows = [np.array(list(held)) for held in scores]
+    found = significance.compare(values[0], values[1], rows[0], rows[1])
+    for path, value in zip((first, second), values, strict=True):
+        print(f"{100 * value.mean():6.2f}  {path}")
+    low, high = (100 * found[f"difference_{end}"] for end in ("low", "high"))
+    print(
+        f"{100 * found['difference']:+6.2f}  second less first; 95 % interval {low:+.2f} to {high:+.2f}, "
+        f"p = {found['p_value']:.4f} (paired bootstrap over {len(rows[0])} queries)"
+    )
+    return 0
