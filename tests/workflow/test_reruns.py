@@ -113,7 +113,7 @@ def test_second_entry_of_a_kind_is_a_method_of_its_own(shared):
     )
     shared("results/table1.csv")
     rows = shared.path("table1.csv").read_text().splitlines()
-    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public"]
+    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public", "features", "best_of_all"]
 
 
 def test_new_features_version_extracts_anew(shared, tmp_path):
