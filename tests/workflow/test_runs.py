@@ -1,5 +1,6 @@
 """Same config, same bytes; whatever is killed, the next run ends the same; resources and devices."""
 
+import json
 import os
 import random
 import re
@@ -132,3 +133,14 @@ def test_without_conda_the_flag_stops_with_the_reason(workflow, python):
     env = {"PATH": f"{Path(python).parent}:/usr/bin:/bin"}
     outcome = workflow("--use-conda", "--dry-run", expect=1, env=env)
     assert "conda" in outcome.text
+
+
+def test_several_labels_a_picture(workflow):
+    workflow.configure({"run": {"datasets": ["digit_pairs"], "methods": ["itq"]}})
+    workflow("results/table1.csv")
+    metrics = json.loads(workflow.path("runs/digit_pairs/pixels/itq/16bit/seed0/metrics.json").read_text())
+    # A third of the database shares a digit with a query.
+    assert metrics["mAP@798"] > 0.45
+    assert 0 < metrics["NDCG_exponential@10"] < metrics["hit_rate@10"] <= 1
+    methods = [row.split(",")[1] for row in workflow.path("table1.csv").read_text().splitlines()[1:]]
+    assert methods == ["itq", "features"]
