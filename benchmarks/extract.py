@@ -1,18 +1,32 @@
-"""How much of the bare forward pass's speed does the extract stage keep, and what does folding batch norms bring?
+"""How much of the bare forward pass's speed does the extract stage keep, and what does it gain on the obvious loop?
 
-    python benchmarks/extract.py [--model mobilenet_v2] [--images 512] [--rounds 5] [--root FOLDER]
+    python benchmarks/extract.py [--model mobilenet_v2] [--weights FILE] [--precision bfloat16] [--root FOLDER]
+    python benchmarks/extract.py --device cuda --model resnet50 --root PHOTOGRAPHS --images 8192   # on a GPU
 
-In each round the three take turns: the network with its batch norms on random tensors, the same folded, and the whole
-stage (read, decode, resize, forward, write) on as many 32 x 32 JPEG files, made for the purpose or taken from --root.
-Prints medians of images/s and the ratios of the same round, which hold when the machine's speed drifts.
+In each round these take turns on the same pictures, 32 x 32 JPEG files made for the purpose or taken from --root:
+
+- the bare forward pass on random tensors, in the precision of the stage, at whichever batch size and way of using the
+  cores (torch's threads on one batch, or a batch for each core) was fastest before the first round;
+- the whole stage: read, decode, resize, forward, write;
+- the obvious loop: a DataLoader with a worker per core, the network as torchvision makes it, eager, float32, one file
+  at the end.
+
+Prints medians of images/s and of the ratios within a round, which hold when the machine's speed drifts; then the peak
+memory of the stage against the number of images, and how long 60,000 x 1280 features take to be read, against np.load.
 """
 
 import argparse
+import concurrent.futures
+import json
 import logging
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +35,10 @@ from torch import nn
 from torchvision.models import get_model
 
 from sdc import registry, storage
+from sdc.backbones.forward import Forward, choose_precision
 from sdc.stages import extract, prepare
 
-BATCH = 16
+ROWS, DIM = 60_000, 1280
 
 
 def make_pictures(root: Path, count: int) -> None:
@@ -35,91 +50,251 @@ def make_pictures(root: Path, count: int) -> None:
         Image.fromarray(generator.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{index}.jpg")
 
 
-def unfolded(model: str) -> nn.Module:
+def unfolded(model: str, weights: str) -> nn.Module:
     """The network as torchvision makes it, without its last Linear layer."""
     network = get_model(model, weights=None).eval()
+    if weights != "none":
+        network.load_state_dict(torch.load(weights, weights_only=True))
     last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     network.set_submodule(last, nn.Identity())
     return network
 
 
-def forward(network: nn.Module, count: int) -> float:
-    """Images/s of the bare forward pass."""
-    batch = torch.rand(BATCH, 3, 224, 224).to(memory_format=torch.channels_last)
-    network = network.to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        network(batch)
-        began = time.perf_counter()
-        for _ in range(count // BATCH):
-            network(batch)
-    return count // BATCH * BATCH / (time.perf_counter() - began)
+class Bare:
+    """The forward pass alone, in one of the ways to use a machine."""
+
+    def __init__(self, forward: Forward, device: torch.device, batch: int, lanes: int, edge: int) -> None:
+        self.forward, self.device, self.size, self.lanes = forward, device, batch, lanes
+        # As a network gets them: normalised, channels last, on the device.
+        given = torch.randn(batch, 3, edge, edge).to(device).to(memory_format=torch.channels_last)
+        self.batch = given
+
+    def rate(self, count: int) -> tuple[float, float]:
+        """Images/s, and core-seconds of one; rounds to whole batches."""
+        each = max(1, round(count / self.size / self.lanes))
+        threads = torch.get_num_threads()
+
+        def lane(_: int) -> None:
+            for _ in range(each):
+                self.forward(self.batch)
+
+        torch.set_num_threads(max(1, threads // self.lanes))
+        try:
+            with concurrent.futures.ThreadPoolExecutor(self.lanes) as pool:
+                list(pool.map(lambda _: self.forward(self.batch), range(self.lanes)))
+                began, cores_began = time.perf_counter(), time.process_time()
+                list(pool.map(lane, range(self.lanes)))
+                images = each * self.size * self.lanes
+                return images / (time.perf_counter() - began), (time.process_time() - cores_began) / images
+        finally:
+            torch.set_num_threads(threads)
 
 
-def decoding(manifest: Path, root: Path, model: str, settings: dict[str, object], count: int) -> float:
-    """Seconds of one core that reading, decoding and resizing an image take."""
+class Pictures(torch.utils.data.Dataset[torch.Tensor]):
+    """What the obvious loop loads."""
+
+    def __init__(self, root: Path, paths: list[str], transform: Any) -> None:
+        self.paths, self.transform = [root / path for path in paths], transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """One picture, transformed."""
+        with Image.open(self.paths[index]) as image:
+            return self.transform(image.convert("RGB"))
+
+
+def obvious(network: nn.Module, pictures: Pictures, out: Path, device: torch.device) -> float:
+    """Images/s of the loop that one writes first."""
+    loader = torch.utils.data.DataLoader(pictures, batch_size=64, num_workers=torch.get_num_threads())
+    network = network.to(device)
+    began = time.perf_counter()
+    with torch.no_grad():
+        np.save(out, np.concatenate([network(batch.to(device)).cpu().numpy() for batch in loader]))
+    return len(pictures) / (time.perf_counter() - began)
+
+
+def loading(root: Path, paths: list[str], network: Any) -> float:
+    """Seconds of one core that reading, decoding, resizing and scaling an image take."""
     open_image = registry.build("datasets", "folder", {"root": str(root)}).opener()
-    transform = registry.build("backbones", model, settings).transform()
-    paths = storage.read_manifest(manifest).paths[:count]
+    resize, scale = network.resizer(), network.scaler()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     began = time.process_time()
     for path in paths:
-        transform(open_image(path))
-    return (time.process_time() - began) / len(paths)
+        scale(torch.from_numpy(resize(open_image(path)))[None])
+    seconds = (time.process_time() - began) / len(paths)
+    torch.set_num_threads(threads)
+    return seconds
 
 
-class Rate(logging.Handler):
-    """Catches the rate that the stage logs, which leaves out start-up, as the bare forward pass does."""
+class Facts(logging.Handler):
+    """Catches the facts that the stage logs last, whose rate leaves out start-up, as the bare forward pass does."""
 
-    images_per_second = 0.0
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the rate of the line ``N images in S s: …``."""
-        if str(record.msg).startswith("%d images in") and isinstance(record.args, tuple):
-            self.images_per_second = float(record.args[2])  # type: ignore[arg-type]
+        """Keep the line that is JSON."""
+        if record.getMessage().startswith("{"):
+            self.last = json.loads(record.getMessage())
+
+
+def peak(command: list[str]) -> float:
+    """MiB that a process needed at most."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    assert process.stderr
+    said = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(said)
+    return usage.ru_maxrss / 1024
+
+
+def read_back(folder: Path) -> None:
+    """Print how long features take to be read, against the same bytes in an npy file; the page cache holds both."""
+    values = np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32)
+    np.save(folder / "x.npy", values)
+    attributes = {
+        "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "", "kind": "clean", "rows": ROWS, "start": 0,
+        "stop": ROWS, "features_version": registry.FEATURES_VERSION,
+    }  # fmt: skip
+    with storage.H5Writer(folder / "0-of-1.h5", attributes) as writer:
+        writer.create("row", (ROWS,), np.int64)
+        writer.append(row=np.arange(ROWS))
+        writer.create("features", values.shape, np.float32)
+        writer.append(features=values)
+    times: dict[str, list[float]] = {"shard": [], "npy": []}
+    for _ in range(5):
+        began = time.perf_counter()
+        found = storage.Features(folder, 1).read()
+        times["shard"].append(time.perf_counter() - began)
+        assert np.array_equal(found[-1], values[-1])
+        began = time.perf_counter()
+        found = np.load(folder / "x.npy")
+        times["npy"].append(time.perf_counter() - began)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    ratio = statistics.median(a / b for a, b in zip(times["shard"], times["npy"], strict=True))
+    print(f"reading {ROWS} x {DIM}: shard {medians['shard']:.3f} s, npy {medians['npy']:.3f} s, ratio {ratio:.2f}")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mobilenet_v2")
+    parser.add_argument("--weights", default="none")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--root", type=Path)
+    parser.add_argument("--batch-size", type=int, help="of the stage")
+    parser.add_argument("--only", choices=["speed", "memory", "reading"], help="leave out the others")
     options = parser.parse_args()
-    settings = {"weights": "none", "resize": 224, "crop": 224, "interpolation": "bicubic"}
-    folded = registry.build("backbones", options.model, settings).module()
-    plain = unfolded(options.model)
-    caught = Rate()
-    logging.getLogger("sdc").addHandler(caught)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.only in (None, "speed", "memory"):
+            measure(options, Path(folder))
+        if options.only in (None, "reading"):
+            read_back(Path(folder))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Print speed and memory of the stage."""
+    device = torch.device(options.device)
+    settings = {
+        "weights": options.weights, "resize": 224, "crop": 224, "interpolation": "bicubic",
+        "precision": options.precision,
+    }  # fmt: skip
+    network = registry.build("backbones", options.model, settings)
+    root = options.root or folder / "images"
+    if options.root is None:
+        make_pictures(root, options.images)
+    manifest = folder / "manifest.csv"
+    prepare.run("folder", {"root": str(root), "query": 1, "train": 1}, manifest)
+    paths = list(storage.read_manifest(manifest).paths)
+    shards = max(1, len(paths) // options.images)
+    # Those of the first shard.
+    paths = paths[: len(paths) // shards]
+    if options.only != "memory":
+        speed(options, settings, network, device, manifest, root, paths, shards, folder)
+    if options.only != "speed":
+        command = [sys.executable, "-m", "sdc", "extract", "--manifest", str(manifest), "--backbone", options.model]
+        command += ["--settings", json.dumps(settings), "--device", options.device, "--out", str(folder / "m.h5")]
+        total = len(paths) * shards
+        for count in (len(paths) // 4, len(paths)):
+            found = peak([*command, "--shard", "0", "--shards", str(max(1, total // count))])
+            print(f"peak memory of a shard of {count:6} images {found:7.0f} MiB")
+
+
+def speed(
+    options: argparse.Namespace,
+    settings: dict[str, Any],
+    network: Any,
+    device: torch.device,
+    manifest: Path,
+    root: Path,
+    paths: list[str],
+    shards: int,
+    folder: Path,
+) -> None:
+    """Print images/s of the forward pass, the stage and the obvious loop."""
+    open_image = registry.build("datasets", "folder", {"root": str(root)}).opener()
+    resize = network.resizer()
+    whole = nn.Sequential(network.scaler(), network.clean_module()).to(device).to(memory_format=torch.channels_last)
+    precision = choose_precision(
+        options.precision,
+        device,
+        whole,
+        lambda: torch.from_numpy(np.stack([resize(open_image(p)) for p in paths[:16]])),
+    )
+    forward = Forward(whole[1], device, precision)
+    threads = torch.get_num_threads()
+    sizes = (4, 8, 16, 32) if device.type == "cpu" else (64, 128, 256, 512)
+    ways = [(size, 1) for size in sizes] + [
+        (size, threads) for size in sizes[:3] if device.type == "cpu" and threads > 1
+    ]
+    bare = max((Bare(forward, device, *way, edge=224) for way in ways), key=lambda one: one.rate(64)[0])
+    plain = unfolded(options.model, options.weights)
+    # The loop is slow, and its speed does not depend on how many there are.
+    pictures = Pictures(root, paths[:96], network.transform())
+    facts = Facts()
+    logging.getLogger("sdc").addHandler(facts)
     logging.getLogger("sdc").setLevel(logging.INFO)
     rounds = []
-    with tempfile.TemporaryDirectory() as folder:
-        root = options.root or Path(folder) / "images"
-        if options.root is None:
-            make_pictures(root, options.images)
-        manifest = Path(folder) / "manifest.csv"
-        prepare.run("folder", {"root": str(root), "query": 1, "train": 1}, manifest)
-        total = sum(1 for _ in manifest.open()) - 1
-        for number in range(options.rounds + 1):
-            rates = [forward(plain, options.images), forward(folded, options.images)]
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            decode = decoding(manifest, root, options.model, settings, options.images)
-            torch.set_num_threads(threads)
-            out = Path(folder) / "shard.h5"
-            extract.run(manifest, options.model, settings, 0, max(1, total // options.images), out, "cpu", BATCH)
-            if number:  # the first is a warm-up
-                # What the cores allow: an image costs its share of a forward pass on all of them, and its decoding.
-                allowed = threads / (threads / rates[1] + decode)
-                rounds.append((*rates, caught.images_per_second, allowed, 1000 * decode))
+    for _ in range(options.rounds):
+        count = len(paths)
+        forwards = [bare.rate(count // 2)]
+        extract.run(
+            manifest, options.model, settings, 0, shards, folder / "shard.h5", str(device), options.batch_size
+        )  # fmt: skip
+        stage = facts.last["images_per_second"]
+        # Before and after, as the machine's speed drifts.
+        forwards.append(bare.rate(count // 2))
+        rate, cores = (statistics.mean(column) for column in zip(*forwards, strict=True))
+        loads = loading(root, paths[:256], network)
+        # What the cores allow: an image costs its share of a forward pass on all of them, and its loading.
+        allowed = threads / (threads / rate + loads) if device.type == "cpu" else min(rate, threads / loads)
+        slow = obvious(plain, pictures, folder / "x.npy", device)
+        stage_cores = facts.last["core_seconds"] / count
+        rounds.append((rate, stage, allowed, slow, 1000 * loads, 1000 * cores, 1000 * stage_cores))
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    print(f"{options.model}, {torch.get_num_threads()} threads, batches of {BATCH}, {options.rounds} rounds")
-    names = ("forward, batch norms apart", "forward, folded", "extract stage", "allowed by forward + decode")
+    print(f"{options.model}, {device}, {precision}, {threads} threads, {len(paths)} images, {options.rounds} rounds")
+    print(f"best bare forward: batches of {bare.size}, {bare.lanes} at a time")
+    names = ("bare forward", "extract stage", "allowed by forward and loading", "obvious loop")
     for name, rate in zip(names, medians[:4], strict=True):
-        print(f"{name:28} {rate:7.1f} images/s")
-    print(f"decode and resize            {medians[4]:7.2f} ms of one core an image")
-    print(f"folded / apart               {statistics.median(r[1] / r[0] for r in rounds):7.2f}")
-    print(f"stage / folded forward       {statistics.median(r[2] / r[1] for r in rounds):7.2f}")
-    print(f"stage / allowed              {statistics.median(r[2] / r[3] for r in rounds):7.2f}")
+        print(f"{name:32} {rate:8.1f} images/s")
+    print(f"{'read, decode, resize and scale':32} {medians[4]:8.2f} ms of one core an image")
+    for name, column in {"bare forward": 0, "allowed": 2, "obvious loop": 3}.items():
+        print(f"{'stage / ' + name:32} {statistics.median(one[1] / one[column] for one in rounds):8.2f}")
+    if device.type == "cpu":
+        # The same ratio where other programs take turns on the cores, of which these know nothing.
+        print(f"core-milliseconds an image: forward {medians[5]:.2f}, loading {medians[4]:.2f}, stage {medians[6]:.2f}")
+        print(f"{'forward / stage':32} {statistics.median(one[5] / one[6] for one in rounds):8.2f}")
+        allowed_cores = statistics.median((one[5] + one[4]) / one[6] for one in rounds)
+        print(f"{'(forward + loading) / stage':32} {allowed_cores:8.2f}")
+    print("facts of the last round:", json.dumps(facts.last))
 
 
 if __name__ == "__main__":

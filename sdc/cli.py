@@ -34,6 +34,14 @@ def _cutoff(text: str) -> int | None:
     return None if text in ("all", "None", "null") else int(text)
 
 
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no batch size; give auto or a number from 1")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sdc", description="Unsupervised hashing of images, stage by stage.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -71,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         shards={**number, "help": "of how many"},
         out={**path, "help": "feature shard (.h5) to write"},
         device={**device},
-        batch_size={**number, "default": None, "help": "images per forward pass; by default what suits the device"},
+        batch_size={
+            "type": _batch_size,
+            "default": "auto",
+            "help": "images per forward pass; auto is what suits the device. Halved where memory does not hold it",
+        },
         kind={"choices": grid.KINDS, "default": "clean", "help": "clean, or of augmented views of training pictures"},
         views={**number, "default": 4, "help": "views per picture"},
         augmentation={"choices": ("photographs", "scans"), "default": "photographs", "help": "what the pictures are"},

@@ -50,6 +50,8 @@ vgg19 vgg19_bn vit_b_16 vit_b_32 vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wid
 BACKBONES = {
     "pixels": "sdc.backbones.pixels:Pixels",
     "imported": "sdc.backbones.imported:Imported",
+    "module": "sdc.backbones.module:Module",
+    "timm": "sdc.backbones.timm:Timm",
     **dict.fromkeys(TORCHVISION, "sdc.backbones.torchvision:Torchvision"),
 }
 

@@ -11,8 +11,10 @@ from sdc.errors import SDCError
 from sdc.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from PIL.Image import Image
+    from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,33 @@ class Backbone(Settings):
         """Height and width to which a view of an image is cropped: here, the image's own."""
         return image.height, image.width
 
-    def view_transform(self) -> Callable[[Image], torch.Tensor]:
-        """As ``transform``, for a view that has its size already."""
-        return self.transform()
+    def resizer(self, view: bool = False) -> Callable[[Image], np.ndarray]:
+        """The first part of ``transform``, which happens to each image by itself; threads may share it.
+
+        Args:
+            view: For views that have the size of ``view_size`` already.
+
+        Returns:
+            From an RGB image to an array of any one shape. Here, the whole transform.
+        """
+        transform = self.transform()
+        return lambda image: transform(image).numpy()
+
+    def scaler(self) -> torch.nn.Module:
+        """The second part, which happens to a batch of these arrays on the device. Here, nothing."""
+        from torch import nn
+
+        return nn.Identity()
+
+    def choose_precision(self, device: torch.device, network: torch.nn.Module, pictures: Callable[[], Tensor]) -> str:
+        """The arithmetic of the forward pass: here ``float32``.
+
+        Args:
+            device: Where it happens.
+            network: The scaler and a module, on that device.
+            pictures: Gives some arrays of ``resizer`` as a batch.
+        """
+        return "float32"
 
     @abc.abstractmethod
     def module(self) -> torch.nn.Module:

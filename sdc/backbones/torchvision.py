@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from sdc.backbones.base import Backbone
+from sdc.backbones.network import Network
 from sdc.errors import SDCError
 from sdc.grid import weights_file
-from sdc.settings import option
 from sdc.storage import sha256_of
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
     from torch.fx import GraphModule, Node
 
 # Large enough for every network's last feature map to have more than one cell.
@@ -31,16 +28,14 @@ _PROBE = 224
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Torchvision(Backbone):
+class Torchvision(Network):
     """A torchvision classification model without its last layer.
 
     Attributes:
         weights: A torchvision weights name such as ``IMAGENET1K_V1``; ``default`` for the model's default; ``none`` for
             a seeded random network; or the path of a state dict (``.pth``, ``.pt``, or anything with a slash).
-        resize: Shorter edge in pixels; None leaves the transform of the weights. The same for the next four.
-        crop: Edge of the centre crop in pixels.
-        interpolation: Of the resize, antialiased.
-        mean, std: Per channel, on the scale [0, 1].
+        pool: ``default`` takes the features as the network makes them, ``gem`` the generalised mean of its last feature
+            map, usual for instance retrieval.
 
     A state dict has no transform of its own: it gets that of the model's first published weights, unless set here.
     """
@@ -48,11 +43,7 @@ class Torchvision(Backbone):
     has_tokens: ClassVar[bool] = True
 
     weights: str = "default"
-    resize: int | None = option(None, minimum=1)
-    crop: int | None = option(None, minimum=1)
-    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
-    mean: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
-    std: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
+    pool: Literal["default", "gem"] = "default"
 
     @property
     def _file(self) -> str | None:
@@ -83,45 +74,11 @@ class Torchvision(Backbone):
                 raise SDCError(f"{self._file}: no such weights file; set backbones.{self.model}.weights") from error
         return "none" if self.weights == "none" else str(self._published().name)
 
-    def transform(self) -> Callable[[Image], torch.Tensor]:
-        """The transform of the weights, with what the settings override."""
-        transform: Callable[[Image], torch.Tensor] = self._preset()
-        return transform
+    def _usual_preset(self) -> Any:
+        return self._published().transforms()
 
-    def view_size(self, image: Image) -> tuple[int, int]:
-        """That of the crop, whatever the image's."""
-        return self._crop, self._crop
-
-    def view_transform(self) -> Callable[[Image], torch.Tensor]:
-        """As ``transform``; a view has the crop's size, so that resizing to it and cropping change nothing."""
-        preset = self._preset()
-        preset.resize_size = preset.crop_size
-        transform: Callable[[Image], torch.Tensor] = preset
-        return transform
-
-    @property
-    def _crop(self) -> int:
-        return int(self._preset().crop_size[0])
-
-    def _preset(self) -> Any:
-        from torchvision.transforms import InterpolationMode
-
-        preset = self._published().transforms()
-        if self.resize is not None:
-            preset.resize_size = [self.resize]
-        if self.crop is not None:
-            preset.crop_size = [self.crop]
-        if self.interpolation is not None:
-            preset.interpolation = InterpolationMode(self.interpolation)
-        if self.mean is not None:
-            preset.mean = list(self.mean)
-        if self.std is not None:
-            preset.std = list(self.std)
-        return preset
-
-    def module(self) -> torch.nn.Module:
-        """The model with its last Linear layer replaced by the identity."""
-        return self._network()
+    def _changes(self) -> list[str]:
+        return [*(["pool=gem"] if self.pool == "gem" else []), *super()._changes()]
 
     def clean_module(self) -> torch.nn.Module:
         """As ``module``; a pair with the means of the tokens unless the features are these means."""
@@ -136,9 +93,10 @@ class Torchvision(Backbone):
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
             torch.manual_seed(0)
             given, found = network(torch.rand(2, 3, self._crop, self._crop))
-        if given.shape == found.shape and torch.allclose(given, found, atol=1e-5 * given.abs().max().item()):
+        same = given.shape == found.shape and torch.allclose(given, found, atol=1e-5 * given.abs().max().item())
+        if same and not (self._several or self.normalise):
             _give(network, features)
-        return network
+        return self._finished(network)
 
     def token_module(self) -> torch.nn.Module:
         """The model up to its last feature map, cut into its cells; or to the patches of a vision transformer."""
@@ -163,6 +121,8 @@ class Torchvision(Backbone):
         from torch.fx.experimental.optimization import fuse
         from torchvision.models import get_model
 
+        from sdc.backbones.forward import gem
+
         published = None if self._file or self.weights == "none" else self._published()
         # A network without published weights is still the same one in every job: its own seed, not the global state.
         with torch.random.fork_rng(devices=[]):
@@ -181,7 +141,17 @@ class Torchvision(Backbone):
         model.set_submodule(last, nn.Identity())
         # Batch norms go into the convolutions before them: the same function up to rounding, and 1.7 times as fast on a
         # CPU for MobileNetV2, where they are a pass over memory each (benchmarks/extract.py).
-        return cast("GraphModule", fuse(model.eval()).requires_grad_(False))
+        network = cast("GraphModule", fuse(model.eval()).requires_grad_(False))
+        if self.pool == "gem":
+            node, shape = _last_map(network, max(_PROBE, self._crop))
+            if len(shape) != 4:
+                raise SDCError(
+                    f"backbones.{self.model}.pool: gem needs a feature map, and this has tokens; leave it out"
+                )
+            with network.graph.inserting_after(node):
+                pooled = network.graph.call_function(gem, (node,))
+            _give(network, pooled)
+        return network
 
     def _load_state(self, model: torch.nn.Module, path: Path) -> None:
         import pickle

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
+import itertools
+import json
 import logging
+import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -26,8 +31,13 @@ if TYPE_CHECKING:
     from sdc.datasets.vectors import Vectors
 
 _log = logging.getLogger(__name__)
-# Batches being decoded while one is on the device.
-_AHEAD = 4
+# Images per forward pass. On a CPU each core has its own batch: four of 224 pixels stay in its cache, and no layer's
+# output is so large that the allocator gives its memory back each time. On a GPU it is halved until it fits.
+_BATCH = {"cpu": 4, "cuda": 256, "mps": 64}
+# Batches that a GPU is given at a time: one that it computes, one that waits for it, one that is being decoded.
+_LANES = 3
+# Pictures of the dataset on which an automatic precision is tried.
+_TRIED = 16
 # Vectors that are copied at a time.
 _BLOCK_BYTES = 32 * 2**20
 
@@ -60,7 +70,7 @@ def run(
         shard, shards: Which of how many equal ranges of rows.
         out: The HDF5 file to write.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_size: Images per forward pass; None is 16 on a CPU, where more than the caches hold is slower, else 256.
+        batch_size: Images per forward pass; None is what suits the device. It is halved where memory does not hold it.
         kind: One of ``grid.KINDS``.
         views: V, how many views an image has.
         augmentation: What may be done to the pictures: that to ``photographs``, or to ``scans``.
@@ -69,7 +79,8 @@ def run(
 
     Raises:
         SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens; or if it takes
-            vectors and the dataset holds pictures, or the other way round.
+            vectors and the dataset holds pictures, or the other way round. An image that has gone since it was listed
+            is named; one that has changed is noticed only if it cannot be decoded any more, as no hash of it is kept.
     """
     listed = storage.read_manifest(manifest)
     facts = listed.facts
@@ -110,27 +121,11 @@ def run(
     import torch
     import torchvision
 
-    target = devices.choose(device)
-    batch_size = batch_size or (16 if target.type == "cpu" else 256)
-    devices.make_deterministic()
-    attributes |= {
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "pillow": PIL.__version__,
-    }
-    load: Callable[[Image, int], torch.Tensor]
-    if kind == "clean":
-        transform = network.transform()
-        load, module = lambda image, row: transform(image), network.clean_module()
-    else:
-        rows = rows[listed.train[rows]]
-        recipe = augmented.recipe(kind, augmentation)
-        attributes |= {"views": views, "augmentation": augmented.describe(recipe), "view_seed": view_seed}
-        load = _view_loader(network, recipe, views, view_seed)
-        module = network.token_module() if kind == "tokens" else network.module()
-        batch_size = max(1, batch_size // views)
-    module = module.to(target, memory_format=torch.channels_last)
+    from sdc.backbones.forward import Forward
 
+    target = devices.choose(device)
+    batch_size = batch_size or _BATCH.get(target.type, 4)
+    devices.make_deterministic()
     open_image, cut = dataset.opener(), collections.deque[str]()
 
     def open_noting(path: str) -> Image:
@@ -139,17 +134,67 @@ def run(
             cut.append(path)
         return image
 
-    began = time.perf_counter()
-    waited = 0.0
+    load: Callable[[Image, int], np.ndarray]
+    resize = network.resizer()
+    if kind == "clean":
+        load, module = lambda image, row: resize(image), network.clean_module()
+    else:
+        rows = rows[listed.train[rows]]
+        recipe = augmented.recipe(kind, augmentation)
+        attributes |= {"views": views, "augmentation": augmented.describe(recipe), "view_seed": view_seed}
+        load = _view_loader(network, recipe, views, view_seed)
+        module = network.token_module() if kind == "tokens" else network.module()
+        batch_size = max(1, batch_size // views)
+    whole = torch.nn.Sequential(network.scaler(), module).to(target).to(memory_format=torch.channels_last)
+
+    def some_pictures() -> torch.Tensor:
+        # The first ones of the dataset and not of the shard, so that all shards choose alike.
+        tried = [resize(open_image(path)) for path in itertools.islice(listed.paths, _TRIED)]
+        return torch.from_numpy(np.stack(tried))
+
+    precision = network.choose_precision(target, whole, some_pictures)
+    attributes |= {
+        "precision": precision,
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "pillow": PIL.__version__,
+    }
+    forward = Forward(whole, target, precision)
+    axes = 1 if kind == "clean" else 2  # images, or images and their views, which the network takes as one
+
+    def load_row(row: int) -> np.ndarray:
+        return load(open_noting(listed.paths[row]), int(row))
+
+    def compute(chunk: np.ndarray, decode: _Map) -> dict[str, np.ndarray]:
+        with spent.on("loading"):
+            images = list(decode(load_row, chunk))
+            if len({image.shape for image in images}) > 1:
+                raise _differ_in_size(listed.paths[chunk[0]])
+            batch = np.stack(images)
+        with spent.on("computing"):
+            arrays = forward(torch.from_numpy(batch.reshape(-1, *batch.shape[axes:])))
+        named = zip(("features", "token_means"), arrays, strict=False)
+        return {name: array.reshape(*batch.shape[:axes], *array.shape[1:]) for name, array in named}
+
+    spent, written = _Spent(), 0
+    chunks = [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     widths: dict[str, tuple[int, ...]] = {}
-    with storage.H5Writer(out, attributes) as writer, torch.inference_mode():
+    with (
+        storage.H5Writer(out, attributes) as writer,
+        _lanes(target) as (pool, lanes, decode),
+        tqdm(total=len(rows), unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress,
+    ):
         writer.create("row", rows.shape, np.int64)
         writer.append(row=rows)
-        with tqdm(total=len(rows), unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress:
-            asked = time.perf_counter()
-            for chunk, batch in _batches(rows, listed.paths, open_noting, load, batch_size):
-                waited += time.perf_counter() - asked
-                for name, array in _forward(module, batch, target, axes=1 if kind == "clean" else 2).items():
+        # This thread does nothing but write, so that no lane ever waits for the disk.
+        results = _ordered(pool, lambda chunk: compute(chunk, decode), chunks, 2 * lanes)
+        for chunk, found in zip(chunks, results, strict=True):
+            with spent.on("writing"):
+                if not widths:
+                    _check_space(
+                        out, sum(array[0].size for array in found.values()) * len(rows) * np.dtype(dtype).itemsize
+                    )
+                for name, array in found.items():
                     if name not in widths:
                         widths[name] = array.shape[1:]
                         writer.create(name, (len(rows), *array.shape[1:]), dtype)
@@ -164,18 +209,92 @@ def run(
                             f"check backbones.{backbone}.weights" + ", or set dtype: float32" * (kind != "tokens")
                         )
                     writer.append(**{name: stored})
-                progress.update(len(chunk))
-                asked = time.perf_counter()
+                    written += stored.nbytes
+            progress.update(len(chunk))
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), dtype)
         writer.note(truncated=len(cut))
     if cut:
         _log.warning("%d JPEG files end too soon and are gray from there on, one of them: %s", len(cut), min(cut))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - spent.began
+    shares = {part: round(spent.seconds[part] / seconds / lanes, 3) for part in ("loading", "computing")}
     _log.info(
-        "%d images in %.1f s: %.1f images/s, %.0f %% of it waiting for images, on %s",
-        len(rows), seconds, len(rows) / seconds, 100 * waited / seconds, target,
+        "%d images in %.1f s: %.1f images/s, on %s in %s, %d batches of %d at a time",
+        len(rows), seconds, len(rows) / seconds, target, precision, lanes, batch_size,
     )  # fmt: skip
+    _log.info(
+        "%s",
+        json.dumps(
+            {
+                "images": len(rows),
+                "seconds": round(seconds, 3),
+                "core_seconds": round(time.process_time() - spent.cores_began, 3),
+                "images_per_second": round(len(rows) / seconds, 1),
+                **shares,
+                "writing": round(spent.seconds["writing"] / seconds, 3),
+                "bytes": written,
+                "dropped": facts.get("dropped_files", 0),
+                "truncated": len(cut),
+            }
+        ),
+    )
+
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_Map = Callable[[Callable[[Any], np.ndarray], Iterable[Any]], Iterable[np.ndarray]]
+
+
+def _ordered(
+    pool: concurrent.futures.Executor, work: Callable[[_T], _R], items: Iterable[_T], ahead: int
+) -> Iterator[_R]:
+    """Results in the order of the items, while the pool works on at most ``ahead`` of the next ones."""
+    queue: collections.deque[concurrent.futures.Future[_R]] = collections.deque()
+    for item in items:
+        queue.append(pool.submit(work, item))
+        if len(queue) > ahead:
+            yield queue.popleft().result()
+    while queue:
+        yield queue.popleft().result()
+
+
+@contextlib.contextmanager
+def _lanes(target: torch.device) -> Iterator[tuple[concurrent.futures.Executor, int, _Map]]:
+    """Threads that take a batch each from the files to the features; how many; and how a lane maps over its images.
+
+    On a CPU each lane is one core, which decodes and computes in turns and waits for nobody. Torch's own threads share
+    every layer of one batch instead and wait for each other by spinning, in the way of those that decode. It also makes
+    what is stored independent of the number of threads. A GPU is fed by its lanes in turns, and other threads decode
+    for them: Pillow does so without Python's lock.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    lanes, decoders = (threads, 0) if target.type == "cpu" else (_LANES, threads)
+    pool, others = (concurrent.futures.ThreadPoolExecutor(max(1, count)) for count in (lanes, decoders))
+    try:
+        torch.set_num_threads(1)
+        yield pool, lanes, others.map if decoders else map
+    finally:
+        for one in (pool, others):
+            one.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+class _Spent:
+    """Seconds of all threads together, by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.began, self.cores_began = time.perf_counter(), time.process_time()
+        self.seconds = dict.fromkeys(("loading", "computing", "writing"), 0.0)
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def on(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        with self._lock:
+            self.seconds[part] += time.perf_counter() - began
 
 
 def _copy(
@@ -206,69 +325,27 @@ def _copy(
     _log.info("%d vectors in %.1f s: %.0f vectors/s", len(rows), seconds, len(rows) / seconds)
 
 
-def _view_loader(
-    network: Backbone, recipe: Sequence[augmented.Augmentation], views: int, seed: int
-) -> Callable[[Image, int], torch.Tensor]:
-    """From an image and its row to the module's input for all its views, shape ``(V, …)``."""
-    import torch
-
-    transform = network.view_transform() if recipe[0].crops else network.transform()
-
-    def load(image: Image, row: int) -> torch.Tensor:
-        drawn = augmented.draw_views(image, recipe, network.view_size(image), seed, row, views)
-        return torch.stack([transform(view) for view in drawn])
-
-    return load
-
-
-def _forward(module: torch.nn.Module, batch: torch.Tensor, target: torch.device, axes: int) -> dict[str, np.ndarray]:
-    """The arrays of a shard for a batch whose first axes, images or images and views, the network takes as one."""
-    import torch
-
-    lead, inputs = batch.shape[:axes], batch.flatten(0, axes - 1)
-    layout = torch.channels_last if inputs.ndim == 4 else torch.contiguous_format
-    outputs = module(inputs.to(target, memory_format=layout))
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    arrays = (output.float().unflatten(0, lead).cpu().numpy() for output in outputs)
-    return dict(zip(("features", "token_means"), arrays, strict=False))
+def _check_space(out: Path, needed: int) -> None:
+    """Say before the work that there is no room for its result; HDF5 may crash where it finds out later."""
+    free = shutil.disk_usage(out.parent).free
+    if needed > free:
+        raise SDCError(
+            f"{out}: needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free; make room, or set dtype: float16"
+        )
 
 
 def _differ_in_size(path: str) -> SDCError:
     return SDCError(f"{path} and its neighbours differ in size; set backbones.pixels.size")
 
 
-def _batches(
-    rows: np.ndarray,
-    paths: Sequence[str],
-    open_image: Callable[[str], Image],
-    load: Callable[[Image, int], torch.Tensor],
-    size: int,
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Rows and their loaded batch, in order, a few prepared ahead by threads (Pillow works without the GIL)."""
-    import torch
+def _view_loader(
+    network: Backbone, recipe: Sequence[augmented.Augmentation], views: int, seed: int
+) -> Callable[[Image, int], np.ndarray]:
+    """From an image and its row to what is loaded of all its views, shape ``(V, …)``."""
+    resize = network.resizer(view=recipe[0].crops)
 
-    def load_row(row: int) -> torch.Tensor:
-        return load(open_image(paths[row]), row)
+    def load(image: Image, row: int) -> np.ndarray:
+        drawn = augmented.draw_views(image, recipe, network.view_size(image), seed, row, views)
+        return np.stack([resize(view) for view in drawn])
 
-    def stack(chunk: np.ndarray, futures: list[concurrent.futures.Future[torch.Tensor]]) -> torch.Tensor:
-        images = [future.result() for future in futures]
-        try:
-            return torch.stack(images)
-        except RuntimeError as error:
-            raise _differ_in_size(paths[chunk[0]]) from error
-
-    with concurrent.futures.ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        queue: collections.deque[tuple[np.ndarray, list[concurrent.futures.Future[torch.Tensor]]]] = collections.deque()
-        try:
-            for start in range(0, len(rows), size):
-                chunk = rows[start : start + size]
-                queue.append((chunk, [pool.submit(load_row, int(row)) for row in chunk]))
-                if len(queue) > _AHEAD:
-                    chunk, futures = queue.popleft()
-                    yield chunk, stack(chunk, futures)
-            for chunk, futures in queue:
-                yield chunk, stack(chunk, futures)
-        finally:
-            for _, futures in queue:
-                for future in futures:
-                    future.cancel()
+    return load

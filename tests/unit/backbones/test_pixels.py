@@ -29,7 +29,7 @@ def test_views_have_the_setting_or_the_images_own_size():
     assert Pixels(model="pixels", size=3).view_size(image) == (3, 3)
     view = IMAGE.resize((2, 2))
     pixels = Pixels(model="pixels", size=2)
-    assert pixels.view_transform()(view).numpy() == pytest.approx(np.asarray(view).ravel() / 255)
+    assert pixels.resizer(view=True)(view) == pytest.approx(np.asarray(view).ravel() / 255)
 
 
 def test_pixels_have_no_tokens():

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.models import get_model
 
+from sdc.backbones.forward import Forward
 from sdc.backbones.torchvision import Torchvision
 from sdc.errors import SDCError
 
@@ -137,7 +138,9 @@ def test_a_view_is_only_scaled_and_normalised():
     backbone = Torchvision(model="mobilenet_v2", weights="none", resize=40, crop=30, mean=(0, 0, 0), std=(1, 1, 1))
     assert backbone.view_size(Image.new("RGB", (70, 50))) == (30, 30)
     view = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
-    found = backbone.view_transform()(Image.fromarray(view)).numpy()
+    pixels = backbone.resizer(view=True)(Image.fromarray(view))
+    assert np.array_equal(pixels, view)
+    found = backbone.scaler()(torch.from_numpy(pixels)[None])[0].numpy()
     assert found == pytest.approx(view.transpose(2, 0, 1) / 255, abs=1e-6)
     assert "resize_size=[40]" in backbone.transform_id()
 
@@ -224,3 +227,53 @@ def test_every_family_has_tokens(model):
     means = clean if isinstance(clean, torch.Tensor) else clean[1]
     assert tokens.shape[1] > 1
     assert torch.allclose(tokens.mean(1), means, atol=1e-5 * means.abs().max().item())
+
+
+def test_generalised_mean_is_of_the_last_feature_map():
+    options = {"model": "resnet18", "weights": "none", "resize": 96, "crop": 96}
+    backbone = Torchvision(**options, pool="gem")
+    batch = torch.rand(2, 3, 96, 96)
+    with torch.inference_mode():
+        tokens = backbone.token_module()(batch)
+        features, means = backbone.clean_module()(batch)
+        assert torch.equal(tokens, Torchvision(**options).token_module()(batch))
+        assert torch.equal(backbone.module()(batch), features)
+    assert torch.allclose(features, tokens.clamp(min=1e-6).pow(3).mean(1).pow(1 / 3), atol=1e-5)
+    assert torch.allclose(means, tokens.mean(1), atol=1e-5)
+    assert "pool=gem" in backbone.transform_id()
+
+
+def test_generalised_mean_of_a_sequence_is_refused():
+    with pytest.raises(SDCError, match="backbones.vit_b_32.pool: gem needs a feature map, and this has tokens"):
+        Torchvision(model="vit_b_32", weights="none", pool="gem").module()
+
+
+def test_several_scales_are_averaged_beside_the_tokens_means():
+    options = {"model": "resnet18", "weights": "none", "resize": 96, "crop": 96}
+    batch = torch.rand(2, 3, 96, 96)
+    with torch.inference_mode():
+        features, means = Torchvision(**options, scales=(0.7071, 1, 1.4142)).clean_module()(batch)
+        plain = Torchvision(**options).module()(batch)
+    assert torch.allclose(features.norm(dim=1), torch.ones(2), atol=1e-6)
+    assert torch.allclose(means, plain, atol=1e-5)
+    assert torch.nn.functional.cosine_similarity(features, plain).min() > 0.8
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "resnet18",
+        *(pytest.param(name, marks=pytest.mark.heavy) for name in "vgg11 vit_b_32 swin_t convnext_tiny".split()),
+    ],
+)
+def test_lower_precision_is_that_of_autocast(model):
+    backbone = Torchvision(model=model, weights="none")
+    batch = torch.rand(2, 3, 224, 224)
+    with torch.inference_mode():
+        exact = backbone.module()(batch).numpy()
+        with torch.autocast("cpu", torch.bfloat16):
+            expected = backbone.module()(batch).float().numpy()
+    (found,) = Forward(backbone.module(), torch.device("cpu"), "bfloat16")(batch)
+    scale = np.abs(exact).max()
+    assert np.abs(found - expected).max() < 0.01 * scale
+    assert 0 < np.abs(found - exact).max() < 0.1 * scale

@@ -1,3 +1,11 @@
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
 import h5py
 import numpy as np
 import pytest
@@ -103,6 +111,19 @@ def test_real_network_and_speed_are_logged(stages, caplog):
     assert storage.Features(stages.features, 1).shape == (40, 512)
     assert "40 images in" in caplog.text
     assert "images/s" in caplog.text
+
+
+def test_facts_are_the_last_line(stages, caplog):
+    caplog.set_level("INFO", "sdc.stages.extract")
+    stages.prepare(on_error="skip")
+    stages.extract(shards=1, batch_size=8)
+    facts = json.loads(caplog.messages[-1])
+    assert facts["images"] == 40
+    assert facts["bytes"] == 40 * 48 * 4
+    assert (facts["dropped"], facts["truncated"]) == (0, 0)
+    assert facts["images_per_second"] == pytest.approx(40 / facts["seconds"], rel=0.2)
+    assert 0 < facts["loading"] + facts["computing"] < 1.1
+    assert 0 < facts["writing"] < 1
 
 
 # A network without trained weights, so small that a test extracts in a moment.
@@ -250,3 +271,173 @@ def test_rows_that_left_the_file_since_it_was_listed(imported, clustered, tmp_pa
     np.savez(tmp_path / "clip.npz", features=features[:50], labels=labels[:50])
     with pytest.raises(SDCError, match=r"clip.npz: no vector is of 5\d \(10 such\); add it, or list them anew"):
         extract.run(path, "imported", {}, 0, 1, tmp_path / "x.h5")
+
+
+def extract_network(stages, threads=1, **options):
+    """Extract with a small network in so many threads; return the path of the shard."""
+    out = stages.features / "0-of-1.h5"
+    before = torch.get_num_threads()
+    settings = {**NETWORK, **options.pop("settings", {})}
+    try:
+        torch.set_num_threads(threads)
+        extract.run(stages.manifest, "mobilenet_v3_small", settings, 0, 1, out, "cpu", **options)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    return out
+
+
+def test_threads_do_not_change_a_byte_of_a_networks_features(stages):
+    expected = extract_network(stages, 1, batch_size=4).read_bytes()
+    assert extract_network(stages, 3, batch_size=4).read_bytes() == expected
+
+
+def test_lanes_of_a_gpu_make_the_same_bytes(stages, monkeypatch):
+    expected = extract_network(stages, batch_size=4).read_bytes()
+    lanes, seen = extract._lanes, []
+
+    @contextlib.contextmanager
+    def as_on_a_gpu(target):
+        with lanes(torch.device("cuda")) as (pool, count, decode):
+            seen.append((count, decode is map))
+            yield pool, count, decode
+
+    monkeypatch.setattr(extract, "_lanes", as_on_a_gpu)
+    assert extract_network(stages, 2, batch_size=4).read_bytes() == expected
+    assert seen == [(3, False)]
+    path = stages.root / storage.read_manifest(stages.manifest).paths[13]
+    path.unlink()
+    with pytest.raises(SDCError, match=rf"{path}: cannot be decoded"):
+        extract_network(stages, 2, batch_size=4)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_batch_size_changes_a_networks_features_by_rounding_only(stages, precision, tolerance):
+    # Matrix products of other sizes add up in another order.
+    settings = {"precision": precision}
+    extract_network(stages, batch_size=16, settings=settings)
+    expected = storage.Features(stages.features, 1).read()
+    for size in (1, 7):
+        extract_network(stages, batch_size=size, settings=settings)
+        found = storage.Features(stages.features, 1).read()
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def test_full_memory_lowers_the_batch_and_the_features_are_those_of_the_smaller(stages, monkeypatch, caplog):
+    expected = extract_network(stages, batch_size=10).read_bytes()
+    convolve = torch.nn.Conv2d.forward
+
+    def limited(self, batch):
+        if len(batch) > 10:
+            raise torch.OutOfMemoryError("full")
+        return convolve(self, batch)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", limited)
+    assert extract_network(stages, batch_size=20).read_bytes() == expected
+    assert "out of memory with batches of 20; going on with 10" in caplog.text
+
+
+def test_precision_is_recorded_and_shards_that_differ_in_it_are_refused(stages):
+    for shard, precision in enumerate(("float32", "bfloat16")):
+        out = stages.features / f"{shard}-of-2.h5"
+        extract.run(stages.manifest, "resnet18", {**NETWORK, "precision": precision}, shard, 2, out, "cpu")
+        with h5py.File(out) as file:
+            assert file.attrs["precision"] == precision
+    with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in precision"):
+        storage.Features(stages.features, 2)
+
+
+def test_automatic_precision_is_the_same_for_every_shard(stages, monkeypatch):
+    from sdc.backbones import forward
+
+    tried = []
+
+    def least_cosine(network, batch, device, precision):
+        tried.append(batch)
+        return 0.9995
+
+    monkeypatch.setattr(forward, "native_bfloat16", lambda device: True)
+    monkeypatch.setattr(forward, "least_cosine", least_cosine)
+    for shard in range(2):
+        out = stages.features / f"{shard}-of-2.h5"
+        extract.run(stages.manifest, "resnet18", {**NETWORK, "precision": "auto"}, shard, 2, out, "cpu")
+    assert storage.Features(stages.features, 2).attributes["precision"] == "bfloat16"
+    assert len(tried) == 2
+    assert torch.equal(*tried)
+
+
+def test_pooling_is_part_of_the_transform(stages):
+    settings = {"pool": "gem", "scales": [0.75, 1, 1.5], "normalise": True}
+    extract_network(stages, settings=settings)
+    features = storage.Features(stages.features, 1)
+    assert features.attributes["transform"].endswith("pool=gem scales=[0.75, 1, 1.5] normalise=True")
+    assert features.shape == (40, 576)
+    assert np.linalg.norm(features.read(), axis=1) == pytest.approx(np.ones(40), abs=1e-5)
+    assert features.arrays == ("features", "token_means")
+
+
+def test_a_lane_that_breaks_ends_the_stage_and_leaves_nothing(stages, monkeypatch):
+    def broken(self, view=False):
+        return lambda image: 1 / 0
+
+    monkeypatch.setattr(Pixels, "resizer", broken)
+    with pytest.raises(ZeroDivisionError):
+        stages.extract(shards=1)
+    assert not list(stages.features.iterdir())
+
+
+def in_child(work):
+    """Fork, work there, and return the process id; it ends with status 0, or 1 after an error."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        work()
+        os._exit(0)
+    except BaseException as error:
+        os.write(2, f"{error}\n".encode())
+        os._exit(1)
+
+
+def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypatch):
+    opener = type(Pixels(model="pixels")).resizer
+
+    def slow(self, view=False):
+        resize = opener(self, view)
+        return lambda image: time.sleep(0.002) or resize(image)
+
+    monkeypatch.setattr(Pixels, "resizer", slow)
+    out = stages.features / "0-of-1.h5"
+    stages.extract(shards=1, batch_size=2)
+    expected = out.read_bytes()
+    draw, killed = random.Random(0), 0
+    for _ in range(12):
+        out.unlink(missing_ok=True)
+        child = in_child(lambda: stages.extract(shards=1, batch_size=2))
+        time.sleep(draw.uniform(0, 0.15))
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert not out.exists() or out.read_bytes() == expected  # whole or not there
+    assert killed
+    stages.extract(shards=1, batch_size=2)
+    assert out.read_bytes() == expected
+    assert [path.name for path in stages.features.iterdir()] == [out.name]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of its own with room for 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "sdc", folder], capture_output=True).returncode:
+        pytest.skip("mounting a small file system is not permitted")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk_is_said_before_the_work(stages, small_disk):
+    out = small_disk / "0-of-1.h5"
+    (small_disk / "other").write_bytes(bytes(500_000))
+    with pytest.raises(SDCError, match=r"0-of-1.h5: needs 2 MB, and [01] MB are free; make room, or set dtype"):
+        extract.run(stages.manifest, "pixels", {"size": 64}, 0, 1, out, "cpu")
+    assert [path.name for path in small_disk.iterdir()] == ["other"]

@@ -1,0 +1,211 @@
+"""The forward pass on a device: scaling, precision, pooling, several scales, and batches that fit in memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sdc.errors import SDCError
+
+_log = logging.getLogger(__name__)
+# What ``auto`` asks of features in bfloat16: the cosine to those in float32, of each picture it is tried on.
+LEAST_COSINE = 0.999
+# Of GeM, as Radenović et al. start it; smaller values are raised to the second, so that the power is defined.
+_GEM_POWER, _GEM_LEAST = 3.0, 1e-6
+
+
+class Scale(nn.Module):
+    """From uint8 pixels (n, h, w, 3) to normalised ones (n, 3, h, w), float32, channels last.
+
+    The same operations in the same order as torchvision's presets, so the same bits. They run over rows of pixels with
+    the channels interleaved, 672 numbers at 224 pixels, as broadcasting three numbers is three times as slow.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Scale to [0, 1], subtract the mean and divide by the standard deviation."""
+        n, height, width, channels = pixels.shape
+        rows = pixels.reshape(n, height, width * channels).to(torch.float32)
+        rows.div_(255).sub_(self.mean.repeat(width)).div_(self.std.repeat(width))
+        return rows.view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Descriptor(nn.Module):
+    """A network's features of a picture in several sizes, averaged, and of length one.
+
+    Args:
+        network: From pictures to features (n, dim), or to these and something else, which is that of the picture as it
+            is.
+        scales: Factors of the picture's edge (bilinear). With more than one, features are normalised, averaged and
+            normalised again.
+        normalise: Divide features by their Euclidean length even if there is one scale only.
+    """
+
+    def __init__(self, network: nn.Module, scales: Sequence[float], normalise: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.scales = tuple(scales)
+        self.normalise = normalise
+
+    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """As the network."""
+        found = [self._at(pictures, scale) for scale in self.scales]
+        features = found[0][0]
+        if len(found) > 1:
+            features = torch.stack([F.normalize(first.float(), dim=1) for first, *_ in found]).mean(0)
+        if self.normalise or len(found) > 1:
+            features = F.normalize(features.float(), dim=1)
+        others = found[0][1:]
+        if others and self.scales[0] != 1:
+            others = self._at(pictures, 1.0)[1:]
+        return (features, *others) if others else features
+
+    def _at(self, pictures: Tensor, scale: float) -> tuple[Tensor, ...]:
+        if scale != 1:
+            pictures = F.interpolate(pictures, scale_factor=scale, mode="bilinear", align_corners=False)
+        try:
+            found = self.network(pictures)
+        except (AssertionError, RuntimeError) as error:
+            if scale == 1 or out_of_memory(error):
+                raise
+            raise SDCError(
+                f"scales: the network does not take pictures at {scale:.3g} of their size ({error}); leave scales out"
+            ) from error
+        return found if isinstance(found, tuple) else (found,)
+
+
+def gem(maps: Tensor) -> Tensor:
+    """Generalised mean over the cells of a feature map: shape (n, dim, h, w) to (n, dim), float32.
+
+    Source: Radenović et al., Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019, equation 3; p = 3.
+    """
+    raised: Tensor = maps.float().clamp(min=_GEM_LEAST).pow(_GEM_POWER).mean(dim=(2, 3))
+    return raised.pow(1 / _GEM_POWER)
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; emulation is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Not in every version that is supported; without it nothing is known, and float32 is right anywhere.
+    ask = getattr(torch.cpu, "get_capabilities", dict)
+    known: Mapping[str, object] = ask() if device.type == "cpu" else {}
+    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+@torch.inference_mode()
+def least_cosine(network: nn.Module, batch: Tensor, device: torch.device, precision: str) -> float:
+    """The smallest cosine, over the pictures of a batch, of features in a precision to those in float32."""
+    batch = batch.to(device)
+    cosines = []
+    exact = _tuple(network(batch))
+    with torch.autocast(device.type, getattr(torch, precision)):
+        found = _tuple(network(batch))
+    for one, other in zip(exact, found, strict=True):
+        cosines.append(F.cosine_similarity(one.flatten(1).double(), other.flatten(1).double()).min().item())
+    return min(cosines)
+
+
+def choose_precision(asked: str, device: torch.device, network: nn.Module, pictures: Callable[[], Tensor]) -> str:
+    """What ``auto`` means: bfloat16 where a device has it and the network's features stand it, else float32.
+
+    Args:
+        asked: ``auto``, or a precision, which it then is.
+        device: Where the network is.
+        network: From a batch to features.
+        pictures: Gives a batch to try.
+    """
+    if asked != "auto":
+        return asked
+    if not native_bfloat16(device):
+        return "float32"
+    batch = pictures()
+    cosine = least_cosine(network, batch, device, "bfloat16")
+    chosen = "bfloat16" if cosine >= LEAST_COSINE else "float32"
+    _log.info("features of %d pictures in bfloat16: cosine >= %.4f to float32; taking %s", len(batch), cosine, chosen)
+    return chosen
+
+
+class Forward:
+    """A network on a device in a precision; threads may share it.
+
+    Args:
+        network: From a batch to features or a tuple of arrays; it is changed.
+        device: Where it is.
+        precision: ``float32``, or another, in which matrix products and convolutions then happen (autocast).
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, precision: str) -> None:
+        self._network = network
+        self._device = device
+        self._dtype: torch.dtype = getattr(torch, precision)
+        self._limit: int | None = None
+        self._lock = threading.Lock()
+        if self._dtype != torch.float32:
+            # Autocast would round them again for each batch.
+            for layer in network.modules():
+                if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                    layer.to(self._dtype)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor) -> tuple[np.ndarray, ...]:
+        """Arrays of shape ``(n, …)``, float32, for a batch; in parts where memory does not hold it.
+
+        Raises:
+            SDCError: If it does not hold a single picture.
+        """
+        parts, start = [], 0
+        while start < len(batch):
+            size = min(self._limit or len(batch), len(batch) - start)
+            # A full memory is left behind outside of the handler, where nothing of the failed pass is held any more.
+            found = self._try(batch[start : start + size])
+            if found is None:
+                self._lower(size)
+            else:
+                parts.append(found)
+                start += size
+        return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+    def _try(self, batch: Tensor) -> tuple[np.ndarray, ...] | None:
+        try:
+            if self._device.type == "cuda":
+                batch = batch.pin_memory().to(self._device, non_blocking=True)
+            with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
+                outputs = _tuple(self._network(batch.to(self._device)))
+            return tuple(output.float().cpu().numpy() for output in outputs)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return None
+
+    def _lower(self, size: int) -> None:
+        if size == 1:
+            raise SDCError(f"{self._device}: its memory does not hold the forward pass of one picture; use another")
+        with self._lock:
+            if size // 2 < (self._limit or size):
+                self._limit = size // 2
+                _log.warning("%s: out of memory with batches of %d; going on with %d", self._device, size, size // 2)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory is full; a CPU's allocator has no error class for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def _tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)

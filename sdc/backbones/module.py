@@ -1,0 +1,73 @@
+"""A network of one's own: what a function somewhere in Python returns."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdc.backbones.network import Network
+from sdc.errors import SDCError
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Module(Network):
+    """Whatever turns pictures ``(n, 3, h, w)`` into features ``(n, dim)``.
+
+    Its preprocessing is that of most networks trained on ImageNet (shorter edge to 256, bilinear, centre crop of 224,
+    usual mean and deviation), unless set here.
+
+    Attributes:
+        factory: ``package.module:function``; called without arguments, it returns an ``nn.Module`` with its weights.
+            Modules are looked for in the working directory too.
+    """
+
+    factory: str = option("", pattern=r"^[\w.]+:[\w.]+$")
+
+    def _usual_preset(self) -> Any:
+        from torchvision.transforms._presets import ImageClassification
+
+        return ImageClassification(crop_size=224, resize_size=256)
+
+    def weights_id(self) -> str:
+        """The factory, and a SHA-256 of all weights and buffers with their names."""
+        import torch
+
+        digest = hashlib.sha256()
+        for name, tensor in self._made.state_dict().items():
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+            # Not every type is one of NumPy's; bytes are.
+            digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return f"{self.factory} sha256:{digest.hexdigest()}"
+
+    def _network(self) -> torch.nn.Module:
+        return self._made
+
+    @cached_property
+    def _made(self) -> torch.nn.Module:
+        from torch import nn
+
+        where, _, name = self.factory.partition(":")
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)
+        try:
+            made = importlib.import_module(where)
+            for part in name.split("."):
+                made = getattr(made, part)
+            network: Any = made()  # type: ignore[operator]
+        except Exception as error:  # it is anybody's code
+            raise SDCError(f"backbones.{self.model}.factory: {self.factory} fails ({error}); mend it") from error
+        if not isinstance(network, nn.Module):
+            raise SDCError(
+                f"backbones.{self.model}.factory: {self.factory} returns no nn.Module, but a {type(network)}"
+            )
+        return network.eval().requires_grad_(False)

@@ -1,0 +1,142 @@
+"""What all networks have in common: preprocessing, precision, and what is done to their features."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from sdc.backbones.base import Backbone
+from sdc.settings import option
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL.Image import Image
+    from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network(Backbone):
+    """A network that takes square pictures, resized, cropped and normalised.
+
+    Attributes:
+        resize: Shorter edge in pixels; None leaves what the network was trained with. The same for the next four.
+        crop: Edge of the centre crop in pixels.
+        interpolation: Of the resize, antialiased.
+        mean, std: Per channel, on the scale [0, 1].
+        precision: Of the forward pass: ``float32``, ``bfloat16`` or ``float16`` (autocast). ``auto`` is ``bfloat16`` on
+            a device that computes in it, if the features of the dataset's first pictures keep a cosine of 0.999 to
+            those in float32, else ``float32``: it depends on the machine, so shards say what it came to.
+        scales: Sizes of the picture, as factors of its edge, of which features are averaged: for instance retrieval
+            ``[0.7071, 1, 1.4142]``. Features are then of length one.
+        normalise: Divide features by their Euclidean length.
+    """
+
+    resize: int | None = option(None, minimum=1)
+    crop: int | None = option(None, minimum=1)
+    interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
+    mean: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
+    std: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    scales: tuple[float, ...] = option((1.0,), minItems=1, items={"type": "number", "exclusiveMinimum": 0})
+    normalise: bool = False
+
+    @abc.abstractmethod
+    def _usual_preset(self) -> Any:
+        """What the network was trained with: torchvision's ``ImageClassification``."""
+
+    @abc.abstractmethod
+    def _network(self) -> torch.nn.Module:
+        """The frozen network in evaluation mode, from a batch to features."""
+
+    def _preset(self) -> Any:
+        from torchvision.transforms import InterpolationMode
+
+        preset = self._usual_preset()
+        if self.resize is not None:
+            preset.resize_size = [self.resize]
+        if self.crop is not None:
+            preset.crop_size = [self.crop]
+        if self.interpolation is not None:
+            preset.interpolation = InterpolationMode(self.interpolation)
+        if self.mean is not None:
+            preset.mean = list(self.mean)
+        if self.std is not None:
+            preset.std = list(self.std)
+        return preset
+
+    @property
+    def _crop(self) -> int:
+        return int(self._preset().crop_size[0])
+
+    def transform(self) -> Callable[[Image], torch.Tensor]:
+        """That of the network, with what the settings override."""
+        transform: Callable[[Image], torch.Tensor] = self._preset()
+        return transform
+
+    def transform_id(self) -> str:
+        """The transform in words, and what is done to features where it is not nothing."""
+        return " ".join((super().transform_id(), *self._changes()))
+
+    def _changes(self) -> list[str]:
+        changes = [f"scales={list(self.scales)}"] if self._several else []
+        return changes + ["normalise=True"] * self.normalise
+
+    @property
+    def _several(self) -> bool:
+        return tuple(self.scales) != (1.0,)
+
+    def view_size(self, image: Image) -> tuple[int, int]:
+        """That of the crop, whatever the image's."""
+        return self._crop, self._crop
+
+    def resizer(self, view: bool = False) -> Callable[[Image], np.ndarray]:
+        """Resize and crop: pixels, shape ``(h, w, 3)``, uint8. A view has its size already.
+
+        On a tensor of bytes, which takes half of Pillow's time. Of the results of ``transform``, which is Pillow's, a
+        pixel in some hundreds differs, by 1 of 255.
+        """
+        import numpy as np
+        import torch
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms.v2 import functional as F
+
+        preset = self._preset()
+        # Torch takes another pixel for the nearest than Pillow does; and without these instructions it resizes floating
+        # point numbers, whose results are not rounded between the two axes as Pillow's are.
+        in_bytes = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+        by_pillow = preset.interpolation == InterpolationMode.NEAREST or not in_bytes
+
+        def resize(image: Image) -> np.ndarray:
+            if view:
+                return np.array(image)
+            picture = image if by_pillow else torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            picture = F.resize(picture, preset.resize_size, preset.interpolation, antialias=preset.antialias)
+            picture = F.center_crop(picture, preset.crop_size)
+            return np.array(picture) if by_pillow else picture[0].permute(1, 2, 0).numpy()
+
+        return resize
+
+    def scaler(self) -> torch.nn.Module:
+        """Scale to [0, 1] and normalise."""
+        from sdc.backbones.forward import Scale
+
+        preset = self._preset()
+        return Scale(preset.mean, preset.std)
+
+    def choose_precision(self, device: torch.device, network: torch.nn.Module, pictures: Callable[[], Tensor]) -> str:
+        """The setting; for ``auto``, what device and network allow."""
+        from sdc.backbones.forward import choose_precision
+
+        return choose_precision(self.precision, device, network, pictures)
+
+    def module(self) -> torch.nn.Module:
+        """The network, in as many scales and as normalised as the settings say."""
+        return self._finished(self._network())
+
+    def _finished(self, network: torch.nn.Module) -> torch.nn.Module:
+        from sdc.backbones.forward import Descriptor
+
+        return Descriptor(network, self.scales, self.normalise) if self._several or self.normalise else network
