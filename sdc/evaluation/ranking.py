@@ -7,10 +7,8 @@ the first items in database order. Everything else comes from these (``sdc.evalu
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -57,7 +55,7 @@ class Relevance(Protocol):
     def __len__(self) -> int: ...
 
     def levels(self, query: int) -> np.ndarray:
-        """The level of every item for a query, by its position, shape ``(N,)``, unsigned; threads may call it."""
+        """The level of every item for a query, by its position, shape ``(N,)``, unsigned."""
 
 
 class SharedLabels:
@@ -209,7 +207,7 @@ class Hamming:
             return Block(counts, first)
 
         step = _BLOCK_COUNTS // max(relevance.depth * (1 + (self.bits or 0)), top)
-        return _ahead(rank, _spans(len(self), min(max(step, 1), _BLOCK_QUERIES)))
+        return map(rank, _spans(len(self), min(max(step, 1), _BLOCK_QUERIES)))
 
 
 class Cosine:
@@ -245,7 +243,7 @@ class Cosine:
                 np.matmul(units, _unit(block).T, out=similarities[:, filled : filled + len(block)])
                 filled += len(block)
             rank = functools.partial(self._rank, similarities, queries.start, relevance, top)
-            yield from _ahead(rank, _spans(len(queries), min(max(_BLOCK_COUNTS // top, 1), _BLOCK_QUERIES)))
+            yield from map(rank, _spans(len(queries), min(max(_BLOCK_COUNTS // top, 1), _BLOCK_QUERIES)))
 
     def _rank(self, similarities: np.ndarray, start: int, relevance: Relevance, top: int, queries: range) -> Block:
         first = np.empty((len(queries), top), np.min_scalar_type(relevance.depth - 1))
@@ -279,20 +277,6 @@ def _unit(features: np.ndarray) -> np.ndarray:
 
 def _spans(count: int, step: int) -> list[range]:
     return [range(start, min(start + step, count)) for start in range(0, count, step)]
-
-
-def _ahead(work: Callable[[range], Block], spans: Sequence[range]) -> Iterator[Block]:
-    """Results in order, computed by threads a little ahead of who takes them."""
-    # Snakemake tells a job by this variable how many cores it has.
-    workers = int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0] or 0) or os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        pending: collections.deque[concurrent.futures.Future[Block]] = collections.deque()
-        for span in spans:
-            pending.append(pool.submit(work, span))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def count(ranking: Ranking, relevance: Relevance) -> np.ndarray:
