@@ -153,7 +153,7 @@ def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
                     ragged.append(reader.line_num)
                     continue
                 row = dict(zip(header, map(str.strip, cells), strict=True))
-                splits = frozenset([split] if split else _several([row["split"]])[0] if "split" in row else [])
+                splits = frozenset([split] if split else several([row["split"]])[0] if "split" in row else [])
                 if splits - set(_SPLITS) or ("split" in row and not splits):
                     unsplit.append(reader.line_num)
                 rows.append(_Row(path, reader.line_num, row[image], row[label], splits))
@@ -193,7 +193,7 @@ def _tell(problems: Problems, path: Path, lines: list[int], what: str) -> None:
         problems(f"{path}: line {lines[0]} {what}{f' ({len(lines)} such lines)' if len(lines) > 1 else ''}")
 
 
-def _several(cells: list[str]) -> list[list[str]]:
+def several(cells: list[str]) -> list[list[str]]:
     """What each cell names, separated by what separates in any of them."""
     marked = any(mark in cell for cell in cells for mark in ",;|")
     return [[name.strip() for name in re.split(r"[,;|]" if marked else r"\s+", cell) if name.strip()] for cell in cells]
@@ -201,7 +201,7 @@ def _several(cells: list[str]) -> list[list[str]]:
 
 def _classes(cells: list[str], multi: bool) -> tuple[Labels, list[str]]:
     """Labels, and class names in order: by number if all are numbers."""
-    named = _several(cells) if multi else [[cell] for cell in cells]
+    named = several(cells) if multi else [[cell] for cell in cells]
     names = {name for several in named for name in several}
     numbers = all(name.isdecimal() for name in names)
     classes = sorted(names, key=lambda name: (int(name) if numbers else 0, name))

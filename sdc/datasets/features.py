@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sdc.datasets.base import AMOUNT, Dataset, LabelKind, Problems, draw_splits, draw_training, found_instead
-from sdc.datasets.csv import LABEL, PATH, _several
+from sdc.datasets.csv import LABEL, PATH, several
 from sdc.datasets.vectors import VectorFile, Vectors, as_text, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -236,7 +236,7 @@ def _read(path: Path, columns: Sequence[str]) -> Any:
     if ragged := [line for line, row in enumerate(rows, 1) if row and len(row) != len(header)]:
         raise SDCError(f"{path}: line {ragged[0]} has not {len(header)} cells as the header has; quote commas in cells")
     cells = [row[header.index(column)].strip() for row in rows[1:] if row]
-    return _several(cells) if column == "labels" else cells
+    return several(cells) if column == "labels" else cells
 
 
 def _flat(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:

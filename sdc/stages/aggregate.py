@@ -73,8 +73,12 @@ def _query_by_query(
         if len(methods) == 1:
             continue
         seeds = list(dict.fromkeys(cell.seed for cell in cells))
-        # Runs of one dataset answer the same queries, in the same order: (method, seed, query).
-        scores = np.array([list(precisions[cell].values()) for cell in cells]).reshape(len(methods), len(seeds), -1)
+        # By the official convention, which queries count may depend on the codes: those that count for every run.
+        queries = sorted(set.intersection(*(set(precisions[cell]) for cell in cells)))
+        if not queries:
+            continue
+        values = [precisions[cell][query] for cell in cells for query in queries]
+        scores = np.array(values).reshape(len(methods), len(seeds), len(queries))
         best[key] = float(scores.max(axis=0).mean())
         means = scores.mean(axis=1).T
         first = int(means.mean(axis=0).argmax())
