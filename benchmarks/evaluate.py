@@ -2,15 +2,18 @@
 
 The usual way is what public code does: distances as a float matrix product, a full ``torch.topk`` and a loop over
 queries for AP@1000. FAISS only ranks: ``IndexBinaryFlat.search(k=1000)``, its index built beforehand. In each round the
-three take turns, so that the ratios of a round hold when the machine's speed drifts; medians of rounds are printed.
+three take turns, each in a process of its own, so that the ratios of a round hold when the machine's speed drifts;
+medians of rounds are printed. All have the same number of threads, or of processes to share the work.
 
-    python benchmarks/evaluate.py [--bits 16 32 64 128 512] [--rounds 5] [--threads 2]
+    python benchmarks/evaluate.py [--bits 16 32 64 128 512] [--rounds 5] [--threads 2] [--device cuda]
     python benchmarks/evaluate.py --scale      # seconds and memory of two large searches, each in a process of its own
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import multiprocessing
 import os
 import resource
 import statistics
@@ -18,6 +21,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +45,11 @@ def planted(bits: int) -> tuple[np.ndarray, np.ndarray]:
     return hamming.pack(prototypes[classes] ^ (generator.random((len(classes), bits)) < 0.25)), classes
 
 
-def ours(codes: np.ndarray, classes: np.ndarray) -> dict[str, float]:
-    """Everything that ``sdc evaluate`` writes."""
+def ours(codes: np.ndarray, classes: np.ndarray, jobs: int) -> dict[str, float]:
+    """Every metric of a ranking, by every rule of ties."""
     relevance = ranking.SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
-    return ranking.evaluate(ranking.Hamming(codes[:QUERIES], codes[QUERIES:]), relevance, [CUTOFF]).metrics()
+    ranked = ranking.Hamming(codes[:QUERIES], codes[QUERIES:])
+    return ranking.evaluate(ranked, relevance, [CUTOFF], jobs=jobs).metrics()
 
 
 def usual(codes: np.ndarray, classes: np.ndarray, batch: int = 100) -> float:
@@ -63,6 +69,18 @@ def usual(codes: np.ndarray, classes: np.ndarray, batch: int = 100) -> float:
     return float(np.mean(found))
 
 
+def on_device(codes: np.ndarray, classes: np.ndarray, device: str) -> Callable[[], dict[str, float]]:
+    """As ours, of codes that are on a device already."""
+    import torch
+
+    from sdc.evaluation import tensors
+
+    relevance = ranking.SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
+    there = torch.from_numpy(codes).to(device)
+    ranked = tensors.Hamming(there[:QUERIES], there[QUERIES:])
+    return lambda: ranking.evaluate(ranked, relevance, [CUTOFF]).metrics()
+
+
 def faiss_search(codes: np.ndarray) -> Callable[[], object]:
     """The search alone."""
     import faiss
@@ -79,26 +97,51 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def compare(bits: int, rounds: int) -> None:
-    """Print medians and ratios for one code length."""
+def measured(name: str, bits: int, jobs: int, orders: Connection) -> None:
+    """Time one way as often as it is ordered, in a process that has imported nothing that the others need."""
     codes, classes = planted(bits)
-    works = {"ours": lambda: ours(codes, classes), "usual": lambda: usual(codes, classes), "FAISS": faiss_search(codes)}
-    for work in works.values():
-        work()
-    times = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
-    medians = {name: statistics.median(row[name] for row in times) for name in works}
+    work: Callable[[], Any]
+    if name == "ours":
+        work = functools.partial(ours, codes, classes, jobs)
+    elif name == "usual":
+        work = functools.partial(usual, codes, classes)
+    else:
+        work = faiss_search(codes) if name == "FAISS" else on_device(codes, classes, name)
+    found = work()
+    while orders.recv():
+        orders.send(seconds(work))
+    orders.send(None if name == "FAISS" else found)
+
+
+def compare(bits: int, rounds: int, jobs: int, device: str | None) -> None:
+    """Print medians and ratios for one code length."""
+    context = multiprocessing.get_context("spawn")
+    ways: dict[str, Connection] = {}
+    for name in ("ours", "usual", "FAISS", *([device] if device else [])):
+        ways[name], there = context.Pipe()
+        context.Process(target=measured, args=(name, bits, jobs, there)).start()
+
+    def asked(name: str, more: bool) -> Any:
+        ways[name].send(more)
+        return ways[name].recv()
+
+    times = [{name: asked(name, more=True) for name in ways} for _ in range(rounds + 1)][1:]
+    medians = {name: statistics.median(row[name] for row in times) for name in ways}
     ratios = {name: statistics.median(row[name] / row["ours"] for row in times) for name in ("usual", "FAISS")}
-    metrics = ours(codes, classes)
+    metrics, other, *_ = (asked(name, more=False) for name in ways)
     print(
         f"{bits:4} bits: ours {medians['ours']:.3f} s, usual {medians['usual']:.2f} s, "
         f"FAISS {medians['FAISS']:.3f} s; ratios {ratios['usual']:.1f} and {ratios['FAISS']:.2f}; "
-        f"mAP@1000 expected {100 * metrics['mAP@1000']:.2f}, usual {100 * usual(codes, classes):.2f}, "
+        f"mAP@1000 expected {100 * metrics['mAP@1000']:.2f}, usual {100 * other:.2f}, "
         f"{100 * metrics['mAP@1000/pessimistic']:.2f} to {100 * metrics['mAP@1000/optimistic']:.2f}",
         flush=True,
     )
+    if device:
+        ratio = statistics.median(row["ours"] / row[device] for row in times)
+        print(f"          codes on {device}: {medians[device]:.3f} s; ratio {ratio:.1f}", flush=True)
 
 
-def large(name: str) -> None:
+def large(name: str, jobs: int) -> None:
     """Evaluate random codes and print seconds and the peak memory of this process."""
     queries, database, bits, limit = SCALE[name]
     generator = np.random.default_rng(0)
@@ -112,7 +155,7 @@ def large(name: str) -> None:
             *(Labels.single(generator.integers(0, 100, count)) for count in (queries, database))
         )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    taken = seconds(lambda: ranking.evaluate(ranking.Hamming(*codes), relevance, [100]))
+    taken = seconds(lambda: ranking.evaluate(ranking.Hamming(*codes), relevance, [100], jobs=jobs))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{name}: {queries} x {database} x {bits} bits in {taken:.1f} s; peak {peak:.2f} GB, "
@@ -126,13 +169,14 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64, 128, 512])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", help="cuda: also of codes that are there already")
     parser.add_argument("--scale", action="store_true")
     parser.add_argument("--only", choices=SCALE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     # Before torch and FAISS are imported; ours reads it too.
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     if options.only:
-        large(options.only)
+        large(options.only, options.threads)
     elif options.scale:
         for name in SCALE:
             command = [sys.executable, __file__, "--threads", str(options.threads), "--only", name]
@@ -140,7 +184,7 @@ def main() -> None:
     else:
         print(f"{QUERIES} queries x {DATABASE} codes, {options.threads} threads, {options.rounds} rounds")
         for bits in options.bits:
-            compare(bits, options.rounds)
+            compare(bits, options.rounds, options.threads, options.device)
 
 
 if __name__ == "__main__":

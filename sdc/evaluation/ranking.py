@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -31,9 +32,11 @@ _DENOMINATORS: dict[Convention, dict[str, ties.Denominator]] = {
 _RADII = range(4)
 _CURVE = 33  # points of the precision-recall curve by radius
 # Of queries scored at a time: how many, with how many counts or ranked items, and similarities, at the most.
-_BLOCK_QUERIES = 128
+_BLOCK_QUERIES = 128  # a power of two
 _BLOCK_COUNTS = 2**20
 _SIMILARITY_BYTES = 512 * 2**20
+# Pairs of query and item for which a process of its own pays: some 50 ms of them.
+_JOB_PAIRS = 10_000_000
 
 
 # What is relevant
@@ -168,8 +171,8 @@ class Ranking(Protocol):
 
     def __len__(self) -> int: ...
 
-    def blocks(self, relevance: Relevance, top: int) -> Iterator[Block]:
-        """Blocks of queries in order, with the first ``top`` items of each."""
+    def blocks(self, relevance: Relevance, top: int, some: range | None = None) -> Iterator[Block]:
+        """Blocks of queries in order, of all or of some, with the first ``top`` items of each."""
 
 
 class Hamming:
@@ -193,7 +196,7 @@ class Hamming:
     def __len__(self) -> int:
         return self._queries.shape[1]
 
-    def blocks(self, relevance: Relevance, top: int) -> Iterator[Block]:
+    def blocks(self, relevance: Relevance, top: int, some: range | None = None) -> Iterator[Block]:
         """See ``Ranking``; beside the codes this takes a few bytes per item of the database and per query."""
 
         def rank(queries: range) -> Block:
@@ -206,8 +209,9 @@ class Hamming:
                 first[place] = levels[hamming.nearest(distances, top, counts[place].sum(axis=0))]
             return Block(counts, first)
 
-        step = _BLOCK_COUNTS // max(relevance.depth * (1 + (self.bits or 0)), top)
-        return map(rank, _spans(len(self), min(max(step, 1), _BLOCK_QUERIES)))
+        step = min(max(_BLOCK_COUNTS // max(relevance.depth * (1 + (self.bits or 0)), top), 1), _BLOCK_QUERIES)
+        # A power of two, so that the blocks, and with them the last digits, are the same for any number of processes.
+        return map(rank, _spans(some or range(len(self)), 1 << step.bit_length() - 1))
 
 
 class Cosine:
@@ -228,14 +232,14 @@ class Cosine:
     def __len__(self) -> int:
         return len(self._queries)
 
-    def blocks(self, relevance: Relevance, top: int) -> Iterator[Block]:
+    def blocks(self, relevance: Relevance, top: int, some: range | None = None) -> Iterator[Block]:
         """See ``Ranking``; there is a pass over the database for so many queries as have 512 MiB of similarities.
 
         Raises:
             SDCError: If a feature is NaN or infinite.
         """
         top = max(top, 1)
-        for queries in _spans(len(self), max(1, _SIMILARITY_BYTES // (4 * self.size))):
+        for queries in _spans(some or range(len(self)), max(1, _SIMILARITY_BYTES // (4 * self.size))):
             similarities = np.empty((len(queries), self.size), np.float32)
             units = _unit(self._queries[queries.start : queries.stop])
             filled = 0
@@ -243,7 +247,8 @@ class Cosine:
                 np.matmul(units, _unit(block).T, out=similarities[:, filled : filled + len(block)])
                 filled += len(block)
             rank = functools.partial(self._rank, similarities, queries.start, relevance, top)
-            yield from map(rank, _spans(len(queries), min(max(_BLOCK_COUNTS // top, 1), _BLOCK_QUERIES)))
+            step = min(max(_BLOCK_COUNTS // top, 1), _BLOCK_QUERIES)
+            yield from map(rank, _spans(range(len(queries)), step))
 
     def _rank(self, similarities: np.ndarray, start: int, relevance: Relevance, top: int, queries: range) -> Block:
         first = np.empty((len(queries), top), np.min_scalar_type(relevance.depth - 1))
@@ -275,8 +280,8 @@ def _unit(features: np.ndarray) -> np.ndarray:
     return features / np.maximum(norms, 1e-12)
 
 
-def _spans(count: int, step: int) -> list[range]:
-    return [range(start, min(start + step, count)) for start in range(0, count, step)]
+def _spans(queries: range, step: int) -> list[range]:
+    return [queries[start : start + step] for start in range(0, len(queries), step)]
 
 
 def count(ranking: Ranking, relevance: Relevance) -> np.ndarray:
@@ -321,6 +326,7 @@ def evaluate(
     precision_at: Sequence[int] = (1, 5, 10, 100),
     rule: Ties = "expected",
     convention: Convention = "standard",
+    jobs: int = 1,
 ) -> Scores:
     """Metrics of rankings.
 
@@ -344,6 +350,8 @@ def evaluate(
             divides by what is within the top R for labels, by min(R, all) for lists. ``official`` is what the official
             code does: it leaves out no query, but where items have several labels those that have nothing relevant
             within the largest R (in database order, for its own is undefined), and divides lists by all on them.
+        jobs: Processes that share the queries of a ranking by Hamming distance; they are forked, so leave it at 1
+            where other threads run. The scores do not depend on it.
 
     Raises:
         SDCError: If ranking and relevance are of other queries or another database, or no query has a relevant item.
@@ -358,7 +366,7 @@ def evaluate(
     if min((*precision_at, *(cutoff for cutoff in map_at if cutoff is not None)), default=1) < 1:
         raise SDCError(f"cut-offs {list(map_at)} and {list(precision_at)}: each must be at least 1, or all")
     if isinstance(relevance, Listed) and set(relevance.names) == {"easy", "hard", "junk"}:
-        return _evaluate_revisited(ranking, relevance, rule)
+        return _evaluate_revisited(ranking, relevance, rule, jobs)
     size = ranking.size
     plan = _Plan(
         cutoffs=list(dict.fromkeys(size if cutoff is None else min(cutoff, size) for cutoff in map_at)),
@@ -368,11 +376,12 @@ def evaluate(
         denominator=_DENOMINATORS[convention][relevance.kind],
         depth=relevance.depth,
     )
-    parts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-    for block in ranking.blocks(relevance, max(*plan.cutoffs, *plan.precision_at, 1)):
-        for name, values in plan.score(block).items():
-            parts[name].append(values)
-    columns = {name: np.concatenate(values) for name, values in parts.items()}
+    top = max(*plan.cutoffs, *plan.precision_at, 1)
+
+    def score(queries: range) -> dict[str, np.ndarray]:
+        return _joined(map(plan.score, ranking.blocks(relevance, top, queries)))
+
+    columns = _shared_out(score, ranking, jobs)
     items, relevant = columns.pop("items", None), columns.pop("relevant", None)
     answerable, answered = columns.pop("total") > 0, columns.pop("found") > 0
     counted = answerable
@@ -388,6 +397,45 @@ def evaluate(
         items=items,
         relevant=relevant,
     )
+
+
+def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+    for part in parts:
+        for name, values in part.items():
+            columns[name].append(values)
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+def _shared_out(score: Callable[[range], dict[str, np.ndarray]], ranking: Ranking, jobs: int) -> dict[str, np.ndarray]:
+    """The columns of all queries, each process scoring some: threads would wait for one another, NumPy counts alone."""
+    queries = range(len(ranking))
+    jobs = min(jobs, len(queries) * ranking.size // _JOB_PAIRS)
+    if (
+        jobs < 2 or not isinstance(ranking, Hamming) or sys.platform != "linux"
+    ):  # elsewhere a fork is missing or may hang
+        return score(queries)
+    import multiprocessing
+
+    # Forked, so that codes and labels are shared and not sent.
+    context = multiprocessing.get_context("fork")
+    own, *others = _spans(queries, -(-len(queries) // (jobs * _BLOCK_QUERIES)) * _BLOCK_QUERIES)
+    sent = []
+    for span in others:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=lambda pipe, span: pipe.send(score(span)), args=(sender, span))
+        process.start()
+        sender.close()
+        sent.append((receiver, process))
+    try:
+        parts = [score(own), *(receiver.recv() for receiver, _ in sent)]
+    except EOFError:
+        raise SDCError("a process of the evaluation died, perhaps for want of memory; try --jobs 1") from None
+    finally:
+        for receiver, process in sent:
+            receiver.close()
+            process.join()
+    return _joined(parts)
 
 
 def _facts(
@@ -468,8 +516,11 @@ class _Plan:
         return columns
 
 
-def _evaluate_revisited(ranking: Ranking, relevance: Listed, rule: Ties) -> Scores:
-    by_rule = landmarks.revisited(ranking.blocks(relevance, ranking.size), relevance.names)
+def _evaluate_revisited(ranking: Ranking, relevance: Listed, rule: Ties, jobs: int) -> Scores:
+    def score(queries: range) -> dict[str, np.ndarray]:
+        return landmarks.revisited(ranking.blocks(relevance, ranking.size, queries), relevance.names)
+
+    by_rule = _shared_out(score, ranking, jobs)
     columns = {name.removesuffix(f"/{rule}"): values for name, values in by_rule.items() if name.endswith(f"/{rule}")}
     columns |= {name: values for name, values in by_rule.items() if name.startswith("mAP")}
     headline = f"mAP@{ranking.size}"

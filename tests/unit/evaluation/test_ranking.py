@@ -1,8 +1,13 @@
+import os
+import signal
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdc import hamming
 from sdc.errors import SDCError
 from sdc.evaluation import ranking, ties
 from sdc.evaluation.ranking import Cosine, Hamming, Listed, SharedLabels, evaluate
@@ -327,3 +332,43 @@ def test_random_codes_score_about_the_share_of_the_class():
     scores = evaluate(Hamming(codes[:100], codes[100:]), SharedLabels(labels[:100], labels[100:]), [None]).metrics()
     assert scores["mAP@1000"] == pytest.approx(0.11, abs=0.01)
     assert scores["mAP@1000/pessimistic"] < scores["mAP@1000"] < scores["mAP@1000/optimistic"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+@pytest.mark.parametrize("listed", [False, True])
+def test_processes_share_the_queries_and_change_nothing(monkeypatch, listed):
+    generator = np.random.default_rng(0)
+    codes = [generator.integers(0, 256, (count, 2), np.uint8) for count in (31, 200)]
+    if listed:
+        drawn = [generator.permutation(200)[:15].reshape(3, 5) for _ in range(31)]
+        relevance = ranking.Listed([dict(zip(("easy", "hard", "junk"), rows, strict=True)) for rows in drawn], 200)
+    else:
+        relevance = ranking.SharedLabels(*([[n % 3] for n in range(count)] for count in (31, 200)))
+    monkeypatch.setattr(ranking, "_BLOCK_QUERIES", 4)
+    alone = ranking.evaluate(ranking.Hamming(*codes), relevance, [50])
+    parents = []
+    monkeypatch.setattr(ranking, "_JOB_PAIRS", 1)
+    monkeypatch.setattr(ranking.hamming, "count", lambda *a, count=hamming.count: parents.append(1) or count(*a))
+    shared = ranking.evaluate(ranking.Hamming(*codes), relevance, [50], jobs=3)
+    assert len(parents) == 12  # of the queries; two other processes had the rest
+    assert shared.facts == alone.facts
+    assert list(shared.per_query) == list(alone.per_query)
+    for name, values in alone.per_query.items():
+        np.testing.assert_array_equal(values, shared.per_query[name])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_a_process_that_dies_is_told(monkeypatch):
+    monkeypatch.setattr(ranking, "_JOB_PAIRS", 1)
+    monkeypatch.setattr(ranking, "_BLOCK_QUERIES", 1)
+    parent = os.getpid()
+
+    def die(*arguments, count=hamming.count):
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return count(*arguments)
+
+    monkeypatch.setattr(ranking.hamming, "count", die)
+    relevance = ranking.SharedLabels([[0]] * 8, [[0]] * 8)
+    with pytest.raises(SDCError, match="died"):
+        ranking.evaluate(ranking.Hamming(*[np.zeros((8, 1), np.uint8)] * 2), relevance, jobs=2)
