@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
+import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from sdc.errors import SDCError
 
@@ -12,13 +17,62 @@ if TYPE_CHECKING:
     import torch
 
 
+# Closed, and with them the locks, when the process ends, however it ends.
+_locks: list[IO[bytes]] = []
+
+
+def visible_gpus() -> list[str]:
+    """Names of the NVIDIA GPUs that a job here may use, without loading torch.
+
+    They are those in ``CUDA_VISIBLE_DEVICES``, which a scheduler sets to what it has given, else all of the machine.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name not in ("", "-1", "NoDevFiles")]
+    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
+
+
 def count_gpus() -> int:
-    """How many NVIDIA GPUs this machine has, without loading torch."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    """How many NVIDIA GPUs a job here may use, without loading torch."""
+    return len(visible_gpus())
+
+
+def claim(gpus: Sequence[str], folder: Path | None = None) -> int:
+    """Take a GPU for the rest of this process: one that no other process took so, else one that the fewest took.
+
+    A claim is a lock on a file, so it needs nobody to hand out numbers, and ends with the process. As many jobs share a
+    GPU as are run at a time, no more.
+
+    Args:
+        gpus: Their names, at least one.
+        folder: Where the lock files are; the default is one of this user's among the temporary files.
+
+    Returns:
+        Position of the GPU among the names.
+    """
+    if len(gpus) == 1 or sys.platform == "win32":
+        return 0
+    import fcntl
+
+    folder = folder or Path(tempfile.gettempdir()) / f"sdc-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for place in itertools.count():
+        for position, name in enumerate(gpus):
+            file = (folder / f"{name}-{place}").open("ab")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                continue
+            _locks.append(file)
+            return position
+    raise AssertionError("there is always another place")
 
 
 def choose(name: str = "auto") -> torch.device:
     """The torch device of a name; ``auto`` is the environment's ``SDC_DEVICE`` or CUDA, then MPS, then CPU.
+
+    Of several GPUs ``auto`` claims one for this process.
 
     Raises:
         SDCError: If the device is unknown or not on this machine.
@@ -28,13 +82,21 @@ def choose(name: str = "auto") -> torch.device:
     if name == "auto":
         name = os.environ.get("SDC_DEVICE", "auto")
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = _claimed() if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise SDCError(f"device {name!r} cannot be used here; allowed: auto, cpu, cuda, cuda:N, mps") from error
     return device
+
+
+@functools.cache
+def _claimed() -> str:
+    import torch
+
+    count = torch.cuda.device_count()  # may be less than the names: a list ends at the first that is no GPU
+    return f"cuda:{claim([*visible_gpus(), *map(str, range(count))][:count])}"
 
 
 def make_deterministic() -> None:

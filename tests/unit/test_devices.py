@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sdc import devices
@@ -27,5 +31,72 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch):
     assert devices.choose().type == expected
 
 
-def test_gpus_are_counted_without_torch():
-    assert devices.count_gpus() >= 0
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [("0,2", ["0", "2"]), ("GPU-1a,MIG-2b", ["GPU-1a", "MIG-2b"]), ("", []), ("-1", []), ("NoDevFiles", [])],
+)
+def test_gpus_are_those_a_scheduler_gave(monkeypatch, value, names):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    assert devices.visible_gpus() == names
+    assert devices.count_gpus() == len(names)
+
+
+def test_gpus_are_those_of_the_machine(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(
+        Path, "glob", lambda self, pattern: map(Path, ("/dev/nvidia10", "/dev/nvidia0", "/dev/nvidia2"))
+    )
+    assert devices.visible_gpus() == ["0", "2", "10"]
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Start a process that claims one of two GPUs and holds it; gives the process and the GPU's position."""
+    program = "import pathlib, sys; from sdc import devices\n"
+    program += f"print(devices.claim(['0', '1'], pathlib.Path({str(tmp_path)!r})), flush=True); sys.stdin.read()"
+    jobs = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        jobs.append(process)
+        return process, int(process.stdout.readline())
+
+    yield start
+    for process in jobs:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no claims on Windows")
+def test_every_job_has_a_gpu_of_its_own(job):
+    first, one = job()
+    _, other = job()
+    assert {one, other} == {0, 1}
+    first.kill()  # whatever ends a process ends its claim
+    first.wait()
+    assert job()[1] == one
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no claims on Windows")
+def test_more_jobs_than_gpus_share_them_evenly(job):
+    assert sorted(job()[1] for _ in range(4)) == [0, 0, 1, 1]
+
+
+def test_the_only_gpu_needs_no_claim(tmp_path):
+    assert devices.claim(["0"], tmp_path / "none") == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_auto_claims_what_cuda_counts(monkeypatch):
+    import torch
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,99")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    claimed = []
+    monkeypatch.setattr(devices, "claim", lambda names: claimed.append(names) or 1)
+    assert devices._claimed.__wrapped__() == "cuda:1"
+    assert claimed == [["3", "5"]]
