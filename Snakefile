@@ -1,11 +1,20 @@
 """From pictures to short codes that retrieve well: manifest, features, heads, codes, metrics, tables."""
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
 configfile: f"{workflow.basedir}/config.yaml"
+
+
+# Where jobs run in containers (--sdm apptainer): the image that the Containerfile makes.
+container: os.environ.get("SDC_IMAGE", "sdc.sif")
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
@@ -15,6 +24,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/toy.smk"
 
 
 rule all:
@@ -23,4 +33,6 @@ rule all:
     input:
         "results/table1.csv",
         "results/metrics.csv",
+        "results/report.html",
         dataset_tables(),
+        further_tables(),

@@ -1,6 +1,7 @@
 """Calibration distributions on [-1, 1] and their quantile grids.
 
-Source: SDC (BMVC 2023), section 3; the paper's choice is Beta(5, 5) stretched from [0, 1] to [-1, 1].
+Source: SDC (BMVC 2023), section 3; the paper's choice is Beta(5, 5) stretched from [0, 1] to [-1, 1]. ``linear``, a
+baseline of this project, has a law's mean and deviation but not its shape (see ``sdc.methods.losses.SDCLoss``).
 """
 
 from __future__ import annotations
@@ -13,10 +14,21 @@ import numpy as np
 
 from sdc.errors import SDCError
 
-NAMES = ("beta(a,b)", "gaussian(sigma)", "laplace(scale)", "uniform", "triangular", "arcsine", "binomial")
-_COUNTS = {"beta": 2, "gaussian": 1, "laplace": 1, "uniform": 0, "triangular": 0, "arcsine": 0, "binomial": 0}
-# The paper's deviation, and the Laplace law that shares it.
-_DEFAULTS = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,)}
+NAMES = (
+    "beta(a,b)",
+    "gaussian(sigma)",
+    "laplace(scale)",
+    "uniform",
+    "triangular",
+    "arcsine",
+    "binomial",
+    "linear(a,b)",
+)
+_COUNTS = {
+    "beta": 2, "gaussian": 1, "laplace": 1, "uniform": 0, "triangular": 0, "arcsine": 0, "binomial": 0, "linear": 2,
+}  # fmt: skip
+# The paper's deviation, and the Laplace law that shares it; and the paper's Beta law.
+_DEFAULTS = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,), "linear": (5.0, 5.0)}
 _PATTERN = re.compile(r"([a-z]\w*)(?:\(([^()]*)\))?")
 
 
@@ -69,7 +81,8 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
     Args:
         name: ``beta(a,b)``; ``gaussian(sigma)`` and ``laplace(scale)`` truncated to [-1, 1]; ``uniform``;
             ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the law of random codes' similarities, as its
-            continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1].
+            continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1]; of ``linear(a,b)``,
+            those of the Beta law whose mean and deviation it takes.
         pairs: How many.
         bits: Code length; only ``binomial`` depends on it.
 

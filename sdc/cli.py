@@ -1,6 +1,6 @@
 """``sdc STAGE --option value``: each subcommand is the stage module of its name; no logic here.
 
-Beside the stages there are ``sdc datasets`` and ``sdc compare``, for people.
+Beside the stages there are ``sdc datasets``, ``sdc features`` and ``sdc compare``, for people.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from sdc import __version__, grid
 from sdc.errors import SDCError
 
 # What is no stage but for people.
-_TOOLS = {"datasets": "sdc.datasets.doctor", "compare": "sdc.evaluation.comparison"}
+_TOOLS = {"datasets": "sdc.datasets.doctor", "features": "sdc.features", "compare": "sdc.evaluation.comparison"}
 _log = logging.getLogger("sdc")
 
 
@@ -150,14 +151,27 @@ def _parser() -> argparse.ArgumentParser:
         database_labels={"default": None, "help": "likewise"},
         bits={**number, "default": None, "help": "code length of these, if the files do not say"},
         per_query={**path, "default": None, "help": "average_precision.csv to write, a row per query"},
+        pairs={**path, "default": None, "help": "pairs.csv to write: positive and negative pairs by similarity"},
+        ranks={**path, "default": None, "help": "ranks.csv to write: precision and recall by rank, of codes"},
+        per_class={**path, "default": None, "help": "per_class.csv to write: size and mAP of every class"},
+        jobs={**number, "default": os.cpu_count() or 1, "help": "processes that share the queries"},
         out={**path, "help": "metrics.json to write"},
     )
     stage(
         "aggregate",
-        "make tables of many runs",
+        "make tables, figures and the report of many runs",
         results={**path, "help": "folder below which the runs lie"},
         selection={"type": _json, "help": "JSON: datasets, backbones, methods, bits and seeds, a list each"},
-        out={**path, "nargs": "+", "help": "tables to write, named as the architecture names them"},
+        out={**path, "nargs": "+", "help": "what to write; the names say what it is"},
+        embed={**path, "nargs": "*", "default": [], "help": "tables (.html) and figures (.svg) for the report"},
+        config={**entry, "help": "the whole config as JSON, for the report"},
+        allow_missing={"action": "store_true", "default": False, "help": "leave gaps where runs failed, and say why"},
+    )
+    stage(
+        "toy",
+        "show on four classes and two bits what methods do to similarities that are all positive",
+        out={**path, "nargs": "+", "help": "toy.svg, .pdf, .png, .gif, .csv; outcomes.csv"},
+        seeds={**number, "default": 10, "help": "how many the outcomes are of"},
     )
     compare = stages.add_parser("compare", help="say whether two methods differ on the same queries")
     compare.add_argument("first", type=Path, help="average_precision.csv of a run")
@@ -169,6 +183,14 @@ def _parser() -> argparse.ArgumentParser:
     datasets.add_argument("--settings", type=_json, default={}, help="its settings as JSON")
     datasets.add_argument("--configfile", type=Path, help="config whose datasets to list, or that has the one to check")
     datasets.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    cached = stages.add_parser("features", help="describe, verify, export or link a set of feature shards")
+    cached.add_argument("action", choices=["info", "verify", "export", "link"], help="link makes one array for h5py")
+    cached.add_argument("folder", type=Path, help="results/features/DATASET/BACKBONE/KIND")
+    cached.add_argument("--shards", type=int, help="of a folder that holds several sets, the one of so many")
+    cached.add_argument("--manifest", type=Path, help="manifest.csv the set must be of; exports then have labels")
+    cached.add_argument("--array", default="features", help="what to export: features, or token_means")
+    cached.add_argument("--out", type=Path, help="what to export to: .npy or .parquet")
+    cached.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     return parser
 
 

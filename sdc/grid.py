@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +56,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     for backbone, methods in config["run"].get("only", {}).items():
         check({"only": backbone}, {"properties": {"only": selected["backbones"]}}, where="run")
         check({backbone: methods}, {"properties": {backbone: {"items": selected["methods"]}}}, where="run.only")
-    _check_combinations(config)
+    _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
@@ -64,7 +67,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         taker = _build(config, "backbones", backbone)
         for dataset, made in held.items():
             check_kinds(dataset, made, backbone, taker)
-    runs = dict.fromkeys((sources[cell.dataset], cell.backbone, cell.method) for cell in cells(config["run"]))
+    selections = [config["run"], *(ablation_run(config, name) for name in config.get("ablations", {}))]
+    every = itertools.chain.from_iterable(map(cells, selections))
+    runs = dict.fromkeys((sources[cell.dataset], cell.backbone, cell.method) for cell in every)
     for dataset, backbone, method in runs:
         if held[dataset].vector_files():
             training_kinds(config, dataset, backbone, method)
@@ -113,7 +118,13 @@ def canonical(settings: Mapping[str, Any]) -> str:
 
 
 def _build(config: Mapping[str, Any], catalogue: str, name: str) -> Any:
-    return registry.build(catalogue, name, entry(config, catalogue, name))
+    return _built(catalogue, name, canonical(entry(config, catalogue, name)))
+
+
+# Every job of a plan asks for the same few entries.
+@functools.lru_cache(maxsize=4096)
+def _built(catalogue: str, name: str, settings: str) -> Any:
+    return registry.build(catalogue, name, json.loads(settings))
 
 
 def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
@@ -267,6 +278,190 @@ def state_dict(config: Mapping[str, Any], backbone: str) -> str | None:
     return weights_file(settings) if _build(config, "backbones", backbone).takes == "pictures" else None
 
 
+def selected_entries(config: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the config says of everything a selection names, by catalogue and name; nothing where all is by default."""
+    return {
+        catalogue: {name: made for name in run[catalogue] if (made := entry(config, catalogue, name))}
+        for catalogue in registry.CATALOGUES
+    }
+
+
+def instance_datasets(config: Mapping[str, Any]) -> list[str]:
+    """The selected datasets whose relevance is listed, not a shared label."""
+    return [name for name in config["run"]["datasets"] if _build(config, "datasets", name).label_kind == "instance"]
+
+
+# Ablations
+
+
+class Variant(NamedTuple):
+    """A method as an ablation varies it.
+
+    Attributes:
+        method: Name of its catalogue entry: the varied method's own, where nothing differs from that.
+        entry: The entry; None where it is the method's own.
+        values: Of what is varied, as the config has it, or by default.
+    """
+
+    method: str
+    entry: dict[str, Any] | None
+    values: tuple[Any, ...]
+
+
+def varied(config: Mapping[str, Any], name: str) -> list[str]:
+    """The keys that an ablation varies, in order."""
+    vary = config["ablations"][name]["vary"]
+    return list(vary if isinstance(vary, Mapping) else dict.fromkeys(itertools.chain.from_iterable(vary)))
+
+
+def has_heat_map(config: Mapping[str, Any], name: str) -> bool:
+    """Whether an ablation is of all values of one setting with all values of another."""
+    vary = config["ablations"][name]["vary"]
+    return isinstance(vary, Mapping) and len(vary) == 2
+
+
+def variants(config: Mapping[str, Any], name: str) -> list[Variant]:
+    """The methods of an ablation, in the order of its lists.
+
+    ``vary`` is a list of values by key, whose product is taken, or a list of what to set, one by one. A key is one of
+    the method's settings, or ``method`` itself, or a word in braces within ``settings``, which hold for all variants:
+    ``{method: sdc, settings: {calibration: "beta({a},{b})"}, vary: {a: [1, 5], b: [1, 5]}}``.
+
+    Variants with the same settings have the same name, ``sdc_batch_size_128``, and so the same runs, also those of
+    different ablations.
+
+    Raises:
+        SDCError: If there is no method, or it has no such setting, or a setting no such value; names the key.
+    """
+    spec, keys = config["ablations"][name], varied(config, name)
+    vary = spec["vary"]
+    if isinstance(vary, Mapping):
+        vary = [dict(zip(keys, values, strict=True)) for values in itertools.product(*vary.values())]
+    return [_variant(config, f"ablations.{name}", spec, values, keys) for values in vary]
+
+
+def _variant(
+    config: Mapping[str, Any], where: str, spec: Mapping[str, Any], values: Mapping[str, Any], keys: Sequence[str]
+) -> Variant:
+    base = values.get("method", spec.get("method"))
+    if base is None:
+        raise SDCError(f"{where}: key 'method' is missing: which method is varied?")
+    names = sorted({*registry.METHODS, *config.get("methods", {})})
+    check({"method": base}, {"properties": {"method": {"enum": names}}}, where=where)
+    common, words = entry(config, "methods", base), set()
+
+    def filled_in(key: str, setting: Any) -> Any:
+        if not isinstance(setting, str):
+            return setting
+        found = re.findall(r"\{(\w+)\}", setting)
+        for word in found:
+            check(
+                {"word in braces": word}, {"properties": {"word in braces": {"enum": list(keys)}}}, f"{where}.settings"
+            )
+        words.update(found)
+        return re.sub(r"\{(\w+)\}", lambda word: str(values[word[1]]), setting)
+
+    settings = {key: filled_in(key, setting) for key, setting in spec.get("settings", {}).items()}
+    settings |= {key: value for key, value in values.items() if key != "method" and key not in words}
+    check(settings, registry.entry_schema("methods", base, common), where=where)
+    try:
+        made, usual = (registry.build("methods", base, {**common, **more}).as_dict() for more in (settings, {}))
+    except SDCError as error:
+        raise SDCError(f"{where}: {error}") from None
+    changed = {key: value for key, value in sorted(made.items()) if value != usual[key]}
+    method = "_".join([base, *(f"{key}_{_word(value)}" for key, value in changed.items())])
+    own = {**common, "type": common.get("type", base), **{key: made[key] for key in changed}} if changed else None
+    return Variant(method, own, tuple(values.get(key, made.get(key)) for key in keys))
+
+
+def _word(value: Any) -> str:
+    """A value as part of a name: ``beta_0p2_0p2`` for ``beta(0.2,0.2)``, ``none`` for None."""
+    text = str(value).lower().replace(".", "p").replace("-", "m")
+    return re.sub(r"[^a-z0-9]+", "_", text).strip("_")
+
+
+def variant_entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The catalogue entries of all ablations' variants, by name.
+
+    Raises:
+        SDCError: If two that differ would have one name.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for name in config.get("ablations", {}):
+        for variant in variants(config, name):
+            if variant.entry is None:
+                continue
+            known = made.get(variant.method, config.get("methods", {}).get(variant.method, variant.entry))
+            if known != variant.entry:
+                raise SDCError(
+                    f"ablations.{name}: {variant.method} would be the name of two methods: {canonical(known)} and "
+                    f"{canonical(variant.entry)}; write one of them otherwise"
+                )
+            made[variant.method] = variant.entry
+    return made
+
+
+def ablation_run(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The selection of an ablation: the config's with the ablation's methods, and what each of these stands for."""
+    rows = {variant.method: list(variant.values) for variant in variants(config, name)}
+    ablation = {"name": name, "varied": varied(config, name), "rows": list(rows.items())}
+    return {**config["run"], "methods": list(rows), "only": {}, "ablation": ablation}
+
+
 def narrowed(run: Mapping[str, Any], **fixed: Any) -> dict[str, Any]:
     """A selection with some lists narrowed to one value: ``narrowed(run, bits=64)``."""
     return {**run, **{axis: [value] for axis, value in fixed.items()}}
+
+
+# What a job needs of a machine
+
+
+class Needs(NamedTuple):
+    """What a scheduler is asked for: MB of memory and minutes, rather too many than too few."""
+
+    megabytes: int
+    minutes: int
+
+
+# What is assumed of a dataset until its manifest is there.
+USUAL_COUNTS = {"images": 100_000, "query": 5_000, "database": 100_000, "train": 10_000}
+
+
+def needs(
+    stage: str, wildcards: Mapping[str, str], counts: Mapping[str, int], sizes: Mapping[str, int], threads: int
+) -> Needs:
+    """What a job of a stage needs, by counts and dimensions.
+
+    Memory is that of libraries, CUDA and Snakemake beside what grows with the data; minutes are those of a slow core.
+
+    Args:
+        stage: Name of the rule.
+        wildcards: Of the job.
+        counts: Of the dataset: ``images``, ``query``, ``database`` and ``train``; what is missing is assumed.
+        sizes: Bytes by path of the inputs that are there. The dimension of features is known from nothing else.
+        threads: Of the job.
+    """
+    known = {**USUAL_COUNTS, **counts}
+    images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]
+    codes = images * int(wildcards.get("bits", 0)) / 8
+    clean = sum(size for path, size in sizes.items() if "/clean/" in path)
+    views = sum(size for path, size in sizes.items() if "/features/" in path) - clean
+    if stage == "prepare":
+        megabytes, minutes = 2_000.0, 60 + images / 10_000
+    elif stage == "extract":
+        made = images if wildcards["kind"] == "clean" else 10 * trained
+        megabytes, minutes = 4_000 + 500 * threads, 30 + made / int(wildcards["shards"]) / threads / 120
+    elif stage == "train":
+        # Twice the rows in float32, which may be stored in half of that; and a table of the pairs that SDC+ compares.
+        held = 4 * (clean * trained / images + views) + 24 * min(trained, 16_384) ** 2
+        megabytes, minutes = 4_000 + held / 1e6, 20 + trained / 250
+    elif stage == "encode":
+        megabytes, minutes = 2_000 + 4 * codes / 1e6, 10 + images / 50_000
+    elif stage == "evaluate":
+        megabytes, minutes = 1_500 + 1_000 * threads + 4 * codes / 1e6, 10 + pairs / 6e8
+    elif stage == "evaluate_features":
+        megabytes, minutes = 2_500 + 8 * clean * known["query"] / images / 1e6, 10 + pairs / 6e7
+    else:
+        raise AssertionError(stage)
+    megabytes += images / 5_000  # the manifest
+    return Needs(math.ceil(megabytes / 100) * 100, math.ceil(minutes))

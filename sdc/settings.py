@@ -125,6 +125,8 @@ def _describe(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "value")
+    if isinstance(kind, list):
+        return " or ".join(f"a non-empty {one}" if one in ("object", "array") else one for one in kind)
     if kind == "array":
         words = ["a list"] if not schema.get("uniqueItems") else ["a list without repeats"]
         if "minItems" in schema:

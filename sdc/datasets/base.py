@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _NAMED_DROPPED = 1000
 LabelKind = Literal["single", "multi", "any", "instance"]
+_TAILS = {"train": "training items", "database": "database and training items"}
 _ROLES = {"query": "a query", "database": "in the database", "train": "for training"}
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
 AMOUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
@@ -87,6 +88,10 @@ class Dataset(Settings):
         train_on: Another dataset, whose heads are used on this one; None trains on this one's own training items.
         recentre: With ``train_on``, threshold each bit at its mean over this database, without which heads of another
             dataset may fail; what the thresholds as trained give is reported beside it.
+        long_tail: How many times as many items the first class keeps as the last; sizes fall exponentially with the
+            index of the class (``draw_long_tail``). None keeps all items.
+        long_tail_of: Whose sizes: those of ``train`` alone, as in supervised long-tail hashing, where queries and
+            database are balanced; or of the ``database``, training items included. Queries are all kept.
 
     What a class says of its dataset:
         title: How it is called in print.
@@ -113,6 +118,8 @@ class Dataset(Settings):
     augmentation: Literal["photographs", "scans"] = "photographs"
     train_on: str | None = None
     recentre: bool = True
+    long_tail: float | None = option(None, minimum=1)
+    long_tail_of: Literal["train", "database"] = "train"
 
     def prepare(self) -> Manifest:
         """List every image, its labels and its splits.
@@ -179,7 +186,8 @@ class Dataset(Settings):
             **facts: Whatever else should be known.
 
         Returns:
-            The manifest; its facts have ``protocol``, ``counts``, and under ``splits`` how these relate.
+            The manifest; its facts have ``protocol``, ``counts``, and under ``splits`` how these relate; of a long tail
+            also the items of each class. Without a long tail every image has its row; with one, only those in a split.
         """
         problems = problems or Problems()
         query, database, train = (splits[name] for name in ("query", "database", "train"))
@@ -193,7 +201,6 @@ class Dataset(Settings):
         for name, flags in splits.items():
             if not flags.any() and not (name == "train" and self.label_kind == "instance"):
                 problems(f"{self.title}: no image is {_ROLES[name]}; check the lists or the counts of the split")
-        inside = np.count_nonzero(train & database)
         kind = self.label_kind
         if kind == "any":
             kind = "multi" if (labels.counts > 1).any() else "single"
@@ -207,6 +214,18 @@ class Dataset(Settings):
                 if problems.gather:
                     problems(differ)
                 _log.warning(differ)
+        about = f"{protocol}: {known.about}" if known else protocol
+        if self.long_tail is not None and kind != "single":
+            problems(f"{self.title}: long_tail takes images of one class each, and these are not; leave it out")
+        elif self.long_tail is not None:
+            kept, splits = self._long_tailed(labels, len(classes), splits)
+            paths, labels = [paths[row] for row in kept], labels.take(kept)
+            query, database, train = (splits[name] for name in ("query", "database", "train"))
+            counts = {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}}
+            about += f"; long tail of {_TAILS[self.long_tail_of]}, {self.long_tail:g} to 1"
+            sizes = {name: labels.take(np.flatnonzero(flags)).histogram(len(classes)) for name, flags in splits.items()}
+            facts["long_tail"] = {name: values.tolist() for name, values in sizes.items()}
+        inside = np.count_nonzero(train & database)
         return Manifest(
             paths=paths,
             labels=labels,
@@ -215,7 +234,7 @@ class Dataset(Settings):
             train=train,
             facts={
                 "seed": self.seed,
-                "protocol": f"{protocol}: {known.about}" if known else protocol,
+                "protocol": about,
                 "label_kind": kind,
                 "counts": counts,
                 "splits": {
@@ -236,6 +255,24 @@ class Dataset(Settings):
             },
             relevance=relevance,
         )
+
+    def _long_tailed(
+        self, labels: Labels, classes: int, splits: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Rows that are still in a split once others have been taken out, and the splits of these rows."""
+        assert self.long_tail is not None
+        query, database, train = (splits[name] for name in ("query", "database", "train"))
+        held = np.full(len(labels), -1)
+        held[labels.owners] = labels.indices
+        # Items that train and items that do not are thinned apart, so that the database keeps its share of both.
+        groups = [train] if self.long_tail_of == "train" else [database & train, database & ~train, train & ~database]
+        drawn = [draw_long_tail(np.flatnonzero(rows), held, classes, self.long_tail, self.seed) for rows in groups]
+        remaining = np.any(drawn, axis=0)
+        if self.long_tail_of == "database":
+            database = database & remaining
+        thinned = {"query": query, "database": database, "train": train & remaining}
+        kept = np.flatnonzero(np.any(list(thinned.values()), axis=0))
+        return kept, {name: flags[kept] for name, flags in thinned.items()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -450,4 +487,32 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
                 "add images or lower the count"
             )
         chosen[members[:count]] = True
+    return chosen
+
+
+def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, ratio: float, seed: int) -> np.ndarray:
+    """Draw a long tail from given rows: of class c out of C, n ratio^(-c / (C - 1)) items, rounded down, at least one.
+
+    n is the size of the largest class. A class that has fewer than its number, and rows without a class, stay whole.
+
+    Source: long-tailed CIFAR of Y. Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
+
+    Args:
+        rows: Row numbers to draw from, shape ``(m,)``.
+        labels: Class index of every row of the dataset, shape ``(n,)``; -1 for none.
+        classes: C.
+        ratio: Of the first class's size to the last's, at least 1.
+        seed: Of the generator.
+
+    Returns:
+        Boolean array of shape ``(n,)``.
+    """
+    generator = np.random.RandomState(seed)
+    members = [rows[labels[rows] == index] for index in range(classes)]
+    largest = max(map(len, members))
+    chosen = np.zeros(len(labels), bool)
+    chosen[rows[labels[rows] < 0]] = True
+    for index, held in enumerate(members):
+        count = int(largest * (1 / ratio) ** (index / max(classes - 1, 1)))
+        chosen[generator.permutation(held)[: max(count, 1)]] = True
     return chosen

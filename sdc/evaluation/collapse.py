@@ -94,21 +94,11 @@ def _distance_to_random(counts: np.ndarray) -> float:
 # Pairs in feature space
 
 
-def feature_separation(
-    queries: np.ndarray,
-    database: Iterable[np.ndarray],
-    size: int,
-    relevant: Callable[[int], np.ndarray],
-    bins: Sequence[int] = (200,),
-    max_pairs: int = 10**8,
-    seed: int = 0,
-) -> dict[str, float | int]:
-    """How far positive and negative pairs lie apart by the cosine of their features.
+class FeaturePairs:
+    """Positive and negative pairs by the cosine of their features.
 
     All pairs up to a number; beyond it, all queries with a seeded sample of the database. Where few items are relevant
     to any query, as in instance retrieval, these are all in the sample, and the others stand for those not drawn.
-
-    Overlap grows with the width of the bins: compare K-bit codes with features in K + 1 bins.
 
     Args:
         queries: Features, shape ``(Q, dim)``, float. None of them is in the database.
@@ -119,51 +109,77 @@ def feature_separation(
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
 
-    Returns:
-        ``feature_overlap_{B}_bins`` for each number of bins B; ``feature_auc``, ``feature_ks``, ``feature_gap`` and
-        ``feature_gap_sd``, in 20,000 bins; see ``hamming_separation``. ``feature_pairs``: how many were looked at, and
-        ``feature_pairs_share``: of all, 1 if exact.
-
-        Of a sample also ``feature_overlap_{B}_bins_se`` and ``feature_auc_se``: standard errors against all pairs, by a
-        jackknife that leaves out a twentieth of the drawn items in turn.
-
     Raises:
         SDCError: If a feature is not finite, or the database has other features than the queries or another size.
     """
-    most = max(2 * _GROUPS, max_pairs // max(1, len(queries)))
-    groups = _sample(size, most, len(queries), relevant, seed)
-    rows = np.flatnonzero(groups >= 0)
-    truth = np.empty((len(queries), len(rows)), bool)
-    for position, row in enumerate(truth):
-        row[:] = relevant(position)[rows]
-    histograms = _histograms(queries, database, groups, truth, (*bins, _FINE))
 
-    # First of the whole sample, then without each group in turn; the drawn items stand for all that could be drawn.
-    drawn = np.bincount(groups[rows], minlength=_GROUPS + 1)[1:]
-    pool = np.count_nonzero(groups)
-    weights = 1 - np.eye(_GROUPS + 1)
-    weights[0] = 1
-    weights[:, 1:] *= pool / np.maximum(weights[:, 1:] @ drawn, 1)[:, None]
-    replicates = {number: np.tensordot(weights, histogram, 1) for number, histogram in histograms.items()}
-    pairs = replicates[_FINE].sum(axis=2)  # (1 + groups, 2)
+    def __init__(
+        self,
+        queries: np.ndarray,
+        database: Iterable[np.ndarray],
+        size: int,
+        relevant: Callable[[int], np.ndarray],
+        bins: Sequence[int] = (200,),
+        max_pairs: int = 10**8,
+        seed: int = 0,
+    ) -> None:
+        most = max(2 * _GROUPS, max_pairs // max(1, len(queries)))
+        groups = _sample(size, most, len(queries), relevant, seed)
+        rows = np.flatnonzero(groups >= 0)
+        truth = np.empty((len(queries), len(rows)), bool)
+        for position, row in enumerate(truth):
+            row[:] = relevant(position)[rows]
+        histograms = _histograms(queries, database, groups, truth, (*bins, _FINE))
+        self._bins, self._seen, self._share = bins, truth.size, len(rows) / max(1, size)
 
-    result: dict[str, float | int] = {"feature_pairs": truth.size}
-    if truth.size:
-        result["feature_pairs_share"] = len(rows) / size
-    if pairs[0].all():
-        positive, negative = replicates[_FINE][0]
-        measures = _separation(positive, negative, 1 - (2 * np.arange(_FINE) + 1) / _FINE)
-        result |= {f"feature_{name}": measures[name] for name in ("auc", "ks", "gap", "gap_sd") if name in measures}
-        result |= {
-            f"feature_overlap_{number}_bins": float(_overlap(*_shares(replicates[number][0]))) for number in bins
-        }
-    if pool and pairs.all():
-        deviation = np.sqrt((1 - drawn.sum() / pool) * (_GROUPS - 1))
-        left_out = {number: np.moveaxis(_shares(values[1:]), 1, 0) for number, values in replicates.items()}
-        result["feature_auc_se"] = float(deviation * np.std(_auc(*left_out[_FINE])))
-        for number in bins:
-            result[f"feature_overlap_{number}_bins_se"] = float(deviation * np.std(_overlap(*left_out[number])))
-    return result
+        # First of the whole sample, then without each group in turn; the drawn items stand for all that could be drawn.
+        self._drawn = np.bincount(groups[rows], minlength=_GROUPS + 1)[1:]
+        self._pool = np.count_nonzero(groups)
+        weights = 1 - np.eye(_GROUPS + 1)
+        weights[0] = 1
+        weights[:, 1:] *= self._pool / np.maximum(weights[:, 1:] @ self._drawn, 1)[:, None]
+        self._replicates = {number: np.tensordot(weights, histogram, 1) for number, histogram in histograms.items()}
+
+    def histogram(self, bins: int) -> np.ndarray:
+        """Positive and negative pairs in each bin, from most to least similar, shape ``(2, bins)``, float.
+
+        Where only a sample was looked at, estimates of all pairs.
+        """
+        return self._replicates[bins][0]
+
+    def separation(self) -> dict[str, float | int]:
+        """How far positive and negative pairs lie apart.
+
+        Overlap grows with the width of the bins: compare K-bit codes with features in K + 1 bins.
+
+        Returns:
+            ``feature_overlap_{B}_bins`` for each number of bins B; ``feature_auc``, ``feature_ks``, ``feature_gap`` and
+            ``feature_gap_sd``, in 20,000 bins; see ``hamming_separation``. ``feature_pairs``: how many were looked at,
+            and ``feature_pairs_share``: of all, 1 if exact.
+
+            Of a sample also ``feature_overlap_{B}_bins_se`` and ``feature_auc_se``: standard errors against all pairs,
+            by a jackknife that leaves out a twentieth of the drawn items in turn.
+        """
+        replicates = self._replicates
+        pairs = replicates[_FINE].sum(axis=2)  # (1 + groups, 2)
+        result: dict[str, float | int] = {"feature_pairs": self._seen}
+        if self._seen:
+            result["feature_pairs_share"] = self._share
+        if pairs[0].all():
+            positive, negative = replicates[_FINE][0]
+            measures = _separation(positive, negative, 1 - (2 * np.arange(_FINE) + 1) / _FINE)
+            result |= {f"feature_{name}": measures[name] for name in ("auc", "ks", "gap", "gap_sd") if name in measures}
+            result |= {
+                f"feature_overlap_{number}_bins": float(_overlap(*_shares(replicates[number][0])))
+                for number in self._bins
+            }
+        if self._pool and pairs.all():
+            deviation = np.sqrt((1 - self._drawn.sum() / self._pool) * (_GROUPS - 1))
+            left_out = {number: np.moveaxis(_shares(values[1:]), 1, 0) for number, values in replicates.items()}
+            result["feature_auc_se"] = float(deviation * np.std(_auc(*left_out[_FINE])))
+            for number in self._bins:
+                result[f"feature_overlap_{number}_bins_se"] = float(deviation * np.std(_overlap(*left_out[number])))
+        return result
 
 
 def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.ndarray], seed: int) -> np.ndarray:

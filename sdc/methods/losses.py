@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdc import calibration
+from sdc.calibration import parse, quantiles
 from sdc.errors import SDCError
 
 PairLoss = Literal["l1", "l2", "one_sided"]
@@ -88,6 +88,13 @@ def quantisation_gap(logits: Tensor, kind: Quantisation = "cosine", norms: Tenso
     return gap.pow({"l1": 1, "l2": 2, "cubic": 3}[kind]).mean()
 
 
+def _rescaled(values: Tensor, like: Tensor) -> Tensor:
+    """Values ``(n,)`` with the mean and the deviation of others, cut to [-1, 1]; equal ones all get the mean."""
+    centred = values - values.mean()
+    scale = like.std(correction=0) / centred.square().mean().sqrt().clamp_min(1e-12)
+    return (like.mean() + scale * centred).clamp(-1, 1)
+
+
 class Constants(nn.Module):
     """Named tensors that a loss needs, as buffers: they go where the module goes, and nothing trains them."""
 
@@ -108,7 +115,9 @@ class SDCLoss(nn.Module):
     checked against numbers of the authors' code (tests/reference/).
 
     Args:
-        calibration: A distribution on [-1, 1]; see ``sdc.calibration.quantiles``.
+        calibration: A distribution on [-1, 1]; see ``sdc.calibration.quantiles``. ``linear(a,b)``, a baseline of this
+            project, has other targets: the pairs' own similarities, shifted and scaled to the mean and deviation of the
+            quantiles of Beta(a, b), and cut to [-1, 1]. It tells what the shape of the law is worth beside its width.
         quantisation: Weight of the quantisation term.
         quantisation_kind: See ``quantisation_gap``.
         pair_loss: ``l1`` and ``l2`` distance to the target; ``one_sided`` punishes only similarities above it.
@@ -137,15 +146,19 @@ class SDCLoss(nn.Module):
         self.quantisation_kind = quantisation_kind
         self.pair_loss = pair_loss
         self.clamp_targets = clamp_targets
+        self._linear = parse(calibration)[0] == "linear"
         self._targets: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
 
     def targets(self, pairs: int, logits: Tensor) -> Tensor:
         """The quantile grid, shape ``(pairs,)``, in the logits' type and on their device; made once per pair count."""
         key = (pairs, logits.shape[1], logits.dtype, logits.device)
         if key not in self._targets:
-            grid = torch.from_numpy(calibration.quantiles(self.calibration, pairs, logits.shape[1]).copy())
-            self._targets[key] = (grid.clamp_min(0) if self.clamp_targets else grid).to(logits)
+            grid = torch.from_numpy(quantiles(self.calibration, pairs, logits.shape[1]).copy())
+            self._targets[key] = (grid if self._linear else self._raised(grid)).to(logits)
         return self._targets[key]
+
+    def _raised(self, targets: Tensor) -> Tensor:
+        return targets.clamp_min(0) if self.clamp_targets else targets
 
     def forward(self, features: Tensor | None, logits: Tensor, similarities: Tensor | None = None) -> dict[str, Tensor]:
         """The terms of the loss, weighted.
@@ -171,8 +184,11 @@ class SDCLoss(nn.Module):
                     raise SDCError("the SDC loss needs features, or the similarities of their pairs")
                 similarities = half_split_cosines(features[:rows])
             order = torch.argsort(similarities, stable=True)
+            targets = self.targets(len(order), logits)
+            if self._linear:
+                targets = self._raised(_rescaled(similarities[order].to(logits.dtype), targets))
         norms = lengths(logits[:rows])
-        excess = half_split_cosines(logits[:rows], norms)[order] - self.targets(len(order), logits)
+        excess = half_split_cosines(logits[:rows], norms)[order] - targets
         distance = {"l1": torch.abs, "l2": torch.square, "one_sided": torch.relu}[self.pair_loss]
         gap = quantisation_gap(logits[:rows], self.quantisation_kind, norms)
         return {"calibration": distance(excess).mean(), "quantisation": self.quantisation * gap}

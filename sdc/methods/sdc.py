@@ -31,13 +31,15 @@ class SDC(PairwiseMethod):
     feature width) and ``weight_decay`` 5e-4 (code: 1e-5).
 
     Attributes:
-        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5).
+        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5). ``linear``, a
+            baseline, only shifts and scales the similarities of features; see ``SDCLoss``.
         quantisation: Weight of the quantisation term; the paper's 1 (0.01 for instance-level data).
         quantisation_kind: How the gap between logits and signs is measured.
         pair_loss: How the gap between similarities and targets is measured.
         clamp_targets: Raise negative targets to 0; the released code does so only with its contrastive term.
         hidden: Width of the hidden layer; ``dim`` for the feature width; None for a single linear layer, which the
             paper takes for instance-level data.
+        hidden_layers: How many such layers, each with its GELU; the paper's head has one.
     """
 
     title: ClassVar[str] = "SDC"
@@ -54,19 +56,23 @@ class SDC(PairwiseMethod):
     pair_loss: Literal["l1", "l2", "one_sided"] = "l1"
     clamp_targets: bool = False
     hidden: int | Literal["dim"] | None = option(4096, minimum=1)
+    hidden_layers: int = option(1, minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         calibration.parse(self.calibration)
 
     def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """Linear, GELU, Linear, batch norm; or Linear and batch norm alone."""
+        """Linear and GELU for each hidden layer, then Linear and batch norm."""
         from torch import nn
 
-        if self.hidden is None:
-            return nn.Sequential(nn.Linear(dim, bits), nn.BatchNorm1d(bits))
-        hidden = dim if self.hidden == "dim" else int(self.hidden)
-        return nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, bits), nn.BatchNorm1d(bits))
+        layers: list[nn.Module] = []
+        if self.hidden is not None:
+            hidden = dim if self.hidden == "dim" else int(self.hidden)
+            for width in (dim, *[hidden] * (self.hidden_layers - 1)):
+                layers += [nn.Linear(width, hidden), nn.GELU()]
+            dim = hidden
+        return nn.Sequential(*layers, nn.Linear(dim, bits), nn.BatchNorm1d(bits))
 
     @functools.cached_property
     def _criterion(self) -> SDCLoss:

@@ -58,7 +58,18 @@ def run(
             f"make it anew: snakemake --cores 1 --force {head}"
         )
     wanted = listed.query | listed.database
-    keys = ("dataset", "backbone", "method", "bits", "seed", "manifest_sha256", "version", "patches", "selected")
+    keys = (
+        "dataset",
+        "backbone",
+        "method",
+        "bits",
+        "seed",
+        "manifest_sha256",
+        "version",
+        "weights",
+        "patches",
+        "selected",
+    )
     attributes = {key: hasher.metadata[key] for key in keys if key in hasher.metadata}
     if train_on is not None:
         attributes |= {"dataset": listed.facts["dataset"], "manifest_sha256": listed.sha256, "train_on": train_on}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sdc import __version__, storage
 from sdc.errors import SDCError, StorageError
-from sdc.evaluation import collapse, foreign, landmarks, ranking, significance
+from sdc.evaluation import classes, collapse, foreign, landmarks, ranking, significance, ties
 
 _log = logging.getLogger(__name__)
+_BINS = 200  # of the cosine of features
+_CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the usual lengths
+_RANKS = 50  # of the precision by rank, at most
 
 
 def run(
@@ -33,6 +38,10 @@ def run(
     database_labels: str | None = None,
     bits: int | None = None,
     per_query: Path | None = None,
+    pairs: Path | None = None,
+    ranks: Path | None = None,
+    per_class: Path | None = None,
+    jobs: int = 1,
 ) -> None:
     """Score the ranking of the database for every query.
 
@@ -51,6 +60,15 @@ def run(
         bits: Code length of those, if the files do not say.
         per_query: ``average_precision.csv`` to write: the headline of each query that counts, for comparisons of
             methods on the same queries.
+        pairs: ``pairs.csv`` to write: how many positive and negative pairs of a query and an item have each
+            ``similarity``, that of codes at distance d being 1 - 2 d / bits, that of features the middle of one of 200
+            bins of their cosine. Only a header where relevance is listed.
+        ranks: ``ranks.csv`` to write, of codes: ``precision`` and ``recall`` of the first ``k`` items at some 50 k up
+            to the whole database, expected over ties, means over the queries that count.
+        per_class: ``per_class.csv`` to write, where every item has one class: ``class``, items of it (``train``,
+            ``database``), ``queries`` that count, their ``mAP``, and its ``group`` (see ``classes.by_class``); else,
+            and without a manifest, only a header.
+        jobs: Processes that share the queries; see ``ranking.evaluate``.
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
@@ -58,7 +76,7 @@ def run(
     """
     began = time.perf_counter()
     options: dict[str, Any] = {
-        "map_at": map_at, "precision_at": precision_at, "rule": ties, "convention": convention,
+        "map_at": map_at, "precision_at": precision_at, "rule": ties, "convention": convention, "jobs": jobs,
     }  # fmt: skip
     files = {
         "--query-codes": query_codes, "--database-codes": database_codes,
@@ -66,29 +84,48 @@ def run(
     }  # fmt: skip
     given = {name: path for name, path in files.items() if path is not None}
     if manifest is not None and (codes is not None or features is not None):
-        metrics, precisions = _score_manifest(manifest, codes, features, shards, options)
+        metrics, scored = _score_manifest(manifest, codes, features, shards, options)
     elif manifest is None and given:
         if missing := ", ".join(name for name in files if name not in given):
             raise SDCError(f"codes and labels of both sides are needed; give {missing} too")
-        metrics, precisions = _score_files(given, bits, options)
+        metrics, scored = _score_files(given, bits, options)
     else:
         raise SDCError(
             "nothing to score: give --manifest and --codes or --features, or codes and labels without a manifest: "
             + ", ".join(files)
         )
     if per_query is not None:
-        storage.write_precisions(per_query, precisions)
+        storage.write_precisions(per_query, scored.precisions)
+    for path, columns in ((pairs, scored.pairs), (ranks, scored.ranks)):
+        if path is not None:
+            storage.write_columns(path, columns)
+    if per_class is not None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("class", "train", "database", "queries", "mAP", "group"))
+        writer.writerows(scored.classes)
+        storage.write_text(per_class, text.getvalue())
     storage.write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
+
+
+class _Scored(NamedTuple):
+    """What is not in the metrics: the headline of each query, by its manifest row, columns of figures, classes."""
+
+    precisions: dict[int, float]
+    pairs: dict[str, list[float]]
+    ranks: dict[str, list[float]]
+    classes: Sequence[classes.ClassScore] = ()
 
 
 def _score_manifest(
     manifest: Path, codes: Path | None, features: Path | None, shards: int, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[int, float]]:
+) -> tuple[dict[str, Any], _Scored]:
     listed = storage.read_manifest(manifest)
     identity: dict[str, Any]
     rankings: dict[str, ranking.Ranking]
     relevance = _relevance(listed)
     health: dict[str, Any] = {}
+    similar: dict[str, list[float]] = {}
     if codes is not None:
         coded = storage.read_codes(codes)
         identity = dict(coded.attributes)
@@ -106,7 +143,7 @@ def _score_manifest(
     else:
         assert features is not None
         cached = storage.Features(features, shards, listed.sha256)
-        identity = {key: cached.attributes[key] for key in ("dataset", "backbone", "manifest_sha256")}
+        identity = {key: cached.attributes[key] for key in ("dataset", "backbone", "weights", "manifest_sha256")}
         identity |= {"method": "features", "bits": 32 * cached.shape[1], "seed": 0}
         identity["version"] = __version__
         size = int(np.count_nonzero(listed.database))
@@ -114,20 +151,28 @@ def _score_manifest(
         rankings = {"": ranking.Cosine(queries, lambda: (block for _, block in cached.blocks(listed.database)), size)}
         if relevance.kind != "instance":
             blocks = (block for _, block in cached.blocks(listed.database))
-            health = collapse.feature_separation(queries, blocks, size, relevance.levels)
+            cosines = collapse.FeaturePairs(queries, blocks, size, relevance.levels, bins=(*_CODE_BINS, _BINS))
+            health = cosines.separation()
+            positive, negative = cosines.histogram(_BINS)
+            similar = _pairs(positive, negative, 1 - (2 * np.arange(_BINS) + 1) / _BINS)
     facts = listed.facts
     metrics = {**identity, "protocol": facts["protocol"], "split_seed": facts["seed"]}
-    precisions: dict[int, float] = {}
+    scored: list[_Scored] = []
     for prefix, ranked in rankings.items():
         scores = ranking.evaluate(ranked, relevance, **options)
         described = {**scores.metrics(), **_spread(scores)}
         metrics |= {name if name in scores.facts else f"{prefix}{name}": value for name, value in described.items()}
-        precisions = precisions or _precisions(scores, listed.rows("query"))
+        scored.append(_beside(scores, listed.rows("query")))
+    by_class: list[classes.ClassScore] = []
+    if relevance.kind == "single":
+        by_class = classes.by_class(scored[0].precisions, listed, grouped="train_on" not in identity)
+        groups = classes.group_means(by_class)
+        metrics |= {f"mAP@{metrics['map_at']}/{group}": value for group, value in groups.items()}
     both = int(np.count_nonzero(listed.query & listed.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
     counts = {"queries_in_database": both, "train": facts["counts"]["train"], "dropped": facts["dropped_files"]}
-    return metrics | health | counts, precisions
+    return metrics | health | counts, scored[0]._replace(pairs=similar or scored[0].pairs, classes=by_class)
 
 
 def _code_health(codes: np.ndarray, bits: int) -> dict[str, Any]:
@@ -144,10 +189,30 @@ def _spread(scores: ranking.Scores) -> dict[str, Any]:
     return result
 
 
-def _precisions(scores: ranking.Scores, queries: np.ndarray) -> dict[int, float]:
-    """The headline of each query that counts, by its manifest row."""
+def _beside(scores: ranking.Scores, queries: np.ndarray) -> _Scored:
+    """What is not in the metrics; ``queries`` are manifest rows."""
     values = scores.per_query[f"mAP@{scores.facts['map_at']}"]
-    return {int(row): float(value) for row, value in zip(queries, values, strict=True) if not np.isnan(value)}
+    counted = ~np.isnan(values)
+    precisions = {int(row): float(value) for row, value in zip(queries[counted], values[counted], strict=True)}
+    pairs: dict[str, list[float]] = {"similarity": [], "positive_pairs": [], "negative_pairs": []}
+    ranks: dict[str, list[float]] = {"k": [], "precision": [], "recall": []}
+    if scores.items is not None and scores.relevant is not None:
+        bits = scores.items.shape[1] - 1
+        positive, items = scores.relevant.sum(axis=0), scores.items.sum(axis=0)
+        pairs = _pairs(positive, items - positive, 1 - 2 * np.arange(bits + 1) / bits)
+        found = ties.Buckets(np.stack([scores.items - scores.relevant, scores.relevant], axis=1)[counted])
+        for k in np.unique(np.geomspace(1, scores.facts["database"], _RANKS).round().astype(int)).tolist():
+            within = found.relevant_within(k)
+            means = (float((within / of).mean()) for of in (k, np.maximum(found.total, 1)))
+            for name, value in zip(ranks, (k, *means), strict=True):
+                ranks[name].append(value)
+    return _Scored(precisions, pairs, ranks)
+
+
+def _pairs(positive: np.ndarray, negative: np.ndarray, similarities: np.ndarray) -> dict[str, list[float]]:
+    counts = {"positive_pairs": positive, "negative_pairs": negative}
+    whole = {name: values.round().astype(np.int64).tolist() for name, values in counts.items()}
+    return {"similarity": similarities.tolist(), **whole}
 
 
 def _relevance(listed: storage.Manifest) -> ranking.Relevance:
@@ -159,7 +224,7 @@ def _relevance(listed: storage.Manifest) -> ranking.Relevance:
 
 def _score_files(
     files: Mapping[str, str], bits: int | None, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[int, float]]:
+) -> tuple[dict[str, Any], _Scored]:
     query, database = (foreign.read_codes(files[f"--{split}-codes"], bits) for split in ("query", "database"))
     if query.bits != database.bits:
         raise SDCError(
@@ -186,4 +251,4 @@ def _score_files(
         "zero_outputs": query.zeros + database.zeros,
         "version": __version__,
     }
-    return metrics, _precisions(scores, np.arange(len(query.codes)))
+    return metrics, _beside(scores, np.arange(len(query.codes)))

@@ -8,13 +8,19 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ENVS = {"features": ["prepare", "extract"], "heads": ["train"], "tables": ["encode", "evaluate", "aggregate"]}
+ENVS = {"features": ["prepare", "extract"], "heads": ["train", "toy"], "tables": ["encode", "evaluate", "aggregate"]}
 # Import name -> distribution; what is not here is called the same.
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "torch": "pytorch", "yaml": "pyyaml"}
-# Packages of sdc that a stage reaches, besides those that every stage reaches.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "torch": "pytorch",
+    "xxhash": "python-xxhash",
+    "yaml": "pyyaml",
+}
+# Packages, or modules, of sdc that a stage reaches, besides those that every stage reaches.
 REACHES = {
     "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods", "evaluation"],
-    "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
+    "toy": ["methods", "report/toy", "report/theme"], "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
 }  # fmt: skip
 BASE = ["storage", "head", "hamming", "settings", "registry", "grid", "cli"]
 
@@ -44,7 +50,8 @@ def test_environment_has_what_its_stages_import(root, name):
         for package in REACHES[stage]:
             # No stage reaches these, which people call.
             called = ("doctor", "tensors")
-            modules += (path for path in (root / "sdc" / package).glob("*.py") if path.stem not in called)
+            found = (root / "sdc").glob(f"{package}.py" if "/" in package else f"{package}/*.py")
+            modules += (path for path in found if path.stem not in called)
         needed |= {distribution for path in modules for distribution in third_party(path)}
     if name == "heads":
         needed.add("scipy")
@@ -81,7 +88,7 @@ def test_constraints_satisfy_environments_and_project(root):
     requirements += [Requirement(line) for extra in project["optional-dependencies"].values() for line in extra]
     requirements += [one for name in ENVS for one in environment(root, name).values()]
     for requirement in requirements:
-        name = {"pytorch": "torch"}.get(requirement.name, requirement.name).lower()
+        name = {"pytorch": "torch", "python-xxhash": "xxhash"}.get(requirement.name, requirement.name).lower()
         if name in ("python", "sdc-hashing"):
             continue
         assert Version(tested[name]) in requirement.specifier, requirement

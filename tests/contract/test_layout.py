@@ -8,14 +8,14 @@ import pytest
 from sdc import registry
 from sdc.cli import _parser
 
-STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
+STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "toy"}
 
 # Who may import whom: a package may import those below it, and none beside it.
 LEVELS = [
     {"__main__"},
     {"cli"},
     {"stages"},
-    {"report", "evaluation", "methods", "backbones", "datasets"},
+    {"report", "evaluation", "methods", "backbones", "datasets", "features"},
     {"storage", "hamming", "calibration", "grid", "registry", "head", "devices", "settings", "errors", "labels"},
 ]
 
@@ -28,7 +28,7 @@ def rules(root):
 
 def test_stages_are_rules_subcommands_modules_and_tests(root):
     subcommands = next(action for action in _parser()._actions if action.dest == "stage").choices
-    assert set(subcommands) == STAGES | {"datasets", "compare"}
+    assert set(subcommands) == STAGES | {"datasets", "features", "compare"}
     assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
     assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}
     assert {path.stem for path in (root / "tests/unit/stages").glob("test_*.py")} == {

@@ -76,3 +76,11 @@ def test_laws_of_scipy_by_name():
 def test_laws_that_scipy_does_not_have(name):
     with pytest.raises(SDCError, match=r"is not known; .*scipy.NAME"):
         calibration.parse(name)
+
+
+def test_linear_has_the_moments_of_a_beta_law():
+    assert calibration.parse("linear") == ("linear", (5.0, 5.0))
+    assert calibration.quantiles("linear", 32, 64).tolist() == calibration.quantiles("beta(5,5)", 32, 64).tolist()
+    assert calibration.quantiles("linear(2, 3)", 9, 64).tolist() == calibration.quantiles("beta(2,3)", 9, 64).tolist()
+    with pytest.raises(SDCError, match=r"'linear\(2\)' is not known; .*linear\(a,b\)"):
+        calibration.parse("linear(2)")

@@ -1,11 +1,12 @@
 import itertools
+import re
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdc import grid
+from sdc import grid, registry
 from sdc.errors import SDCError
 
 RUN = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16, 32], "seeds": [0, 1]}
@@ -275,3 +276,145 @@ def test_missing_names_what_is_not_there(tmp_path):
     config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
     assert grid.missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]
     assert grid.missing({}, "digits") == []
+
+
+ABLATED = {
+    "run": {**RUN, "methods": ["sdc"]},
+    "preset": "paper",
+    "methods": {"mine": {"type": "sdc", "hidden": 64}},
+    "ablations": {
+        "calibration": {"method": "sdc", "vary": {"calibration": ["beta(0.2,0.2)", "beta(5,5)", "linear"]}},
+        "contrastive": {"vary": {"method": ["sdc", "sdc_simclr"]}},
+        "depth": {"method": "sdc", "vary": [{"hidden": None}, {"hidden": 512, "hidden_layers": 2}, {"hidden": 4096}]},
+        "law": {"method": "sdc", "settings": {"calibration": "beta({a},{b})"}, "vary": {"a": [0.2, 5], "b": [0.2, 5]}},
+        "own": {"method": "mine", "vary": {"hidden": [64, 128]}},
+    },
+}
+
+
+def test_ablations_are_methods_and_equal_settings_are_one(schema):
+    grid.check_config(ABLATED, schema)
+    names = {name: [variant.method for variant in grid.variants(ABLATED, name)] for name in ABLATED["ablations"]}
+    assert names == {
+        "calibration": ["sdc_calibration_beta_0p2_0p2", "sdc", "sdc_calibration_linear"],
+        "contrastive": ["sdc", "sdc_simclr"],
+        "depth": ["sdc_hidden_none", "sdc_hidden_512_hidden_layers_2", "sdc"],
+        "law": [
+            "sdc_calibration_beta_0p2_0p2", "sdc_calibration_beta_0p2_5", "sdc_calibration_beta_5_0p2", "sdc",
+        ],
+        "own": ["mine", "mine_hidden_128"],
+    }  # fmt: skip
+    entries = grid.variant_entries(ABLATED)
+    assert set(entries) == {name for methods in names.values() for name in methods} - {"sdc", "sdc_simclr", "mine"}
+    assert entries["sdc_calibration_linear"] == {"type": "sdc", "preset": "paper", "calibration": "linear"}
+    assert entries["mine_hidden_128"] == {"type": "sdc", "preset": "paper", "hidden": 128}
+    # They pass as entries of the catalogue, and adding them changes nothing.
+    added = {**ABLATED, "methods": {**ABLATED["methods"], **entries}}
+    grid.check_config(added, schema)
+    assert grid.variant_entries(added) == entries
+    for name, entry in entries.items():
+        assert re.fullmatch("[a-z0-9_]+", name)
+        registry.build("methods", name, entry)
+
+
+def test_the_selection_of_an_ablation():
+    run = grid.ablation_run(ABLATED, "depth")
+    assert run["methods"] == ["sdc_hidden_none", "sdc_hidden_512_hidden_layers_2", "sdc"]
+    assert run["bits"] == RUN["bits"]
+    # What a row does not set has its default.
+    assert run["ablation"] == {
+        "name": "depth", "varied": ["hidden", "hidden_layers"],
+        "rows": [("sdc_hidden_none", [None, 1]), ("sdc_hidden_512_hidden_layers_2", [512, 2]), ("sdc", [4096, 1])],
+    }  # fmt: skip
+    assert [grid.has_heat_map(ABLATED, name) for name in ("depth", "law", "calibration")] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("ablation", "message"),
+    [
+        ({"vary": {"epochs": [1]}}, r"ablations.x: key 'method' is missing"),
+        ({"method": "sdk", "vary": {"epochs": [1]}}, r"ablations.x.method: 'sdk' is not known; .*did you mean 'sdc'"),
+        ({"method": "sdc", "vary": {"epoch": [1]}}, r"ablations.x.epoch: unknown key .*did you mean 'epochs'"),
+        ({"method": "sdc", "vary": {"epochs": [0]}}, r"ablations.x.epochs: 0 is not allowed; expected integer >= 1"),
+        ({"method": "sdc", "vary": {"epochs": 3}}, r"ablations.x.vary.epochs: 3 is not allowed; expected a list"),
+        (
+            {"method": "sdc", "vary": {}},
+            r"ablations.x.vary: \{\} is not allowed; expected a non-empty object or a non-empty array",
+        ),
+        ({"method": "sdc"}, r"ablations.x: key 'vary' is missing"),
+        ({"method": "sdc", "varies": {}, "vary": {"epochs": [1]}}, r"ablations.x.varies: unknown key"),
+        (
+            {"method": "sdc", "vary": {"calibration": ["beta(5,5)", "normal"]}},
+            r"ablations.x: calibration: 'normal' is not known; allowed: beta\(a,b\)",
+        ),
+        (
+            {"method": "sdc", "settings": {"calibration": "beta({a},{c})"}, "vary": {"a": [1], "b": [2]}},
+            r"ablations.x.settings.word in braces: 'c' is not known; allowed: a, b",
+        ),
+        ({"method": "sdc", "vary": {"anchor": ["clean"], "b": [2]}}, r"ablations.x.b: unknown key"),
+    ],
+)
+def test_bad_ablations(schema, ablation, message):
+    with pytest.raises(SDCError, match=message):
+        grid.check_config({"run": RUN, "ablations": {"x": ablation}}, schema)
+
+
+def test_two_methods_of_one_name():
+    config = {"run": RUN, "methods": {"sdc_epochs_3": {"type": "itq"}}}
+    config["ablations"] = {"x": {"method": "sdc", "vary": {"epochs": [3]}}}
+    with pytest.raises(SDCError, match=r"ablations.x: sdc_epochs_3 would be the name of two methods: .*itq"):
+        grid.variant_entries(config)
+
+
+def test_what_the_config_says_of_a_selection():
+    config = {"run": RUN, "preset": "code", "datasets": {"digits": {"query": 3}, "pets": {"type": "folder"}}}
+    entries = grid.selected_entries(
+        config, {**RUN, "datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"]}
+    )
+    assert entries == {"datasets": {"digits": {"query": 3}}, "backbones": {}, "methods": {"itq": {"preset": "code"}}}
+
+
+def test_instance_datasets_are_those_with_listed_relevance():
+    datasets = {"oxford": {"type": "roxford5k"}}
+    run = {**RUN, "datasets": ["digits", "gldv2", "oxford", "sop"]}
+    assert grid.instance_datasets({"run": run, "datasets": datasets}) == ["gldv2", "oxford"]
+
+
+# What a job needs of a machine
+
+WILDCARDS = {"bits": "64", "kind": "clean", "shards": "1"}
+COUNTS = {"images": 60_000, "query": 1_000, "database": 59_000, "train": 5_000}
+SHARD = {"results/features/cifar10/vgg16/clean/0-of-1.h5": 60_000 * 4096 * 4}
+
+
+@pytest.mark.parametrize("stage", ["prepare", "extract", "train", "encode", "evaluate", "evaluate_features"])
+def test_needs_grow_with_the_data(stage):
+    wildcards = {name: value for name, value in WILDCARDS.items() if stage == "extract" or name == "bits"}
+    small, large = (
+        grid.needs(stage, wildcards, {name: factor * count for name, count in COUNTS.items()}, SHARD, 2)
+        for factor in (1, 1000)
+    )
+    assert all(isinstance(number, int) for number in small)
+    assert 1_000 <= small.megabytes < large.megabytes
+    assert 10 <= small.minutes < large.minutes
+
+
+def test_needs_of_what_is_not_there_yet_are_those_of_a_usual_dataset():
+    assert grid.needs("train", WILDCARDS, {}, {}, 1) == grid.needs("train", WILDCARDS, grid.USUAL_COUNTS, {}, 1)
+
+
+def test_training_needs_memory_for_its_own_rows():
+    def needed(counts, sizes):
+        return grid.needs("train", {"bits": "64"}, counts, sizes, 1).megabytes
+
+    # 60,000 rows of 4096 float32 are 983 MB, a twelfth of them 82 MB, and their float32 copies no more than 328 MB.
+    assert 300 <= needed(COUNTS, SHARD) - needed(COUNTS, {}) <= 400
+    views = {"results/features/cifar10/vgg16/views/0-of-1.h5": 10**9}
+    assert 3_900 <= needed(COUNTS, SHARD | views) - needed(COUNTS, SHARD) <= 4_100
+
+
+def test_more_shards_and_threads_are_less_time():
+    def minutes(shards, threads):
+        return grid.needs("extract", {**WILDCARDS, "shards": str(shards)}, COUNTS, {}, threads).minutes
+
+    assert minutes(1, 1) > minutes(2, 1) > minutes(2, 4)

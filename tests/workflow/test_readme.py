@@ -50,9 +50,8 @@ def run(command, folder, **env):
 
 def numbers(markdown):
     """The scores of a Markdown table by row and column."""
-    rows = [
-        [cell.strip(" *") for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line[:1] == "|"
-    ]
+    lines = [line.strip("|").split("|") for line in markdown.splitlines() if line[:1] == "|"]
+    rows = [[re.sub(r"\*\*|</?u>|≈", "", cell).strip() for cell in line] for line in lines]
     return {(row[1], column): row[place] for row in rows[2:] for place, column in enumerate(rows[0][2:], start=2)}
 
 

@@ -6,7 +6,11 @@ import shutil
 import h5py
 import pytest
 
+from sdc.report import figures
+
 RUNS = "runs/digits/pixels"
+# Jobs over all runs.
+WHOLE = {"aggregate": 1, "aggregate_figures": 1, "aggregate_report": 1}
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +21,20 @@ def before(shared):
 def test_first_run_made_every_artefact(shared, before):
     expected = {f"manifests/digits.{suffix}" for suffix in ("csv", "json", "relevance.json")}
     expected.add("features/digits/pixels/clean/0-of-1.h5")
-    expected |= {"metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"}
+    expected |= {"metrics.csv", "report.html", "tables/digits/16.csv"}
+    expected |= {
+        f"{table}.{suffix}" for table in ("table1", "tables/overlap") for suffix in ("csv", "md", "tex", "html")
+    }
+    expected |= {f"figures/digits/pixels/{name}.{suffix}" for name in figures.FIGURES for suffix in ("svg", "csv")}
+    scores = ("metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv")
     for method in ("lsh", "itq", "sdc"):
-        names = ("head.safetensors", "curve.csv", "codes.h5", "metrics.json", "average_precision.csv")
+        names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", *scores)
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
-    expected |= {f"baselines/digits/pixels/{name}" for name in ("metrics.json", "average_precision.csv")}
+    expected |= {f"baselines/digits/pixels/{name}" for name in scores}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
     stages = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
-    assert logs == stages | {"evaluate_features", "aggregate_dataset"}
+    assert logs == stages | {"evaluate_features", "aggregate_dataset", "aggregate_figures", "aggregate_report"}
     assert {path.name for path in shared.path("benchmarks").iterdir()} == {"prepare", "extract", "train"}
     for log in shared.path("logs").rglob("*.log"):
         assert "\r" not in log.read_text(), "progress bars are for terminals"
@@ -45,14 +54,14 @@ def test_touched_library_code_does_nothing(shared):
 def test_new_code_length_trains_only_that(shared):
     shared.configure({"run": {"bits": [16, 24]}})
     outcome = shared()
-    assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate": 1, "aggregate_dataset": 1}
+    assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1, **WHOLE}
     assert {wildcards["bits"] for _, wildcards in outcome.wildcards} == {"24"}
 
 
 def test_new_hyper_parameter_trains_only_its_method(shared):
     shared.configure({"methods": {"itq": {"iterations": 3}}})
     outcome = shared()
-    assert outcome.jobs == {"train": 2, "encode": 2, "evaluate": 2, "aggregate": 1, "aggregate_dataset": 2}
+    assert outcome.jobs == {"train": 2, "encode": 2, "evaluate": 2, "aggregate_dataset": 2, **WHOLE}
     assert {wildcards["method"] for rule, wildcards in outcome.wildcards if rule == "train"} == {"itq"}
 
 
@@ -66,7 +75,7 @@ def test_new_seed_trains_only_that(shared):
 
 def test_new_cut_off_evaluates_only(shared):
     shared.configure({"datasets": {"digits": {"map_at": 500}}})
-    assert shared().jobs == {"evaluate": 6, "evaluate_features": 1, "aggregate": 1, "aggregate_dataset": 2}
+    assert shared().jobs == {"evaluate": 6, "evaluate_features": 1, "aggregate_dataset": 2, **WHOLE}
     assert "R = 500 on digits" in shared.path("table1.md").read_text()
 
 

@@ -1,8 +1,10 @@
 """What the rules share: the checked config, wildcards, and the functions that choose files."""
 
 import itertools
+import json
 import os
 import re
+import shlex
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -10,10 +12,13 @@ from snakemake.settings.types import ExecMode
 
 from sdc import devices, grid, registry
 from sdc.errors import SDCError
+from sdc.report import figures
 
 try:
     with open(f"{workflow.basedir}/workflow/schemas/config.schema.yaml") as schema:
         grid.check_config(config, yaml.safe_load(schema))
+    # A variant of an ablation is a method like others.
+    config.setdefault("methods", {}).update(grid.variant_entries(config))
 except SDCError as error:
     raise WorkflowError(f"config: {error}") from None
 
@@ -31,8 +36,18 @@ if os.path.exists("results") and not os.access("results", os.W_OK):
 # workflow.cores stops where no --cores is given, as on a cluster; then a job may count on this machine's.
 CORES = workflow.resource_settings.cores or os.cpu_count()
 GPUS = devices.count_gpus()
+# Whether results are where their names say; else a storage plugin brings each job its rule's input and nothing more.
+SHARED = workflow.storage_settings.default_storage_provider is None
 if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", 1 if GPUS else CORES)
+elif workflow.exec_mode == ExecMode.DEFAULT and workflow.resource_settings.nodes is None and not GPUS:
+    logger.warning("resources: gpu is given, and this machine has none: jobs compute on the CPU")
+
+
+# A GPU belongs to a machine: on a cluster each submission may have so many.
+resource_scopes:
+    gpu="local",
+
 
 # Jobs find the package from any --directory and inside conda environments.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}'; ")
@@ -47,6 +62,8 @@ wildcard_constraints:
     dataset=names("datasets"),
     backbone=names("backbones"),
     method=names("methods"),
+    ablation="|".join(config.get("ablations", {})) or "none",
+    part="instance",
     bits=r"\d+",
     seed=r"\d+",
     kind="|".join(grid.KINDS),
@@ -61,7 +78,11 @@ def method_settings(wildcards):
 
 def backbone_settings(wildcards):
     """The settings of a job's backbone for its dataset, as one JSON string."""
-    return grid.canonical(grid.backbone_settings(config, wildcards.dataset, wildcards.backbone))
+    made = grid.backbone_settings(config, wildcards.dataset, wildcards.backbone)
+    if wildcards.kind != "tokens":
+        # How tokens are pooled changes nothing else.
+        made.pop("tokens", None)
+    return grid.canonical(made)
 
 
 def manifest_settings(wildcards):
@@ -74,14 +95,24 @@ def shards(wildcards):
     return grid.shard_count(config, wildcards.dataset)
 
 
-def features_folder(wildcards, kind="clean"):
-    """The folder of the features a job reads."""
+def beside_manifest(wildcards):
+    """The files that a manifest is read with, where a job gets nothing but its input.
+
+    Elsewhere they are not listed: they say where the images are, and moving these does not change a feature.
+    """
+    if SHARED:
+        return []
+    return [f"results/manifests/{wildcards.dataset}{suffix}" for suffix in (".json", ".relevance.json")]
+
+
+def kind_folder(wildcards, kind="clean"):
+    """The folder of the features of a kind that a job reads."""
     return f"results/features/{wildcards.dataset}/{wildcards.backbone}/{kind}"
 
 
 def feature_shards(wildcards, kind="clean"):
     """The feature shards a job reads."""
-    return [f"{features_folder(wildcards, kind)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
+    return [f"{kind_folder(wildcards, kind)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
 
 
 def vector_files(wildcards):
@@ -113,10 +144,35 @@ def training_shards(wildcards):
     return [shard for kind in training_kinds(wildcards).values() for shard in feature_shards(wildcards, kind)]
 
 
-def training_folders(wildcards):
-    """The options that name their folders."""
-    kinds = training_kinds(wildcards)
-    return " ".join(f"--{option} {features_folder(wildcards, kind)}" for option, kind in kinds.items())
+if SHARED:
+
+    def features_folder(wildcards):
+        """The folder of the features a job reads."""
+        return kind_folder(wildcards)
+
+    def training_folders(wildcards):
+        """The options that name the folders of what a job trains on."""
+        kinds = training_kinds(wildcards)
+        return " ".join(f"--{option} {kind_folder(wildcards, kind)}" for option, kind in kinds.items())
+
+    def results_folder(wildcards):
+        """The folder below which the runs of a table lie."""
+        return "results"
+
+else:
+    # A job's input is where its storage plugin puts it. Elsewhere these are not used: what depends on the input is
+    # not compared with the last time, and all results would be made anew.
+
+    def features_folder(wildcards, input):
+        return os.path.dirname(input.features[0])
+
+    def training_folders(wildcards, input):
+        found = dict.fromkeys(map(os.path.dirname, input.features))
+        return " ".join(f"--{option} {folder}" for option, folder in zip(training_kinds(wildcards), found, strict=True))
+
+    def results_folder(wildcards, input):
+        path = input[0]
+        return path[: path.rindex("results/") + len("results")]
 
 
 def view_options(wildcards):
@@ -137,6 +193,26 @@ def extract_threads(wildcards):
     return max(1, CORES // min(int(wildcards.shards), GPUS or CORES))
 
 
+def needs(wildcards, input, threads, rulename):
+    """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
+    counts, sidecar = {}, f"results/manifests/{wildcards.dataset}.json"
+    if os.path.exists(sidecar):
+        with open(sidecar) as file:
+            counts = json.load(file)["counts"]
+    sizes = {path: os.path.getsize(path) for path in input if os.path.exists(path)}
+    return grid.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
+
+
+def memory(wildcards, input, threads, rulename, attempt):
+    """MB: what a job needs, and twice as much as the last time where it is tried again."""
+    return needs(wildcards, input, threads, rulename).megabytes * 2 ** (attempt - 1)
+
+
+def minutes(wildcards, input, threads, rulename, attempt):
+    """Likewise, the minutes."""
+    return needs(wildcards, input, threads, rulename).minutes * 2 ** (attempt - 1)
+
+
 def scoring(wildcards):
     """The options of a job's metrics: R of mAP@R, K of precision@K, the rule of ties and the convention."""
     made = grid.evaluation_settings(config, wildcards.dataset)
@@ -151,12 +227,18 @@ def weights(wildcards):
 
 
 def table_run(wildcards):
-    """The selection of a table: the config's, narrowed to the table's dataset and code length where it has them."""
-    features = config.get("evaluation", {}).get("features", True)
-    run = {**config["run"], "once": grid.run_once(config), "features": features}
-    if "dataset" not in wildcards.keys():
-        return run
-    return {**grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), "features": False}
+    """The selection of a table: the config's, narrowed to the table's datasets and code length; or of its ablation."""
+    run, features = config["run"], config.get("evaluation", {}).get("features", True)
+    if "bits" in wildcards.keys():
+        run, features = grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), False
+    elif "dataset" in wildcards.keys():
+        run = grid.narrowed(run, datasets=wildcards.dataset)
+    elif "ablation" in wildcards.keys():
+        run, features = grid.ablation_run(config, wildcards.ablation), False
+    elif "part" in wildcards.keys():
+        run = {**run, "datasets": grid.instance_datasets(config)}
+    once, entries = grid.run_once({**config, "run": run}), grid.selected_entries(config, run)
+    return {**run, "once": once, "entries": entries, "features": features}
 
 
 def table_metrics(wildcards):
@@ -172,6 +254,77 @@ def table_metrics(wildcards):
 def table_selection(wildcards):
     """The selection of a table as one JSON string."""
     return grid.canonical(table_run(wildcards))
+
+
+def further_tables():
+    """Tables of instance retrieval and of long tails, if there are any; those of ablations, and heat maps."""
+    made = [f"results/tables/ablation/{name}.csv" for name in config.get("ablations", {})]
+    mapped = [name for name in config.get("ablations", {}) if grid.has_heat_map(config, name)]
+    made += [f"results/figures/ablation/{name}.svg" for name in mapped]
+    tailed = [name for name in config["run"]["datasets"] if grid.entry(config, "datasets", name).get("long_tail")]
+    made += [f"results/tables/longtail/{name}.csv" for name in tailed]
+    return made + ["results/tables/instance.csv"] * bool(grid.instance_datasets(config))
+
+
+def figure_run(dataset, backbone):
+    """The selection of the figures of a dataset and backbone."""
+    run = {axis: config["run"][axis] for axis in ("methods", "bits", "seeds")}
+    only = {name: methods for name, methods in config["run"].get("only", {}).items() if name == backbone}
+    features = config.get("evaluation", {}).get("features", True)
+    run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
+    return {**run, "once": grid.run_once({**config, "run": run})}
+
+
+def figure_selection(wildcards):
+    """The selection of a job's figures as one JSON string."""
+    return grid.canonical(figure_run(wildcards.dataset, wildcards.backbone))
+
+
+def figure_inputs(wildcards):
+    """What a job's figures are drawn from."""
+    run = figure_run(wildcards.dataset, wildcards.backbone)
+    made = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
+    names = ("metrics.json", "pairs.csv", "ranks.csv", "codes.h5")
+    files = [f"results/{cell.folder}/{name}" for cell in made for name in names]
+    heads = [cell._replace(dataset=grid.trained_on(config, cell.dataset)) for cell in made]
+    files += [f"results/{cell.folder}/curve.csv" for cell in heads]
+    if run["features"]:
+        folder = grid.baseline(wildcards.dataset, wildcards.backbone)
+        files += [f"results/{folder}/{name}" for name in ("metrics.json", "pairs.csv")]
+    return [f"results/manifests/{wildcards.dataset}.csv", *files]
+
+
+def figure_files(dataset, backbone, *suffixes, folder="results"):
+    """The figures of a dataset and backbone."""
+    return [f"{folder}/figures/{dataset}/{backbone}/{name}{suffix}" for name in figures.FIGURES for suffix in suffixes]
+
+
+def figure_pairs():
+    """Every dataset and backbone of the config."""
+    return list(itertools.product(config["run"]["datasets"], config["run"]["backbones"]))
+
+
+def report_parts():
+    """The tables, and the figures of ablations, that go into the report."""
+    made = ("results/table1.csv", *further_tables(), "results/tables/overlap.csv")
+    return [re.sub(r"\.csv$", ".html", path) for path in made]
+
+
+def incomplete_report():
+    """A command that makes the report of what there is, with gaps where jobs failed."""
+    folder, run = "results/incomplete", table_run({})
+    tables = [f"{folder}/table1{suffix}" for suffix in (".csv", ".md", ".tex", ".html")]
+    calls = [(run, tables, [])]
+    calls += [(figure_run(*pair), figure_files(*pair, ".svg", ".csv", folder=folder), []) for pair in figure_pairs()]
+    calls += [(run, [f"{folder}/report.html"], ["--embed", tables[-1], "--config", grid.canonical(config)])]
+    stage = ["python", "-m", "sdc", "aggregate", "--allow-missing", "--results", "results"]
+    commands = [[*stage, "--selection", grid.canonical(run), *more, "--out", *out] for run, out, more in calls]
+    return " && ".join(map(shlex.join, commands))
+
+
+def whole_config(wildcards):
+    """The config as one JSON string; a function of a job, for its braces are no wildcards."""
+    return grid.canonical(config)
 
 
 def dataset_tables():

@@ -2,6 +2,7 @@ rule encode:
     """Encode queries and database with one head."""
     input:
         manifest="results/manifests/{dataset}.csv",
+        beside=beside_manifest,
         features=feature_shards,
         head=head,
     output:
@@ -10,6 +11,9 @@ rule encode:
         "results/logs/encode/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     conda:
         "../../envs/tables.yaml"
+    resources:
+        mem_mb=memory,
+        runtime=minutes,
     params:
         features=features_folder,
         shards=shards,

@@ -3,14 +3,21 @@ rule evaluate:
     input:
         manifest="results/manifests/{dataset}.csv",
         relevance="results/manifests/{dataset}.relevance.json",
+        beside=beside_manifest,
         codes="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
     output:
         metrics="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/metrics.json",
         per_query="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/average_precision.csv",
+        pairs="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/pairs.csv",
+        ranks="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/ranks.csv",
+        per_class="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/per_class.csv",
     log:
         "results/logs/evaluate/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     conda:
         "../../envs/tables.yaml"
+    resources:
+        mem_mb=memory,
+        runtime=minutes,
     params:
         scoring=scoring,
     shell:
@@ -19,7 +26,11 @@ rule evaluate:
             --manifest {input.manifest:q} \
             --codes {input.codes:q} \
             {params.scoring} \
+            --jobs {threads} \
             --per-query {output.per_query:q} \
+            --pairs {output.pairs:q} \
+            --ranks {output.ranks:q} \
+            --per-class {output.per_class:q} \
             --out {output.metrics:q} 2>{log:q}
         """
 
@@ -29,14 +40,20 @@ rule evaluate_features:
     input:
         manifest="results/manifests/{dataset}.csv",
         relevance="results/manifests/{dataset}.relevance.json",
+        beside=beside_manifest,
         features=feature_shards,
     output:
         metrics="results/baselines/{dataset}/{backbone}/metrics.json",
         per_query="results/baselines/{dataset}/{backbone}/average_precision.csv",
+        pairs="results/baselines/{dataset}/{backbone}/pairs.csv",
+        per_class="results/baselines/{dataset}/{backbone}/per_class.csv",
     log:
         "results/logs/evaluate_features/{dataset}/{backbone}.log",
     conda:
         "../../envs/tables.yaml"
+    resources:
+        mem_mb=memory,
+        runtime=minutes,
     params:
         folder=features_folder,
         shards=shards,
@@ -48,6 +65,9 @@ rule evaluate_features:
             --features {params.folder:q} \
             --shards {params.shards} \
             {params.scoring} \
+            --jobs {threads} \
             --per-query {output.per_query:q} \
+            --pairs {output.pairs:q} \
+            --per-class {output.per_class:q} \
             --out {output.metrics:q} 2>{log:q}
         """

@@ -2,6 +2,7 @@ rule train:
     """Train one hash head on cached training features; one thread, so that the result does not depend on --cores."""
     input:
         manifest="results/manifests/{dataset}.csv",
+        beside=beside_manifest,
         features=training_shards,
     output:
         head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
@@ -15,6 +16,8 @@ rule train:
     threads: 1
     resources:
         gpu=1,
+        mem_mb=memory,
+        runtime=minutes,
     params:
         folders=training_folders,
         shards=shards,

@@ -2,10 +2,13 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from sdc.datasets import base
-from sdc.datasets.base import decode, draw_splits, draw_training
+from sdc.datasets.base import decode, draw_long_tail, draw_splits, draw_training
+from sdc.datasets.digit_pairs import DigitPairs
 from sdc.datasets.digits import Digits
 from sdc.datasets.folder import Folder
 from sdc.errors import SDCError
@@ -192,3 +195,71 @@ def test_missing_files_fail_or_are_skipped(make_images, caplog):
     assert usable.tolist() == [True, False, True, False, False]
     assert [item["path"] for item in dropped] == ["cat/gone.png", "nowhere/a.png", "cat/0001.png"]
     assert "dropped 3 of 5 files, the first: cat/gone.png (missing)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("classes", "size", "ratio", "total"),
+    [(10, 5000, 10, 20_431), (10, 5000, 50, 13_996), (10, 5000, 100, 12_406), (100, 500, 10, 19_573),
+     (100, 500, 50, 12_608), (100, 500, 100, 10_847), (10, 5000, 1, 50_000)],
+)  # fmt: skip
+def test_long_tailed_cifar_has_as_many_images_as_in_the_literature(classes, size, ratio, total):
+    labels = np.repeat(np.arange(classes), size)
+    chosen = draw_long_tail(np.arange(len(labels)), labels, classes, ratio, seed=0)
+    sizes = np.bincount(labels[chosen])
+    assert (sizes.sum(), sizes[0], sizes[-1]) == (total, size, size // ratio)
+
+
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=80), st.floats(1, 50), st.integers(0, 3))
+def test_long_tail_of_any_sizes(labels, ratio, seed):
+    labels = np.array(labels)
+    rows = np.flatnonzero(np.arange(len(labels)) % 4 != 1)
+    chosen = draw_long_tail(rows, labels, 5, ratio, seed)
+    assert np.array_equal(chosen, draw_long_tail(rows, labels, 5, ratio, seed))
+    assert not chosen[np.arange(len(labels)) % 4 == 1].any()
+    assert chosen[rows[labels[rows] < 0]].all()
+    held = [int((labels[rows] == index).sum()) for index in range(5)]
+    for index in range(5):
+        wanted = max(1, int(max(held) * (1 / ratio) ** (index / 4)))
+        assert chosen[labels == index].sum() == min(held[index], wanted)
+
+
+def test_long_tail_of_training_items_leaves_queries_and_database_as_they_are():
+    plain, tailed = Digits(train=1.0).prepare(), Digits(train=1.0, long_tail=10).prepare()
+    assert tailed.paths == plain.paths
+    assert np.array_equal(tailed.query, plain.query)
+    assert np.array_equal(tailed.database, plain.database)
+    sizes = tailed.facts["long_tail"]["train"]
+    assert sizes == sorted(sizes, reverse=True)
+    assert (sizes[0], sizes[-1], sum(sizes)) == (168, 17, tailed.facts["counts"]["train"])
+    assert tailed.facts["counts"]["train"] == tailed.train.sum()
+    assert tailed.facts["protocol"] == "per-class draw; long tail of training items, 10 to 1"
+    assert "long_tail" not in plain.facts
+
+
+def test_long_tail_of_the_database_drops_the_rows_that_nobody_needs():
+    plain, tailed = Digits().prepare(), Digits(long_tail=10, long_tail_of="database").prepare()
+    assert [tailed.paths[row] for row in tailed.rows("query")] == [plain.paths[row] for row in plain.rows("query")]
+    assert len(tailed) == tailed.facts["counts"]["images"] == (tailed.query | tailed.database).sum()
+    assert {tailed.paths[row] for row in tailed.rows("train")} < {plain.paths[row] for row in plain.rows("train")}
+    labels = np.array([label for (label,) in tailed.labels])
+    for split in ("database", "train"):
+        sizes = np.bincount(labels[getattr(tailed, split)])
+        assert sizes.tolist() == tailed.facts["long_tail"][split]
+        assert sizes[0] > 9 * sizes[-1]
+    assert tailed.facts["splits"]["train"] == "inside the database"
+    other = Digits(long_tail=10, long_tail_of="database", seed=1).prepare()
+    assert other.paths != tailed.paths
+
+
+def test_long_tail_where_training_items_lie_outside_the_database(make_images):
+    root = make_images({f"{split}/{name}": 10 for split in ("query", "database", "train") for name in "abc"})
+    tailed = Folder(root=str(root), long_tail=5, long_tail_of="database").prepare()
+    assert tailed.facts["long_tail"] == {"query": [10, 10, 10], "database": [10, 4, 2], "train": [10, 4, 2]}
+    assert tailed.facts["splits"]["train"] == "outside the database"
+
+
+def test_long_tail_of_several_labels_an_image_is_refused():
+    with pytest.raises(SDCError, match="Digit pairs: long_tail takes images of one class each, and these are not"):
+        DigitPairs(long_tail=10).prepare()
+    with pytest.raises(SDCError, match=r"long_tail: 0.5 is not allowed; expected number >= 1 or null"):
+        Digits(long_tail=0.5)

@@ -124,7 +124,7 @@ def pairs_of(queries, database, relevant):
 def separation(queries, database, relevant, **options):
     """In blocks that do not come out even."""
     blocks = np.split(database, [7, 300]) if len(database) > 300 else [database]
-    return collapse.feature_separation(queries, blocks, len(database), relevant.__getitem__, **options)
+    return collapse.FeaturePairs(queries, blocks, len(database), relevant.__getitem__, **options).separation()
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_levels_of_relevance_and_blocks_of_any_length(labelled):
     levels = relevant * np.uint8(3)
     for pairs in (10**8, 5000):
         first, second = (
-            collapse.feature_separation(queries, iter(blocks), 600, levels.__getitem__, max_pairs=pairs)
+            collapse.FeaturePairs(queries, iter(blocks), 600, levels.__getitem__, max_pairs=pairs).separation()
             for blocks in ([database], np.split(database, [1, 1, 500]))
         )
         assert first == pytest.approx(second)
@@ -271,9 +271,9 @@ def test_features_that_do_not_fit(labelled):
     with pytest.raises(SDCError, match="queries have 5 dimensions, those of the database 6"):
         separation(queries[:, :5], database, relevant)
     with pytest.raises(SDCError, match="features of 600 database items, but ground truth for 601"):
-        collapse.feature_separation(queries, [database], 601, np.zeros((40, 601), bool).__getitem__)
+        collapse.FeaturePairs(queries, [database], 601, np.zeros((40, 601), bool).__getitem__).separation()
     with pytest.raises(SDCError, match="more database items than the 599"):
-        collapse.feature_separation(queries, [database], 599, np.zeros((40, 599), bool).__getitem__)
+        collapse.FeaturePairs(queries, [database], 599, np.zeros((40, 599), bool).__getitem__).separation()
 
 
 # Bits and codes

@@ -97,3 +97,30 @@ def test_no_gradient_reaches_the_features(pair):
 def test_single_row_is_refused(pair):
     with pytest.raises(SDCError, match="at least two rows"):
         SDCLoss()(pair[0][:1], pair[1][:1])
+
+
+def test_linear_targets_are_the_similarities_with_the_mean_and_the_deviation_of_the_law():
+    features, logits = torch.randn(2, 40, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    t, s = half_split_cosines(features), half_split_cosines(logits)
+    law = SDCLoss("beta(2,3)").targets(20, logits)
+    targets = law.mean() + (t - t.mean()) * (law.std(correction=0) / t.std(correction=0))
+    assert targets.abs().max() < 1
+    term = SDCLoss("linear(2,3)")(features, logits)["calibration"].item()
+    assert term == pytest.approx((s - targets).abs().mean().item())
+    raised = SDCLoss("linear(2,3)", clamp_targets=True)(features, logits)["calibration"].item()
+    assert raised == pytest.approx((s - targets.clamp_min(0)).abs().mean().item())
+    # A shift or a scale of all similarities does not matter; unlike with a law, the gaps between them do.
+    moved = SDCLoss("linear(2,3)")(None, logits, 5 + 3 * t)["calibration"].item()
+    assert moved == pytest.approx(term)
+    assert SDCLoss("linear(2,3)")(None, logits, (6 * t).exp())["calibration"].item() != pytest.approx(term, rel=1e-2)
+
+
+def test_linear_is_beta_55_unless_it_says_so_and_stays_within_what_a_cosine_can_be():
+    logits = torch.eye(8, dtype=torch.float64)
+    similarities = torch.tensor([0.1, 0.2, 0.3, 0.9], dtype=torch.float64)
+    default, wide = (SDCLoss(law)(None, logits, similarities)["calibration"] for law in ("linear", "linear(0.1,0.1)"))
+    assert default == SDCLoss("linear(5,5)")(None, logits, similarities)["calibration"]
+    # The largest of four may lie sqrt(3) deviations from the mean, beyond 1 for a law with so much of it at the ends.
+    assert wide.item() <= 1
+    # All pairs equally alike: every target is the mean, 0, as is the cosine of orthogonal logits.
+    assert SDCLoss("linear")(None, logits, torch.full((4,), 0.7))["calibration"].item() == pytest.approx(0, abs=1e-12)

@@ -16,6 +16,21 @@ def test_parameter_counts(hidden, expected):
     assert parameters(SDC(hidden=hidden).build_head(768, 64)) == expected
 
 
+def test_hidden_layers_are_of_one_width():
+    head = SDC(hidden=32, hidden_layers=3).build_head(8, 16)
+    assert [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)] == [
+        (32, 8), (32, 32), (32, 32), (16, 32),
+    ]  # fmt: skip
+    assert sum(isinstance(layer, nn.GELU) for layer in head) == 3
+
+
+@pytest.mark.parametrize("settings", [{"hidden": 16, "hidden_layers": 2}, {"calibration": "linear", "hidden": 16}])
+def test_variants_of_ablations_train_and_encode(settings):
+    features = np.random.default_rng(0).standard_normal((64, 8)).astype(np.float32)
+    method = SDC(bits=16, epochs=3, batch_size=32, **settings).fit(features)
+    assert len(np.unique(method.encode(features), axis=0)) > 8
+
+
 def test_defaults_are_the_papers():
     method = SDC()
     paper = {

@@ -1,10 +1,13 @@
 import csv
+import itertools
 
+import numpy as np
 import pytest
 
-from sdc import storage
+from sdc import registry, storage
 from sdc.errors import StorageError
-from sdc.grid import cells
+from sdc.grid import Cell, cells
+from sdc.report import figures
 from sdc.stages import aggregate
 
 SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16], "seeds": [0, 1]}
@@ -82,6 +85,33 @@ def test_what_cannot_be_told_from_the_best_is_marked(results):
     assert "5.0 ± 7.1≈" in (results / "table1.md").read_text()
 
 
+def test_ablations_instance_and_overlap_by_name(results):
+    ablation = {"name": "rank", "varied": ["x", "y"], "rows": [["lsh", [1, 2]], ["itq", [None, 2]]]}
+    names = ["tables/ablation/rank.csv", "tables/ablation/rank.md", "figures/ablation/rank.svg"]
+    aggregate.run(results, {**SELECTION, "ablation": ablation}, [results / name for name in names])
+    rows = (results / names[0]).read_text().splitlines()
+    assert rows == ["backbone,x,y,digits/16", "pixels,1,2,5.0", "pixels,none,2,25.0"]
+    assert "**25.0 ± 7.1**" in (results / names[1]).read_text()
+    assert (results / names[2]).read_text().startswith("<?xml")
+    names = ["tables/instance.csv", "tables/overlap.csv"]
+    aggregate.run(results, SELECTION, [results / name for name in names])
+    assert (results / names[0]).read_text() == "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\n"
+    assert (results / names[1]).read_text().splitlines()[1] == "digits,pixels,16,lsh,,,,,,5.0"
+
+
+def test_the_papers_cells_stand_beside_runs_like_the_papers(results):
+    facts = {"protocol": "ep1: …", "queries": 1000, "database": 59000, "train": 5000, "weights": "IMAGENET1K_V1"}
+    for cell in cells(SELECTION):
+        path = results / cell.folder / "metrics.json"
+        made = {**storage.read_json(path), **facts, "map_at": 1000}
+        storage.write_json(path, {**made, "mAP@1000": made["mAP@10"]})
+    aggregate.run(results, SELECTION, [results / "table1.md"])
+    assert "paper" not in (results / "table1.md").read_text()
+    entries = {"datasets": {"digits": {"type": "cifar10"}}, "backbones": {"pixels": {"type": "vgg16"}}}
+    aggregate.run(results, {**SELECTION, "entries": entries}, [results / "table1.md"])
+    assert "**25.0 ± 7.1**<br><small>paper 46.8 (-21.8)</small>" in (results / "table1.md").read_text()
+
+
 def test_methods_are_compared_on_the_queries_that_count_for_all_of_them(results):
     folder = results / "runs/digits/pixels/lsh/16bit/seed0"
     held = storage.read_precisions(folder / "average_precision.csv")
@@ -92,3 +122,100 @@ def test_methods_are_compared_on_the_queries_that_count_for_all_of_them(results)
             for row in range(1, 200)] for seed in (0, 1)]  # fmt: skip
     expected = 100 * sum(map(sum, itq)) / (2 * 199)
     assert (results / "table1.csv").read_text().splitlines()[-1] == f"pixels,best_of_all,{expected:.1f}"
+
+
+@pytest.fixture
+def drawable(results):
+    """Runs with all that figures are drawn from."""
+    listed = registry.build("datasets", "digits", {"query": 1, "train": 2}).prepare()
+    facts = {"dataset": "digits", "settings": {"query": 1, "train": 2}, **listed.facts}
+    storage.write_manifest(results / "manifests/digits.csv", storage.Manifest(**{**vars(listed), "facts": facts}))
+    codes = np.arange(2 * len(listed), dtype=np.uint8).reshape(-1, 2)
+    for cell in cells(SELECTION):
+        folder = results / cell.folder
+        storage.write_codes(folder / "codes.h5", storage.Codes(codes, np.arange(len(codes)), {"bits": 16}))
+        storage.write_columns(folder / "ranks.csv", {"k": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
+        storage.write_columns(
+            folder / "pairs.csv", {"similarity": [1.0, -1.0], "positive_pairs": [2, 1], "negative_pairs": [0, 7]}
+        )
+        storage.write_text(folder / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
+        made = storage.read_json(folder / "metrics.json")
+        more = {"precision@radius2": 0.3, "recall@radius2": 0.2, "version": "1.2"}
+        storage.write_json(folder / "metrics.json", {**made, **more})
+    return results
+
+
+FIGURES = [f"figures/digits/pixels/{name}{suffix}" for name in figures.FIGURES for suffix in (".svg", ".csv")]
+
+
+def test_figures_and_their_numbers_by_name(drawable):
+    aggregate.run(drawable, SELECTION, [drawable / name for name in FIGURES])
+    rows = {}
+    for name in figures.FIGURES:
+        with open(drawable / f"figures/digits/pixels/{name}.csv", newline="") as file:
+            rows[name] = list(csv.DictReader(file))
+    assert [float(row["mAP"]) for row in rows["map_by_bits"]] == [0, 0.1, 0.2, 0.3]
+    assert {(row["radius"], row["precision"], row["recall"]) for row in rows["precision_recall"]} == {
+        ("2", "0.3", "0.2")
+    }
+    assert [(row["k"], row["precision"]) for row in rows["precision_at_k"][:2]] == [("1", "0.5"), ("9", "0.25")]
+    assert len(rows["similarities"]) == 4 * 2
+    assert {row["value"] for row in rows["training"]} == {"2.5"}
+    assert len(rows["bit_balance"]) == 2 * 16
+    assert {(row["bytes"], row["seconds"]) for row in rows["cost"]} == {("2", "")}
+    assert "picture" not in rows["retrieval"][0]
+    assert "overlap" in (drawable / "figures/digits/pixels/similarities.svg").read_text()
+    before = {name: (drawable / name).read_bytes() for name in FIGURES}
+    aggregate.run(drawable, SELECTION, [drawable / name for name in FIGURES])
+    assert {name: (drawable / name).read_bytes() for name in FIGURES} == before
+
+
+def test_report_has_tables_figures_and_what_is_known(drawable):
+    storage.write_text(drawable / "benchmarks/train/digits/pixels/lsh.tsv", "s\tmax_rss\n41.5\t99\n")
+    storage.write_text(drawable / "benchmarks/train/cifar10/pixels/lsh.tsv", "s\tmax_rss\n900\t99\n")
+    aggregate.run(drawable, SELECTION, [drawable / name for name in ("table1.html", *FIGURES)])
+    config = {"run": {"datasets": ["digits"]}}
+    aggregate.run(drawable, SELECTION, [drawable / "report.html"], embed=[drawable / "table1.html"], config=config)
+    text = (drawable / "report.html").read_text()
+    assert text.count("<svg ") == len(figures.FIGURES)
+    assert "<b>25.0 ± 7.1</b>" in text
+    assert "<td>train</td><td>1</td><td>41.5</td>" in text
+    assert "&#34;datasets&#34;" in text
+    assert "What is missing" not in text
+
+
+def test_missing_runs_are_gaps_with_a_reason(drawable):
+    lost = Cell("digits", "pixels", "lsh", 16, 1)
+    (drawable / lost.folder / "metrics.json").unlink()
+    storage.write_text(
+        drawable / "logs/evaluate/digits/pixels/lsh/16bit/seed1.log", "sdc evaluate …\nsdc evaluate: error: no query"
+    )
+    names = ["incomplete/table1.md", "incomplete/table1.html", *(f"incomplete/{name}" for name in FIGURES)]
+    aggregate.run(drawable, SELECTION, [drawable / name for name in names], allow_missing=True)
+    # Seed 0 alone would look like the mean over both.
+    assert "| LSH      | –  " in (drawable / names[0]).read_text()
+    assert "LSH on digits/16: evaluate: error: no query" in (drawable / names[0]).read_text()
+    page, embed = drawable / "incomplete/report.html", [drawable / names[1]]
+    aggregate.run(drawable, SELECTION, [page], embed=embed, allow_missing=True)
+    assert "Hashing report, incomplete" in page.read_text()
+    assert '<td class="words reason">evaluate: error: no query</td>' in page.read_text()
+    assert page.read_text().count("<svg ") == len(figures.FIGURES)
+
+
+def test_a_report_where_everything_failed(tmp_path):
+    names = ["table1.md", "table1.html", *FIGURES]
+    aggregate.run(tmp_path, SELECTION, [tmp_path / name for name in names], allow_missing=True)
+    aggregate.run(tmp_path, SELECTION, [tmp_path / "report.html"], embed=[tmp_path / "table1.html"], allow_missing=True)
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("was not run") == len(list(itertools.product(*SELECTION.values()))) + 2
+    assert "<svg" not in text
+
+
+def test_long_tails_by_their_folder(results):
+    facts = {"mAP@10/head": 0.5, "mAP@10/middle": 0.4, "mAP@10/tail": 0.3, "protocol": "", "train": 9}
+    for cell in cells(SELECTION):
+        path = results / cell.folder / "metrics.json"
+        storage.write_json(path, {**storage.read_json(path), **facts})
+    aggregate.run(results, SELECTION, [results / "tables/longtail/digits.csv"])
+    rows = (results / "tables/longtail/digits.csv").read_text().splitlines()
+    assert rows[1:] == ["pixels,lsh,50.0,40.0,30.0,5.0", "pixels,itq,50.0,40.0,30.0,25.0"]

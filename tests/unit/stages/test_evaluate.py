@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import json
 
@@ -215,3 +216,117 @@ def test_on_the_command_line(files, tmp_path, caplog):
     assert main(arguments) == 2
     problem = "label -1 of item 1 is negative; leave out items without a label"
     assert caplog.records[-1].getMessage() == f"sdc evaluate: error: {files['query_labels']}: {problem}"
+
+
+def drawn_from(stages, **options):
+    """What a figure is drawn from: positive and negative pairs, and precision by rank."""
+    stages.evaluate(map_at=[10], pairs=stages.out / "pairs.csv", ranks=stages.out / "ranks.csv", **options)
+    return [storage.read_columns(stages.out / f"{name}.csv") for name in ("pairs", "ranks")]
+
+
+def test_pairs_and_ranks_of_codes_are_those_of_all_pairs(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    pairs, ranks = drawn_from(stages, codes=stages.codes)
+    ranked, relevance = search(stages)
+    counts = ranking.count(ranked, relevance).sum(axis=0)
+    assert pairs["similarity"].tolist() == [1 - 2 * d / 16 for d in range(17)]
+    assert pairs["positive_pairs"].tolist() == counts[1].tolist()
+    assert pairs["negative_pairs"].tolist() == counts[0].tolist()
+    assert (ranks["k"][0], ranks["k"][-1]) == (1, 34)
+    expected = ranking.evaluate(ranked, relevance, [10], [int(k) for k in ranks["k"]]).metrics()
+    assert ranks["precision"].tolist() == pytest.approx([expected[f"P@{k:.0f}"] for k in ranks["k"]])
+    assert ranks["recall"].tolist() == pytest.approx([expected[f"recall@{k:.0f}"] for k in ranks["k"]])
+
+
+def test_queries_that_do_not_count_are_in_no_rank(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    _, whole = drawn_from(stages, codes=stages.codes)
+    # One class is in the database no more: its queries have nothing to find.
+    listed = storage.read_manifest(stages.manifest)
+    cats = np.array([labels == (0,) for labels in listed.labels])
+    rest = dataclasses.replace(listed, database=listed.database & ~cats, train=listed.train & ~cats)
+    storage.write_manifest(stages.manifest, rest)
+    stages.extract()
+    stages.train(bits=8)
+    stages.encode()
+    _, ranks = drawn_from(stages, codes=stages.codes)
+    assert ranks["precision"].tolist() == [1.0] * len(ranks["k"])
+    assert whole["precision"][-1] == 0.5
+
+
+def test_pairs_of_features_are_in_bins_of_their_cosine(stages):
+    stages.extract()
+    pairs, ranks = drawn_from(stages, features=stages.features, shards=2)
+    listed = storage.read_manifest(stages.manifest)
+    features = storage.Features(stages.features, 2, listed.sha256).read()
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = features[listed.query] @ features[listed.database].T
+    classes = np.array([labels[0] for labels in listed.labels])
+    same = classes[listed.query][:, None] == classes[listed.database]
+    assert len(pairs["similarity"]) == 200
+    for name, chosen in (("positive_pairs", same), ("negative_pairs", ~same)):
+        assert pairs[name].sum() == chosen.sum()
+        mean = (pairs["similarity"] * pairs[name]).sum() / chosen.sum()
+        assert mean == pytest.approx(cosines[chosen].mean(), abs=0.005)
+    assert len(ranks["k"]) == 0
+
+
+def by_class(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_class_has_a_row(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate(codes=stages.codes, map_at=[10], per_class=stages.out / "per_class.csv")
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    rows = by_class(stages.out / "per_class.csv")
+    assert [{key: row[key] for key in ("class", "train", "database", "queries", "group")} for row in rows] == [
+        {"class": name, "train": "8", "database": "17", "queries": "3", "group": ""} for name in ("cat", "dog")
+    ]
+    # As many queries of each class: the mean of the classes is that of the queries.
+    assert np.mean([float(row["mAP"]) for row in rows]) == pytest.approx(metrics["mAP@10"])
+    assert "mAP@10/head" not in metrics
+
+
+def test_head_middle_and_tail(imported, clustered, tmp_path):
+    features, labels = clustered(300, 8)
+    manifest = imported("tailed", features, labels, long_tail=4)
+    out, classes = tmp_path / "metrics.json", tmp_path / "per_class.csv"
+    evaluate.run(manifest, out, features=tmp_path / "tailed", shards=2, map_at=[20], per_class=classes)
+    metrics, rows = json.loads(out.read_text()), by_class(classes)
+    sizes = [int(row["train"]) for row in rows]
+    assert (sizes[0], sizes[-1]) == (14, 3)
+    assert sizes == sorted(sizes, reverse=True)
+    assert [row["group"] for row in rows] == ["head"] * 4 + ["middle"] * 3 + ["tail"] * 3
+    for group in ("head", "middle", "tail"):
+        scores = [float(row["mAP"]) for row in rows if row["group"] == group]
+        assert metrics[f"mAP@20/{group}"] == pytest.approx(np.mean(scores))
+    assert metrics["protocol"] == "per-class draw; long tail of training items, 4 to 1"
+
+
+def test_heads_of_another_dataset_have_no_head_and_tail(imported, clustered, tmp_path):
+    manifest = imported("tailed", *clustered(300, 8), long_tail=4)
+    listed = storage.read_manifest(manifest)
+    row = np.flatnonzero(listed.query | listed.database)
+    codes = np.random.default_rng(0).integers(0, 256, (len(row), 2), np.uint8)
+    identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_sha256": listed.sha256}
+    found = []
+    for attributes in (identity, {**identity, "train_on": "another"}):
+        storage.write_codes(tmp_path / "codes.h5", storage.Codes(codes, row, attributes))
+        evaluate.run(manifest, tmp_path / "metrics.json", codes=tmp_path / "codes.h5", map_at=[10])
+        found.append("mAP@10/head" in json.loads((tmp_path / "metrics.json").read_text()))
+    assert found == [True, False]
+
+
+def test_several_labels_have_no_classes_of_their_own(stages):
+    relisted(stages, {"relevant": np.arange(30)})
+    stages.extract()
+    stages.evaluate(features=stages.features, shards=2, per_class=stages.out / "per_class.csv")
+    assert (stages.out / "per_class.csv").read_text() == "class,train,database,queries,mAP,group\n"

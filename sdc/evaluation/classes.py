@@ -1,0 +1,83 @@
+"""Average precision class by class: what the mean over all queries hides where classes differ in size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sdc.storage import Manifest
+
+GROUPS = ("head", "middle", "tail")
+# How many times as many training items as the smallest class the largest must have for groups of classes to differ.
+_UNEVEN = 2
+
+
+class ClassScore(NamedTuple):
+    """One class, and what its queries find.
+
+    Attributes:
+        name: Of the class.
+        train, database: Items of it.
+        queries: Of it, as far as they count.
+        precision: Mean of their average precisions; None without queries.
+        group: One of ``GROUPS``; empty without queries, and where classes do not differ in size.
+    """
+
+    name: str
+    train: int
+    database: int
+    queries: int
+    precision: float | None
+    group: str
+
+
+def by_class(precisions: Mapping[int, float], listed: Manifest, grouped: bool = True) -> list[ClassScore]:
+    """Scores of every class.
+
+    Classes that have queries are sorted by their training items, most first, ties by index, and cut into three equal
+    parts (``numpy.array_split``: the first are the larger ones), if the largest has at least twice as many training
+    items as the smallest.
+
+    Args:
+        precisions: Average precision of each query that counts, by its manifest row.
+        listed: The manifest; every query has one class at most.
+        grouped: False where the head was trained on other items, of which the manifest does not tell.
+    """
+    rows = np.array([row for row in precisions if len(listed.labels[row])], np.int64)
+    held = listed.labels.take(rows).indices
+    count = max(len(listed.facts["classes"]), 1 + int(listed.labels.indices.max(initial=-1)))
+    names = [*listed.facts["classes"], *map(str, range(len(listed.facts["classes"]), count))]
+    train, database = (listed.labels.take(listed.rows(split)).histogram(count) for split in ("train", "database"))
+    queries = np.bincount(held, minlength=count)
+    sums = np.bincount(held, weights=[precisions[int(row)] for row in rows], minlength=count)
+    groups = [""] * count
+    asked = np.flatnonzero(queries)
+    if grouped and len(asked) >= len(GROUPS) and train[asked].max() >= max(_UNEVEN * train[asked].min(), 1):
+        order = asked[np.argsort(-train[asked], kind="stable")]
+        for group, part in zip(GROUPS, np.array_split(order, len(GROUPS)), strict=True):
+            for index in part:
+                groups[index] = group
+    return [
+        ClassScore(
+            name,
+            int(train[index]),
+            int(database[index]),
+            int(queries[index]),
+            float(sums[index] / queries[index]) if queries[index] else None,
+            groups[index],
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def group_means(scores: Sequence[ClassScore]) -> dict[str, float]:
+    """Mean average precision over the queries of each group of classes; nothing where there are no groups."""
+    means = {}
+    for group in GROUPS:
+        members = [score for score in scores if score.group == group]
+        if members:
+            total = sum(score.queries for score in members)
+            means[group] = sum(score.queries * (score.precision or 0.0) for score in members) / total
+    return means

@@ -1,0 +1,58 @@
+"""Why runs are missing, from what their jobs left: for a report on what there is after some jobs failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdc import grid
+
+# What a stage leaves in the folder of a run, in the order they are made.
+_ARTEFACTS = {"train": "head.safetensors", "encode": "codes.h5", "evaluate": "metrics.json"}
+
+
+def reasons(results: Path, cells: Iterable[grid.Cell]) -> dict[grid.Cell, str]:
+    """Which runs are not whole, and why.
+
+    Args:
+        results: Folder below which runs and logs lie.
+        cells: The runs that there should be.
+
+    Returns:
+        By run, the last line of the log of the job that failed: ``train: methods.sdc on …: all features are equal``.
+        A run of which no job has a log waited for one of its dataset or backbone; then it is that one's last line.
+    """
+    return {cell: reason for cell in cells if (reason := _reason(results, cell))}
+
+
+def _reason(results: Path, cell: grid.Cell) -> str:
+    run = cell.folder.removeprefix("runs/")
+    for stage, artefact in _ARTEFACTS.items():
+        log = results / "logs" / stage / f"{run}.log"
+        # A head may have been trained on another dataset and lie there.
+        needed = stage != "train" or log.exists()
+        if needed and not (results / cell.folder / artefact).exists():
+            if log.exists():
+                return f"{stage}: {_last_line(log, stage)}"
+            return _before(results, cell) or "was not run"
+    return ""
+
+
+def _before(results: Path, cell: grid.Cell) -> str:
+    """What stopped the preparation or the extraction that a run waited for."""
+    logs = [("prepare", results / f"logs/prepare/{cell.dataset}.log")]
+    logs += [
+        ("extract", log) for log in sorted((results / f"logs/extract/{cell.dataset}/{cell.backbone}").rglob("*.log"))
+    ]
+    for stage, log in logs:
+        if log.exists() and "error" in (line := _last_line(log, stage)).lower():
+            return f"{stage}: {line}"
+    return ""
+
+
+def _last_line(log: Path, stage: str) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    # The first line says what was asked for.
+    if len(lines) < 2:
+        return "stopped without a word; it may have been killed, or memory ran out"
+    return lines[-1].removeprefix(f"sdc {stage}: ")

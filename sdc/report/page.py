@@ -1,0 +1,222 @@
+"""The report: one HTML page that needs nothing but itself, from tables, figures and what is known of the runs.
+
+Sorting and filtering take the forty lines of plain JavaScript in the template: the libraries for tables that come as
+Python packages bring half a megabyte of script into every page, and a notebook into the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import html
+import importlib.metadata
+import os
+import platform
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sdc import __version__, devices
+from sdc.report import figures
+
+CITATION = """@inproceedings{ng2023sdc,
+  title     = {Unsupervised Hashing with Similarity Distribution Calibration},
+  author    = {Kam Woh Ng and Xiatian Zhu and Jiun Tian Hoe and Chee Seng Chan and Tianyu Zhang and Yi-Zhe Song and
+               Tao Xiang},
+  booktitle = {British Machine Vision Conference (BMVC)},
+  year      = {2023}
+}"""
+_RULES = ("ties", "denominator", "convention")
+_PEAK, _SECONDS = "max_rss", "s"  # columns of Snakemake's benchmark files
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A table or a figure of the page.
+
+    Attributes:
+        id: What links lead to.
+        title: Its heading.
+        html: A table as it stands in a page; or
+        svg: a figure, a file of its own, with
+        caption: how to read it,
+        alternative: what it shows, in words,
+        data: the CSV file of its numbers.
+    """
+
+    id: str
+    title: str
+    html: str = ""
+    svg: str = ""
+    caption: str = ""
+    alternative: str = ""
+    data: str = ""
+
+
+def render(
+    tables: Sequence[Part],
+    groups: Mapping[str, Sequence[Part]],
+    facts: Mapping[str, Any],
+    manifests: Mapping[str, Mapping[str, Any]],
+    stages: Sequence[Mapping[str, Any]],
+    gaps: Sequence[Mapping[str, Any]] = (),
+    config: str = "",
+) -> str:
+    """The page.
+
+    Args:
+        tables: In their order.
+        groups: Figures by the title of their section.
+        facts: Of the run: versions, hardware, counts.
+        manifests: The sidecar of each dataset's manifest.
+        stages: What each stage took; see ``costs``.
+        gaps: Runs without a result: ``dataset, backbone, method, bits, seed`` and the ``reason``.
+        config: As YAML.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sdc.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    sections = [
+        {"id": _identifier(title), "title": title, "figures": [_figure(part) for part in parts]}
+        for title, parts in groups.items()
+    ]
+    return environment.get_template("report.html").render(
+        title="Hashing report" + (", incomplete" if gaps else ""),
+        about=f"sdc {facts.get('sdc', '')}: {', '.join(manifests)}. Everything on this page is inside this file.",
+        tables=[{**vars(part), "html": part.html} for part in tables],
+        groups=sections,
+        facts=facts,
+        datasets=[_dataset(name, sidecar) for name, sidecar in manifests.items()],
+        stages=stages,
+        gaps=gaps,
+        config=config,
+        citation=CITATION,
+    )
+
+
+def embedded(path: Path) -> Part:
+    """A table (``.html``) or a figure (``.svg``) that has no caption of its own."""
+    text = path.read_text(encoding="utf-8")
+    name, where = path.stem.replace("_", " "), f"{path.parent.name}-{path.stem}"
+    if path.suffix == ".svg":
+        data = path.with_suffix(".csv")
+        numbers = data.read_text(encoding="utf-8") if data.exists() else ""
+        return Part(f"figure-{where}", name, svg=text, alternative=f"{name}; its table has the numbers", data=numbers)
+    title = re.search(r"<title>(.*?)</title>", text)
+    inner = text.partition("<body>")[2].rpartition("</body>")[0].strip()
+    return Part(f"table-{where}", html.unescape(title[1]) if title else name, html=inner)
+
+
+def figure(name: str, folder: Path, where: str) -> Part:
+    """A figure of ``figures.FIGURES`` and its numbers, as they lie in a folder.
+
+    Args:
+        name: Of the figure.
+        folder: That holds ``{name}.svg`` and ``{name}.csv``.
+        where: Dataset and backbone; ids of the page begin with it.
+    """
+    import pandas as pd
+
+    kind, data = figures.FIGURES[name], folder / f"{name}.csv"
+    return Part(
+        f"{where}-{name}", kind.title, caption=kind.caption, alternative=kind.alternative(pd.read_csv(data)),
+        svg=(folder / f"{name}.svg").read_text(encoding="utf-8"), data=data.read_text(encoding="utf-8"),
+    )  # fmt: skip
+
+
+def facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Versions, this machine, how many runs, and by what rules they were scored."""
+    names = ("numpy", "torch", "torchvision", "scikit-learn", "snakemake")
+    held = {distribution.name.lower(): distribution.version for distribution in importlib.metadata.distributions()}
+    rules = {key: ", ".join(dict.fromkeys(str(run[key]) for run in runs if key in run)) for key in _RULES}
+    return {
+        "sdc": ", ".join(dict.fromkeys(run["version"] for run in runs)) or __version__,
+        "runs": str(len(runs)),
+        **{what: value for what, value in rules.items() if value},
+        "this machine": f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores, {devices.count_gpus()} GPUs",
+        "Python": platform.python_version(),
+        "libraries": ", ".join(f"{name} {held[name]}" for name in names if name in held),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
+
+
+def inline(svg: str, name: str, alternative: str) -> str:
+    """An SVG file as an element of a page: sized by the page, in its colours, with ids and words of its own.
+
+    Args:
+        svg: The file.
+        name: What its ids shall begin with.
+        alternative: Words for those who do not see it.
+    """
+    root, _, rest = svg[svg.index("<svg") :].partition(">")
+    size = re.search(r'viewBox="[^"]*"', root)
+    rest = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<defs>\s*</defs>", "", rest, flags=re.DOTALL)
+    # Groups are named, and counted, in every figure anew; only what is referred to needs its name.
+    used = set(re.findall(r'(?:href="|url\()#([\w.-]+)', rest))
+    rest = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", rest)
+    rest = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', rest).replace("url(#", f"url(#{name}-")
+    rest = rest.replace("xlink:href=", "href=")
+    return f'<svg {size[0] if size else ""} role="img" aria-label="{html.escape(alternative)}">{rest.strip()}'
+
+
+def costs(benchmarks: Mapping[str, Sequence[Path]]) -> list[dict[str, Any]]:
+    """What each stage took, from Snakemake's benchmark files by stage: jobs, seconds, and MB of memory at the peak."""
+    rows = []
+    for name, paths in benchmarks.items():
+        measured = []
+        for path in paths:
+            with open(path, encoding="utf-8") as file:
+                measured += list(csv.DictReader(file, delimiter="\t"))
+        seconds = [float(row[_SECONDS]) for row in measured]
+        peaks = [float(row[_PEAK]) for row in measured if row[_PEAK] not in ("NA", "-")]  # too short to be seen
+        if seconds:
+            shown = {"seconds": f"{sum(seconds):,.1f}", "longest": f"{max(seconds):,.1f}"}
+            rows.append({"name": name, "jobs": len(seconds), **shown, "memory": f"{max(peaks):,.0f}" if peaks else "–"})
+    return rows
+
+
+def _figure(part: Part) -> dict[str, Any]:
+    return {
+        **vars(part),
+        "svg": inline(part.svg, part.id, part.alternative),
+        "file": f"{part.id}.csv",
+        "link": "data:text/csv;charset=utf-8," + urllib.parse.quote(part.data, safe=",.-+"),
+        "rows": max(0, part.data.count("\n") - 1),
+    }
+
+
+def _dataset(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    counts, dropped = sidecar["counts"], list(sidecar["dropped"])
+    facts = {
+        "protocol": sidecar["protocol"],
+        "counts": ", ".join(f"{count:,} {what}" for what, count in counts.items()),
+        "relevance": {"instance": "listed"}.get(sidecar["label_kind"], "a shared label"),
+        "classes": len(sidecar["classes"]),
+        "queries and database": sidecar["splits"]["query and database"],
+        "training items": sidecar["splits"]["train"],
+        "seed of the split": sidecar["seed"],
+        "dropped files": sidecar["dropped_files"],
+        **{f"SHA-256 of {what}": value for what, value in sidecar["sources"].items()},
+    }
+    return {
+        "title": name,
+        "facts": facts,
+        "dropped": dropped[:100],
+        "more": sidecar["dropped_files"] - len(dropped[:100]),
+    }
+
+
+def _identifier(title: str) -> str:
+    return re.sub(r"\W+", "-", title).strip("-").lower()

@@ -1,0 +1,133 @@
+"""The report of a small run: whole, right, built when due, after a failure, and as a browser shows it."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from sdc.report import figures
+from tests.unit.report.test_page import Checked
+
+PAIR = "figures/digits/pixels"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def page(shared):
+    return shared.path("report.html").read_text()
+
+
+def rows(workflow, name):
+    with open(workflow.path(f"{PAIR}/{name}.csv"), newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_page_is_whole_and_small(page):
+    checked = Checked(page)
+    assert checked.problems == []
+    assert checked.pictures == len(figures.FIGURES)
+    assert len(page) < 1.5e6
+
+
+def test_numbers_are_those_of_the_metrics(shared, page):
+    for method in ("lsh", "itq", "sdc"):
+        run = shared.path(f"runs/digits/pixels/{method}/16bit/seed0")
+        metrics = json.loads((run / "metrics.json").read_text())
+        (point,) = (row for row in rows(shared, "map_by_bits") if row["method"] == method)
+        assert float(point["mAP"]) == pytest.approx(metrics["mAP@1000"], rel=1e-5)
+        assert f">{100 * metrics['mAP@1000']:.1f}<" in page
+        within = [row for row in rows(shared, "precision_within_radius") if row["method"] == method]
+        for row in within:
+            assert float(row["precision"]) == pytest.approx(metrics[f"precision@radius{row['radius']}"], rel=1e-5)
+        at = {row["k"]: float(row["precision"]) for row in rows(shared, "precision_at_k") if row["method"] == method}
+        assert at["1"] == pytest.approx(metrics["P@1"], rel=1e-5)
+        overlap = f"{metrics['hamming_overlap']:.3f}"
+        assert overlap in shared.path(f"{PAIR}/similarities.svg").read_text()
+    features = json.loads(shared.path("baselines/digits/pixels/metrics.json").read_text())
+    assert f"{features['feature_overlap_200_bins']:.3f}" in shared.path(f"{PAIR}/similarities.svg").read_text()
+
+
+def test_figures_are_rebuilt_only_when_their_inputs_change(shared):
+    assert shared().jobs == {}
+    # One figure as PDF and PNG is a job of its own.
+    assert shared(f"results/{PAIR}/map_by_bits.pdf").jobs == {"aggregate_figure": 1}
+    assert shared.path(f"{PAIR}/map_by_bits.png").read_bytes().startswith(b"\x89PNG")
+    before = {path.name: path.read_bytes() for path in shared.path(PAIR).iterdir()}
+    metrics = shared.path("runs/digits/pixels/itq/16bit/seed0/metrics.json")
+    metrics.write_text(metrics.read_text() + "\n")
+    assert shared().jobs == {"aggregate": 1, "aggregate_dataset": 1, "aggregate_figures": 1, "aggregate_report": 1}
+    assert {path.name: path.read_bytes() for path in shared.path(PAIR).iterdir()} == before
+    sidecar = shared.path("manifests/digits.json")
+    sidecar.write_text(sidecar.read_text() + "\n")  # no figure shows it
+    assert shared().jobs == {}
+
+
+def test_snakemakes_own_report(shared, tmp_path):
+    shared("--report", str(tmp_path / "snakemake.html"))
+    text = (tmp_path / "snakemake.html").read_text()
+    assert not re.search(r'(src|href)="https?://(?!snakemake)', text)
+    for part in ("Table 1", "What a hash table lookup finds.", *(kind.title for kind in figures.FIGURES.values())):
+        assert part in text
+
+
+def test_what_failed_is_a_gap_with_the_reason(workflow):
+    # Ten training items are too few for ITQ with 16 bits.
+    workflow.configure({"run": {"methods": ["lsh", "itq"], "bits": [8, 16]}, "datasets": {"digits": {"train": 1}}})
+    outcome = workflow("--keep-going", expect=1)
+    assert "results/incomplete/report.html shows what there is" in outcome.text
+    assert not workflow.path("report.html").exists()
+    assert not workflow.path("table1.csv").exists()
+    table = workflow.path("incomplete/table1.md").read_text()
+    assert "– pixels, ITQ on digits/16: train: error: methods.itq on" in table
+    page = workflow.path("incomplete/report.html").read_text()
+    assert Checked(page).problems == []
+    assert "use fewer bits" in page.partition("What is missing")[2]
+    # Mended, the run goes on from there.
+    workflow.configure({"run": {"bits": [8]}})
+    workflow("--keep-going")
+    assert "incomplete" not in workflow.path("report.html").read_text()
+
+
+# Says how wide the page is, what a click on a head and a word in the filter do, and what it looks like.
+PROBE = """<script>
+const table = document.querySelector("section.table table"), names = () =>
+  [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[1].textContent);
+const heads = table.tHead.rows[0].cells, last = heads[heads.length - 1].querySelector("button");
+const found = {wide: document.documentElement.scrollWidth, inner: innerWidth, before: names()};
+last.click(); found.down = names(); last.click(); found.up = names();
+const field = document.querySelector("input[type=search]");
+field.value = "itq"; field.dispatchEvent(new Event("input")); found.filtered = names();
+found.paper = getComputedStyle(document.body).backgroundColor;
+found.ink = getComputedStyle(document.querySelector("figure svg text")).fill;
+parent.postMessage(JSON.stringify(found), "*");
+</script></body>"""
+# A window of the browser cannot be as narrow as a phone; a frame can.
+FRAME = """<!doctype html><meta name="color-scheme" content="light dark"><script>
+addEventListener("message", event => { document.title = event.data; });
+</script><iframe src="report.html" style="border: 0; width: %dpx; height: 900px"></iframe>"""
+SCHEMES = {"light": 1, "dark": 0}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_browser(page, tmp_path, width, scheme):
+    """Without a network: nothing on the console, in both colour schemes, on a screen and on a phone."""
+    (tmp_path / "report.html").write_text(page.replace("</body>", PROBE))
+    (tmp_path / "frame.html").write_text(FRAME % width)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000",
+               f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND",
+               f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"]  # fmt: skip
+    target = (tmp_path / "frame.html").as_uri()
+    done = subprocess.run([CHROMIUM, *options, "--dump-dom", target], capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in done.stderr
+    found = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout)[1].replace("&gt;", ">"))
+    assert found["wide"] <= found["inner"] == width
+    assert found["before"][:3] == ["LSH", "ITQ", "SDC"]
+    assert found["down"] == found["up"][::-1] != found["before"]
+    assert found["filtered"] == ["ITQ"]
+    light, dark = ["rgb(255, 255, 255)", "rgb(31, 35, 40)"], ["rgb(22, 24, 28)", "rgb(230, 230, 230)"]
+    assert [found["paper"], found["ink"]] == {"light": light, "dark": dark}[scheme]
