@@ -25,6 +25,7 @@ PALETTE = ("#0072b2", "#3797d8", "#009e73", "#d55e00", "#c2669a", "#bd8500", "#8
 POSITIVE, NEGATIVE = PALETTE[2], PALETTE[3]  # pairs, and whether what was found is right
 _MARKERS = "os^Dv*PX<>pdhH8"
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)))
+_OTHERS = (0, (4, 1.2, 1, 1.2))  # which no registered method has
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib
     "font.size": 8,
@@ -82,9 +83,12 @@ def look(method: str) -> Look:
     if method == "features":
         return Look(INK, "o", _DASHES[0])
     names = list(registry.METHODS)
-    place = names.index(method) if method in names else zlib.crc32(method.encode())
-    turn = place // len(PALETTE)
-    return Look(PALETTE[place % len(PALETTE)], _MARKERS[place % len(_MARKERS)], _DASHES[turn % len(_DASHES)])
+    if method in names:
+        place = names.index(method)
+        dashes = _DASHES[place // len(PALETTE) % len(_DASHES)]
+    else:
+        place, dashes = zlib.crc32(method.encode()), _OTHERS
+    return Look(PALETTE[place % len(PALETTE)], _MARKERS[place % len(_MARKERS)], dashes)
 
 
 def colour(method: str) -> str:

@@ -30,6 +30,7 @@ def test_every_method_looks_different_and_always_the_same():
     assert len(set(looks)) == len(looks)
     assert len({(look.colour, look.dashes) for look in looks[:-1]}) == len(looks) - 1
     assert theme.look("my_own") == theme.look("my_own")
+    assert theme.look("my_own").dashes not in {look.dashes for look in looks}
     assert theme.colour("my_own") in theme.PALETTE
     assert theme.title("sdc_plus") == "SDC+"
     assert theme.title("my_own") == "my_own"
