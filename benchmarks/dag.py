@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--run", type=int, metavar="JOBS")
     parser.add_argument("--project", type=float, nargs="+", default=[], metavar="IMAGES")
     parser.add_argument("--cores", type=int, default=1000, help="of the projection")
-    parser.add_argument("--dispatch", type=float, default=0.05, help="seconds between starts of jobs: --run prints them")
+    parser.add_argument("--dispatch", type=float, default=0.05, help="seconds between jobs: --run prints them")
     parser.add_argument("--planning", type=float, default=0.007, help="seconds a planned job: --plan prints them")
     options = parser.parse_args()
     plan(options.plan)
