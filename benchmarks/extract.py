@@ -2,6 +2,9 @@
 
     python benchmarks/extract.py [--model mobilenet_v2] [--weights FILE] [--precision bfloat16] [--root FOLDER]
     python benchmarks/extract.py --device cuda --model resnet50 --root PHOTOGRAPHS --images 8192   # on a GPU
+    python benchmarks/extract.py --only reading
+    python benchmarks/extract.py --only layouts
+    python benchmarks/extract.py --project [--images 96] [--precision bfloat16] [--device cuda]
 
 In each round these take turns on the same pictures, 32 x 32 JPEG files made for the purpose or taken from --root:
 
@@ -12,8 +15,14 @@ In each round these take turns on the same pictures, 32 x 32 JPEG files made for
   at the end.
 
 Prints medians of images/s and of the ratios within a round, which hold when the machine's speed drifts; then the peak
-memory of the stage against the number of images, and how long 60,000 x 1280 features take to be read, against np.load.
+memory of the stage against the number of images; how long 60,000 x 1280 features take to be read, against np.load of
+the same numbers; and how long such features take to be written and read in other layouts of HDF5.
+
+--project prints, and does nothing else, a table of what the paper's datasets would take: stored sizes by their counts,
+times by the rate at which the stage extracts photographs here.
 """
+
+from __future__ import annotations
 
 import argparse
 import concurrent.futures
@@ -25,9 +34,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from PIL import Image
@@ -38,7 +49,10 @@ from sdc import registry, storage
 from sdc.backbones.forward import Forward, choose_precision
 from sdc.stages import extract, prepare
 
-ROWS, DIM = 60_000, 1280
+ROWS, DIM, BATCH = 60_000, 1280, 64
+# What the paper takes of each backbone, and its datasets.
+WIDTHS = {"vgg16": 4096, "resnet50": 2048, "vit_b_16": 768}
+PAPER = ("cifar10", "imagenet100", "nuswide", "mscoco", "gldv2")
 
 
 def make_pictures(root: Path, count: int) -> None:
@@ -153,31 +167,155 @@ def peak(command: list[str]) -> float:
     return usage.ru_maxrss / 1024
 
 
-def read_back(folder: Path) -> None:
-    """Print how long features take to be read, against the same bytes in an npy file; the page cache holds both."""
-    values = np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32)
-    np.save(folder / "x.npy", values)
-    attributes = {
-        "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "", "kind": "clean", "rows": ROWS, "start": 0,
-        "stop": ROWS, "features_version": registry.FEATURES_VERSION,
-    }  # fmt: skip
-    with storage.H5Writer(folder / "0-of-1.h5", attributes) as writer:
+def attributes() -> dict[str, Any]:
+    """What a shard must say of itself to be read."""
+    known = {"schema": storage.FEATURES_SCHEMA, "features_version": registry.FEATURES_VERSION}
+    return {**known, "manifest_sha256": "", "kind": "clean", "rows": ROWS, "start": 0, "stop": ROWS}
+
+
+def write_shard(folder: Path, values: np.ndarray) -> None:
+    """As the stage does, a batch at a time."""
+    with storage.H5Writer(folder / "0-of-1.h5", attributes()) as writer:
         writer.create("row", (ROWS,), np.int64)
         writer.append(row=np.arange(ROWS))
-        writer.create("features", values.shape, np.float32)
-        writer.append(features=values)
-    times: dict[str, list[float]] = {"shard": [], "npy": []}
-    for _ in range(5):
-        began = time.perf_counter()
-        found = storage.Features(folder, 1).read()
-        times["shard"].append(time.perf_counter() - began)
-        assert np.array_equal(found[-1], values[-1])
-        began = time.perf_counter()
-        found = np.load(folder / "x.npy")
-        times["npy"].append(time.perf_counter() - began)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    ratio = statistics.median(a / b for a, b in zip(times["shard"], times["npy"], strict=True))
-    print(f"reading {ROWS} x {DIM}: shard {medians['shard']:.3f} s, npy {medians['npy']:.3f} s, ratio {ratio:.2f}")
+        writer.create("features", values.shape, values.dtype)
+        for start in range(0, ROWS, BATCH):
+            writer.append(features=values[start : start + BATCH])
+
+
+def in_turns(
+    ways: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of each way in each round, by a clock."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = clock()
+            way()
+            times[name].append(clock() - began)
+    return times
+
+
+def ratio(times: dict[str, list[float]], one: str, other: str) -> float:
+    """Median of the ratios within a round."""
+    return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+
+
+def read_back(folder: Path, rounds: int) -> None:
+    """Print how long features take to be read, against the same bytes in an npy file; the page cache holds both."""
+    made = np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32)
+    for stored, wanted in ((np.float32, np.float32), (np.float16, np.float16), (np.float16, np.float32)):
+        values = made.astype(stored)
+        np.save(folder / "x.npy", values)
+        write_shard(folder, values)
+        ways = {
+            "shard": lambda wanted=wanted: storage.Features(folder, 1).read(dtype=wanted),
+            "npy": lambda wanted=wanted: np.load(folder / "x.npy").astype(wanted, copy=False),
+        }
+        found, expected = ways["shard"](), ways["npy"]()
+        assert found.dtype == expected.dtype
+        assert np.array_equal(found, expected)
+        times = in_turns(ways, rounds)
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        # The same ratio where other programs take turns on the cores.
+        cores = ratio(in_turns(ways, rounds, time.process_time), "shard", "npy")
+        print(
+            f"reading {ROWS} x {DIM}, stored {stored.__name__}, wanted {wanted.__name__}: "
+            f"shard {medians['shard']:.3f} s, npy {medians['npy']:.3f} s, ratio {ratio(times, 'shard', 'npy'):.2f}, "
+            f"of core-seconds {cores:.2f}"
+        )
+
+
+def layouts(folder: Path, rounds: int) -> None:
+    """Print how long features take in several layouts of HDF5: written by batches, read, single rows read by h5py."""
+    # As after a ReLU, so that compression has something to do.
+    values = np.maximum(np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32), 0)
+    chunk = (2**20 // (4 * DIM), DIM)
+    options: dict[str, dict[str, Any]] = {
+        "chunks of 1 MiB, Fletcher-32": {"chunks": chunk, "fletcher32": True},
+        "chunks of 1 MiB, no checksum": {"chunks": chunk},
+        "chunks of 1 MiB, LZF, Fletcher-32": {"chunks": chunk, "fletcher32": True, "compression": "lzf"},
+        "contiguous, no checksum": {},
+    }
+    some = np.sort(np.random.default_rng(1).choice(ROWS, 500, replace=False))
+
+    def write(path: Path, how: dict[str, Any]) -> None:
+        with h5py.File(path, "w") as file:
+            made = file.create_dataset("features", values.shape, values.dtype, **how)
+            for start in range(0, ROWS, BATCH):
+                made[start : start + BATCH] = values[start : start + BATCH]
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def read(path: Path) -> np.ndarray:
+        with h5py.File(path) as file:
+            result = np.empty(values.shape, values.dtype)
+            file["features"].read_direct(result)
+            return result
+
+    def single(path: Path) -> list[np.ndarray]:
+        with h5py.File(path) as file:
+            return [file["features"][row] for row in some]
+
+    print(f"{ROWS} x {DIM} float32; seconds, medians of {rounds} rounds in which the layouts took turns")
+    print("| layout | MB | write | read | 500 single rows |")
+    print("|---|---|---|---|---|")
+    ours = folder / "0-of-1.h5"
+    paths = {name: folder / f"{index}.h5" for index, name in enumerate(options)}
+    writes = {name: (lambda name=name: write(paths[name], options[name])) for name in options}
+    reads = {name: (lambda name=name: read(paths[name])) for name in options}
+    singles = {name: (lambda name=name: single(paths[name])) for name in options}
+    mine = "contiguous, XXH3 (what shards are)"
+    paths[mine], writes[mine] = ours, lambda: write_shard(folder, values)
+    reads[mine], singles[mine] = lambda: storage.Features(folder, 1).read(), lambda: single(ours)
+    times = [in_turns(ways, rounds) for ways in (writes, reads, singles)]
+    for name, path in paths.items():
+        columns = " | ".join(f"{statistics.median(column[name]):.3f}" for column in times)
+        print(f"| {name} | {path.stat().st_size / 1e6:.0f} | {columns} |")
+
+
+def photograph(generator: np.random.Generator) -> Image.Image:
+    """Smooth shapes with some noise, 500 x 375."""
+    coarse = Image.fromarray(generator.integers(0, 256, (9, 12, 3), np.uint8)).resize((500, 375))
+    noise = generator.integers(-20, 21, (375, 500, 3))
+    return Image.fromarray((np.asarray(coarse).astype(int) + noise).clip(0, 255).astype(np.uint8))
+
+
+def project(options: argparse.Namespace, folder: Path) -> None:
+    """Print what the paper's datasets would take."""
+    generator = np.random.default_rng(0)
+    for index in range(options.images):
+        path = folder / "images" / "ab"[index % 2] / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photograph(generator).save(path, quality=90)
+    manifest, facts, rates = folder / "manifest.csv", listen(), {}
+    prepare.run("folder", {"root": str(folder / "images"), "query": 1, "train": 1}, manifest)
+    for model in WIDTHS:
+        settings = {"weights": "none", "precision": options.precision}
+        extract.run(manifest, model, settings, 0, 1, folder / "x.h5", options.device, options.batch_size)
+        rates[model] = facts.last["images_per_second"]
+    print(f"PROJECTION, {options.device}, precision {options.precision}, {torch.get_num_threads()} threads; ", end="")
+    print(", ".join(f"{model} {rate:.1f} images/s" for model, rate in rates.items()))
+    print("| dataset | images | training | backbone | clean, GB | 4 views, GB | clean, hours | 4 views, hours |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in PAPER:
+        dataset: Any = registry.load("datasets", name)
+        known = next(iter(dataset.protocols.values()))
+        # Where training items are no database items, they are more of them.
+        apart = known.train if name == "gldv2" else 0
+        images = known.query + known.database + apart
+        for model, width in WIDTHS.items():
+            sizes = [f"{2e-9 * width * count:.2f}" for count in (images, 4 * known.train)]
+            hours = [f"{count / rates[model] / 3600:.1f}" for count in (images, 4 * known.train)]
+            print(f"| {dataset.title} | {images:,} | {known.train:,} | {model} | {' | '.join((*sizes, *hours))} |")
+
+
+def listen() -> Facts:
+    """What catches the facts of the stage from now on."""
+    facts = Facts()
+    logging.getLogger("sdc").addHandler(facts)
+    logging.getLogger("sdc").setLevel(logging.INFO)
+    return facts
 
 
 def main() -> None:
@@ -191,13 +329,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--root", type=Path)
     parser.add_argument("--batch-size", type=int, help="of the stage")
-    parser.add_argument("--only", choices=["speed", "memory", "reading"], help="leave out the others")
+    parser.add_argument("--only", choices=["speed", "memory", "reading", "layouts"], help="leave out the others")
+    parser.add_argument("--project", action="store_true", help="print what the paper's datasets would take, only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if options.project:
+            project(options, Path(folder))
+            return
         if options.only in (None, "speed", "memory"):
             measure(options, Path(folder))
         if options.only in (None, "reading"):
-            read_back(Path(folder))
+            read_back(Path(folder), options.rounds)
+        if options.only in (None, "layouts"):
+            layouts(Path(folder), options.rounds)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
@@ -259,10 +403,7 @@ def speed(
     plain = unfolded(options.model, options.weights)
     # The loop is slow, and its speed does not depend on how many there are.
     pictures = Pictures(root, paths[:96], network.transform())
-    facts = Facts()
-    logging.getLogger("sdc").addHandler(facts)
-    logging.getLogger("sdc").setLevel(logging.INFO)
-    rounds = []
+    facts, rounds = listen(), []
     for _ in range(options.rounds):
         count = len(paths)
         forwards = [bare.rate(count // 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -87,6 +88,29 @@ class Descriptor(nn.Module):
         return found if isinstance(found, tuple) else (found,)
 
 
+class Grid(nn.Module):
+    """Tokens of a square picture, pooled on average to fewer: from (n, P, dim) to (n, edge * edge, dim).
+
+    Args:
+        edge: Of the grid that is left.
+
+    Raises:
+        SDCError: If the tokens are fewer already.
+    """
+
+    def __init__(self, edge: int) -> None:
+        super().__init__()
+        self.edge = edge
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Means of the tokens in each cell."""
+        held = math.isqrt(tokens.shape[1])
+        if held < self.edge:
+            raise SDCError(f"tokens: {self.edge} by {self.edge} are more than the network's {held} by {held}; lower it")
+        maps = tokens.transpose(1, 2).unflatten(2, (held, held))
+        return F.adaptive_avg_pool2d(maps, self.edge).flatten(2).transpose(1, 2)
+
+
 def gem(maps: Tensor) -> Tensor:
     """Generalised mean over the cells of a feature map: shape (n, dim, h, w) to (n, dim), float32.
 
@@ -146,10 +170,16 @@ class Forward:
         network: From a batch to features or a tuple of arrays; it is changed.
         device: Where it is.
         precision: ``float32``, or another, in which matrix products and convolutions then happen (autocast).
+        compile: Whether torch compiles the network at the first batch.
+
+    Attributes:
+        compiled: Whether it has; False where it could not.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, precision: str) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, device: torch.device, precision: str, compile: bool = False) -> None:
+        self._network: Callable[[Tensor], Tensor | tuple[Tensor, ...]] = network
+        self._untried = torch.compile(network) if compile else None
+        self.compiled = False
         self._device = device
         self._dtype: torch.dtype = getattr(torch, precision)
         self._limit: int | None = None
@@ -184,12 +214,30 @@ class Forward:
             if self._device.type == "cuda":
                 batch = batch.pin_memory().to(self._device, non_blocking=True)
             with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-                outputs = _tuple(self._network(batch.to(self._device)))
+                batch = batch.to(self._device)
+                if self._untried is not None:
+                    self._try_compiled(batch)
+                outputs = _tuple(self._network(batch))
             return tuple(output.float().cpu().numpy() for output in outputs)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             return None
+
+    def _try_compiled(self, batch: Tensor) -> None:
+        """Take the compiled network if it can be had; one thread finds out, and the others wait."""
+        with self._lock:
+            if self._untried is None:
+                return
+            try:
+                self._untried(batch)
+                self._network, self.compiled = self._untried, True
+            except Exception as error:  # whatever a compiler may say
+                if out_of_memory(error):
+                    raise
+                why = " ".join(str(error).split())[:200]
+                _log.warning("compile: torch cannot compile the network here (%s); it runs as it is", why)
+            self._untried = None
 
     def _lower(self, size: int) -> None:
         if size == 1:

@@ -32,6 +32,8 @@ class Network(Backbone):
         scales: Sizes of the picture, as factors of its edge, of which features are averaged: for instance retrieval
             ``[0.7071, 1, 1.4142]``. Features are then of length one.
         normalise: Divide features by their Euclidean length.
+        compile: Have torch compile the network, which takes a minute and a C++ compiler, and changes features by
+            rounding; without one, it runs as it is.
     """
 
     resize: int | None = option(None, minimum=1)
@@ -42,6 +44,7 @@ class Network(Backbone):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     scales: tuple[float, ...] = option((1.0,), minItems=1, items={"type": "number", "exclusiveMinimum": 0})
     normalise: bool = False
+    compile: bool = False
 
     @abc.abstractmethod
     def _usual_preset(self) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from sdc.backbones.network import Network
 from sdc.errors import SDCError
 from sdc.grid import weights_file
+from sdc.settings import option
 from sdc.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Torchvision(Network):
             a seeded random network; or the path of a state dict (``.pth``, ``.pt``, or anything with a slash).
         pool: ``default`` takes the features as the network makes them, ``gem`` the generalised mean of its last feature
             map, usual for instance retrieval.
+        tokens: Pool the tokens on average to a grid of so many by so many; None keeps all.
 
     A state dict has no transform of its own: it gets that of the model's first published weights, unless set here.
     """
@@ -44,6 +46,7 @@ class Torchvision(Network):
 
     weights: str = "default"
     pool: Literal["default", "gem"] = "default"
+    tokens: int | None = option(None, minimum=1)
 
     @property
     def _file(self) -> str | None:
@@ -100,9 +103,13 @@ class Torchvision(Network):
 
     def token_module(self) -> torch.nn.Module:
         """The model up to its last feature map, cut into its cells; or to the patches of a vision transformer."""
+        from torch import nn
+
+        from sdc.backbones.forward import Grid
+
         network = self._network()
         _give(network, self._add_tokens(network))
-        return network
+        return network if self.tokens is None else nn.Sequential(network, Grid(self.tokens))
 
     def _add_tokens(self, network: GraphModule) -> Node:
         """A new node of the network's graph: tokens, shape ``(n, P, dim)``."""

@@ -144,6 +144,8 @@ def run(
         attributes |= {"views": views, "augmentation": augmented.describe(recipe), "view_seed": view_seed}
         load = _view_loader(network, recipe, views, view_seed)
         module = network.token_module() if kind == "tokens" else network.module()
+        if kind == "tokens" and network.tokens is not None:
+            attributes["tokens"] = network.tokens
         batch_size = max(1, batch_size // views)
     whole = torch.nn.Sequential(network.scaler(), module).to(target).to(memory_format=torch.channels_last)
 
@@ -159,7 +161,8 @@ def run(
         "torchvision": str(torchvision.__version__),
         "pillow": PIL.__version__,
     }
-    forward = Forward(whole, target, precision)
+    compiling = getattr(network, "compile", False)
+    forward = Forward(whole, target, precision, compiling)
     axes = 1 if kind == "clean" else 2  # images, or images and their views, which the network takes as one
 
     def load_row(row: int) -> np.ndarray:
@@ -213,7 +216,7 @@ def run(
             progress.update(len(chunk))
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), dtype)
-        writer.note(truncated=len(cut))
+        writer.note(truncated=len(cut), **({"compiled": forward.compiled} if compiling else {}))
     if cut:
         _log.warning("%d JPEG files end too soon and are gray from there on, one of them: %s", len(cut), min(cut))
     seconds = time.perf_counter() - spent.began

@@ -1,9 +1,14 @@
 import dataclasses
+import errno
 import json
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdc import storage
 from sdc.errors import StorageError
@@ -117,6 +122,7 @@ def test_features_are_one_array(tmp_path):
 
 
 def test_features_are_read_in_small_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 1)
     expected = write_shards(tmp_path)
     monkeypatch.setattr(storage, "_BLOCK_BYTES", 2 * 4 * 4)
     features = storage.Features(tmp_path, 3)
@@ -167,8 +173,166 @@ def test_flipped_bit_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(expected[4].tobytes())] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short .*filter"):
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged: features of its rows 0 to 2 .*; make it anew"):
         storage.Features(tmp_path, 3).read()
+
+
+def test_any_byte_that_changes_is_found_or_means_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 32)
+    expected = write_shards(tmp_path, shards=1)
+    known = storage.Features(tmp_path, 1).attributes
+    path = tmp_path / "0-of-1.h5"
+    whole = path.read_bytes()
+    # Text of attributes is in a heap that has no checksum; readers compare what matters of it.
+    heap = whole.index(b"GCOL")
+    places = [place for place in range(len(whole)) if not heap <= place < heap + 4096]
+    refused = 0
+    for place in np.random.default_rng(0).choice(places, 300, replace=False):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        try:
+            features = storage.Features(tmp_path, 1)
+            assert np.array_equal(features.read(), expected)
+            assert features.attributes == known
+        except StorageError as error:
+            assert "make it anew: snakemake" in str(error)
+            refused += 1
+    assert refused > 200
+
+
+@settings(max_examples=40)
+@given(rows=st.integers(1, 40), step=st.integers(1, 9), batch=st.integers(1, 17), data=st.data())
+def test_any_rows_in_any_steps(tmp_path_factory, rows, step, batch, data):
+    folder = tmp_path_factory.mktemp("shards")
+    values = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float16)
+    attributes = {"schema": storage.FEATURES_SCHEMA, "features_version": FEATURES_VERSION, "manifest_sha256": ""}
+    checked, storage._CHECKED_BYTES = storage._CHECKED_BYTES, 6 * step
+    try:
+        with storage.H5Writer(folder / "0-of-1.h5", {**attributes, "rows": rows, "start": 0, "stop": rows}) as writer:
+            writer.create("row", (rows,), np.int64)
+            writer.append(row=np.arange(rows))
+            writer.create("features", values.shape, values.dtype)
+            for start in range(0, rows, batch):
+                writer.append(features=values[start : start + batch])
+    finally:
+        storage._CHECKED_BYTES = checked
+    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)))
+    features = storage.Features(folder, 1)
+    assert np.array_equal(features.read(wanted, np.float16), values[wanted])
+    assert np.array_equal(features.read(), values.astype(np.float32))
+    with h5py.File(folder / "0-of-1.h5") as file:
+        assert len(file["features"].attrs["xxh3_64"]) == -(-rows // step)
+
+
+def rewrite(path, chunks=None):
+    """Write a shard as it was once written, in chunks with HDF5's own checksums; or without any."""
+    with h5py.File(path) as file:
+        arrays, attributes = {name: file[name][:] for name in file}, dict(file.attrs)
+    with h5py.File(path, "w") as file:
+        file.attrs.update(attributes)
+        for name, array in arrays.items():
+            chunk = (chunks, *array.shape[1:]) if chunks else None
+            file.create_dataset(name, data=array, chunks=chunk, fletcher32=chunks is not None)
+
+
+def test_shards_of_an_earlier_format_are_read_and_verified(tmp_path):
+    expected = write_shards(tmp_path)
+    rewrite(tmp_path / "1-of-3.h5", chunks=2)
+    assert np.array_equal(storage.Features(tmp_path, 3).read(), expected)
+    path = tmp_path / "1-of-3.h5"
+    content = bytearray(path.read_bytes())
+    content[content.index(expected[4].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short .*filter.*; make it anew"):
+        storage.Features(tmp_path, 3).read()
+    assert len(storage.feature_problems(tmp_path, 3)) == 1
+
+
+def test_shard_without_checksums_is_refused(tmp_path):
+    write_shards(tmp_path)
+    rewrite(tmp_path / "1-of-3.h5")
+    with pytest.raises(StorageError, match=r"1-of-3.h5: row has no checksums; make it anew"):
+        storage.Features(tmp_path, 3)
+
+
+def test_all_problems_of_a_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 16)
+    expected = write_shards(tmp_path, shards=4, rows=12)
+    assert storage.feature_problems(tmp_path, 4, "m") == []
+    (tmp_path / "1-of-4.h5").unlink()
+    for name, rows in {"0-of-4": (0, 2), "2-of-4": (7,)}.items():
+        content = bytearray((tmp_path / f"{name}.h5").read_bytes())
+        for row in rows:
+            content[content.index(expected[row].tobytes())] ^= 1
+        (tmp_path / f"{name}.h5").write_bytes(content)
+    attributes = {"schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
+    attributes["features_version"] = FEATURES_VERSION
+    with storage.H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
+        writer.create("row", (3,), np.int64)
+        writer.append(row=np.arange(9, 12))
+        writer.create("features", (3, 4), np.float32)
+        writer.append(features=np.array([[0, 0, 0, 0], [0, np.nan, 0, 0], [0, 0, 0, np.inf]], np.float32))
+    found = storage.feature_problems(tmp_path, 4, "m")
+    expected = [
+        "0-of-4.h5: is damaged: features of its rows 0 to 0 do not have their checksum",
+        "1-of-4.h5: is missing; make it anew",
+        "2-of-4.h5: is damaged: features of its rows 1 to 1 do not have their checksum",
+        "3-of-4.h5: features of row 10 hold NaN or infinity (2 such rows)",
+    ]
+    assert len(found) == len(expected)
+    assert all(text in line for text, line in zip(expected, found, strict=True))
+    assert found[0].endswith("(2 such parts)")
+
+
+def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
+    expected = write_views(tmp_path / "a")
+    assert storage.link_features(tmp_path / "a", 3) == tmp_path / "a/all.h5"
+    (tmp_path / "a").rename(tmp_path / "b")
+    with h5py.File(tmp_path / "b/all.h5") as file:
+        assert np.array_equal(file["features"][:], expected)
+        assert file["features"].dtype == np.float16
+        assert file["row"][:].tolist() == [1, 2, 7, 9]
+        assert (file.attrs["start"], file.attrs["stop"], file.attrs["views"]) == (0, 10, 2)
+    assert np.array_equal(storage.Features(tmp_path / "b", 3).read(), expected)
+    (tmp_path / "b/2-of-3.h5").unlink()
+    with h5py.File(tmp_path / "b/all.h5") as file:
+        assert np.isnan(file["features"][2:]).all()
+        assert file["row"][:].tolist() == [1, 2, -1, -1]
+
+
+@pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
+def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
+    program = (
+        "import resource, signal, sys, numpy as np; from sdc import storage\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "try:\n"
+        "    with storage.H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
+        "        writer.create('features', (1000, 4), np.float32)\n"
+        "        for _ in range(250): writer.append(features=np.ones((4, 4), np.float32))\n"
+        "except storage.StorageError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, tmp_path / "a.h5", str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    if limit < 16000:
+        assert done.stdout == f"{tmp_path}/a.h5: cannot be written (File too large); make room, then run again\n"
+        assert not list(tmp_path.iterdir())
+    else:
+        assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def fill_the_disk(path):
+    with storage.writing(path) as part:
+        part.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_full_disk_names_the_file(tmp_path):
+    with pytest.raises(StorageError, match=r"a: cannot be written \(No space left on device\); make room"):
+        fill_the_disk(tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nan_names_shard_and_row(tmp_path):
@@ -209,6 +373,7 @@ def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
 
 
 def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_CHECKED_BYTES", 1)
     expected = write_views(tmp_path)
     features = storage.Features(tmp_path, 3, "m")
     assert features.shape == (4, 2, 3)
@@ -305,6 +470,24 @@ def test_damaged_head_is_named(tmp_path, content):
         storage.read_head(path)
 
 
+def test_columns_round_trip(tmp_path):
+    path = tmp_path / "a.csv"
+    storage.write_columns(path, {"k": [1, 2], "precision": [0.1, 1e-20]})
+    assert path.read_text() == "k,precision\n1,0.1\n2,1e-20\n"
+    assert {name: values.tolist() for name, values in storage.read_columns(path).items()} == {
+        "k": [1, 2], "precision": [0.1, 1e-20]
+    }  # fmt: skip
+    storage.write_columns(path, {"k": [], "precision": []})
+    assert [values.tolist() for values in storage.read_columns(path).values()] == [[], []]
+
+
+@pytest.mark.parametrize("text", ["", "k,precision\n1\n", "k\nx\n"])
+def test_damaged_columns(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(StorageError, match=r"a.csv: cannot be read .*; make it anew: snakemake"):
+        storage.read_columns(tmp_path / "a.csv")
+
+
 def test_codes_round_trip(tmp_path):
     codes = storage.Codes(np.array([[1, 2], [3, 4]], np.uint8), np.array([0, 5]), {"bits": 16, "method": "lsh"})
     storage.write_codes(tmp_path / "c.h5", codes)
@@ -312,8 +495,11 @@ def test_codes_round_trip(tmp_path):
     assert np.array_equal(read.codes, codes.codes)
     assert read.row.tolist() == [0, 5]
     assert read.attributes == codes.attributes
-    with h5py.File(tmp_path / "c.h5") as file:
-        assert file["codes"].fletcher32
+    content = bytearray((tmp_path / "c.h5").read_bytes())
+    content[content.index(codes.codes.tobytes())] ^= 1
+    (tmp_path / "c.h5").write_bytes(content)
+    with pytest.raises(StorageError, match=r"c.h5: is damaged: codes of its rows 0 to 1 .*; make it anew"):
+        storage.read_codes(tmp_path / "c.h5")
 
 
 def test_codes_by_two_thresholds_round_trip(tmp_path):

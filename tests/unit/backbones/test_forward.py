@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -162,3 +164,51 @@ def test_a_gpu_agrees_with_the_cpu():
     for precision, atol in (("float32", 1e-3), ("bfloat16", 0.05)):
         (found,) = forward.Forward(network().to(gpu), gpu, precision)(torch.ones(4, 3, 8, 8))
         assert np.allclose(found, expected, atol=atol)
+
+
+def test_grid_is_the_mean_of_each_cells_tokens():
+    tokens = torch.rand(2, 36, 5)
+    found = forward.Grid(3)(tokens)
+    expected = tokens.reshape(2, 3, 2, 3, 2, 5).mean((2, 4)).reshape(2, 9, 5)
+    assert torch.allclose(found, expected)
+    assert torch.equal(forward.Grid(6)(tokens), tokens)
+    with pytest.raises(SDCError, match="tokens: 7 by 7 are more than the network's 6 by 6; lower it"):
+        forward.Grid(7)(tokens)
+
+
+def test_network_that_cannot_be_compiled_runs_as_it_is(monkeypatch, caplog):
+    def broken(network):
+        def fail(batch):
+            raise RuntimeError("no C++ compiler\nfound")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    batch = torch.rand(3, 3, 8, 8)
+    passed = forward.Forward(network(), CPU, "float32", compile=True)
+    (expected,) = forward.Forward(network(), CPU, "float32")(batch)
+    for _ in range(2):
+        assert np.array_equal(passed(batch)[0], expected)
+    assert not passed.compiled
+    assert caplog.messages == [
+        "compile: torch cannot compile the network here (no C++ compiler found); it runs as it is"
+    ]
+
+
+def test_compiled_network_takes_the_place_of_the_other(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda network: lambda batch: 2 * network(batch))
+    batch = torch.rand(3, 3, 8, 8)
+    passed = forward.Forward(network(), CPU, "float32", compile=True)
+    (expected,) = forward.Forward(network(), CPU, "float32")(batch)
+    assert np.array_equal(passed(batch)[0], 2 * expected)
+    assert passed.compiled
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(shutil.which("c++") is None and shutil.which("g++") is None, reason="no C++ compiler")
+def test_compiled_network_gives_the_same_features():
+    batch = torch.rand(3, 3, 8, 8)
+    passed = forward.Forward(network(), CPU, "float32", compile=True)
+    (expected,) = forward.Forward(network(), CPU, "float32")(batch)
+    assert passed(batch)[0] == pytest.approx(expected, abs=1e-5)
+    assert passed.compiled

@@ -277,3 +277,14 @@ def test_lower_precision_is_that_of_autocast(model):
     scale = np.abs(exact).max()
     assert np.abs(found - expected).max() < 0.01 * scale
     assert 0 < np.abs(found - exact).max() < 0.1 * scale
+
+
+def test_tokens_pooled_to_a_grid():
+    batch = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        every = Torchvision(model="resnet18", weights="none").token_module()(batch)
+        few = Torchvision(model="resnet18", weights="none", tokens=1).token_module()(batch)
+    assert every.shape == (2, 9, 512)
+    assert torch.allclose(few, every.mean(1, keepdim=True), atol=1e-5)
+    with pytest.raises(SDCError, match=r"tokens: 0 is not allowed; expected integer >= 1"):
+        Torchvision(model="resnet18", tokens=0)

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import h5py
@@ -227,6 +228,18 @@ def test_clean_shards_have_means_of_tokens_where_these_are_something_else(stages
     assert storage.Features(stages.features, 1, array="token_means").shape == (40, 576)
 
 
+def test_tokens_pooled_to_a_grid_are_recorded(stages):
+    every = extract_views(stages, "tokens", backbone="resnet18", settings=NETWORK, views=2)
+    assert "tokens" not in every.attributes
+    expected = every.read()
+    few = extract_views(stages, "tokens", backbone="resnet18", settings={**NETWORK, "tokens": 1}, views=2)
+    assert few.shape == (16, 2, 1, 512)
+    assert few.attributes["tokens"] == 1
+    assert np.abs(few.read()[:, :, 0] - expected.mean(axis=2)).max() < 1e-3 * expected.max()
+    with pytest.raises(SDCError, match="tokens: 3 by 3 are more than the network's 2 by 2; lower it"):
+        extract_views(stages, "tokens", backbone="resnet18", settings={**NETWORK, "tokens": 3}, views=2)
+
+
 def test_tokens_of_pixels_are_refused(stages):
     with pytest.raises(SDCError, match="backbones.pixels: has no tokens"):
         extract_views(stages, "tokens")
@@ -424,6 +437,44 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypa
     assert [path.name for path in stages.features.iterdir()] == [out.name]
 
 
+def test_a_picture_that_changed_since_it_was_listed_is_taken_as_it_is_now(stages):
+    # The manifest holds names and no hashes: of a picture with other content, the features are others.
+    stages.extract()
+    before = storage.Features(stages.features, 2).read()
+    Image.new("RGB", (12, 10), "red").save(stages.root / storage.read_manifest(stages.manifest).paths[3])
+    stages.extract()
+    after = storage.Features(stages.features, 2).read()
+    assert np.flatnonzero((before != after).any(axis=1)).tolist() == [3]
+
+
+def test_compiling_is_recorded(stages, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    out = extract_network(stages, settings={"compile": True})
+    with h5py.File(out) as file:
+        assert file.attrs["compiled"]
+    monkeypatch.setattr(torch, "compile", lambda network: lambda batch: 1 / 0)
+    extract_network(stages, settings={"compile": True})
+    with h5py.File(out) as file:
+        assert not file.attrs["compiled"]
+
+
+def test_disk_that_fills_up_on_the_way(stages, monkeypatch, tmp_path):
+    # As a process that may write no file of more than 5 kB, in the whole of its life: HDF5 crashed at its end.
+    out = stages.features / "0-of-1.h5"
+    program = (
+        "import resource, signal, sys; from sdc.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); sys.exit(main(sys.argv[1:]))"
+    )
+    options = ["--manifest", stages.manifest, "--backbone", "pixels", "--settings", '{"size": 4}', "--out", out]
+    command = [sys.executable, "-c", program, "extract", *options, "--shard", "0", "--shards", "1", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == f"sdc extract: error: {out}: cannot be written (File too large); make room, then run again"
+    assert "Traceback" not in done.stderr
+    assert not list(stages.features.iterdir())
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder on a file system of its own with room for 1 MB."""
@@ -440,4 +491,11 @@ def test_full_disk_is_said_before_the_work(stages, small_disk):
     (small_disk / "other").write_bytes(bytes(500_000))
     with pytest.raises(SDCError, match=r"0-of-1.h5: needs 2 MB, and [01] MB are free; make room, or set dtype"):
         extract.run(stages.manifest, "pixels", {"size": 64}, 0, 1, out, "cpu")
+    assert [path.name for path in small_disk.iterdir()] == ["other"]
+
+
+def test_disk_that_others_fill_meanwhile(stages, small_disk, monkeypatch):
+    monkeypatch.setattr(extract, "_check_space", lambda out, needed: (small_disk / "other").write_bytes(bytes(10**6)))
+    with pytest.raises(SDCError, match=r"0-of-1.h5: cannot be written \(No space left on device\); make room"):
+        extract.run(stages.manifest, "pixels", {"size": 64}, 0, 1, small_disk / "0-of-1.h5", "cpu")
     assert [path.name for path in small_disk.iterdir()] == ["other"]

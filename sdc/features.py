@@ -1,0 +1,158 @@
+"""``sdc features``: what a set of feature shards holds, whether it is whole, and how to take it elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc import grid, storage
+from sdc.errors import SDCError
+from sdc.labels import Labels
+
+
+def run(
+    action: str,
+    folder: Path,
+    shards: int | None = None,
+    manifest: Path | None = None,
+    array: str = "features",
+    out: Path | None = None,
+    as_json: bool = False,
+) -> int:
+    """Describe a set, verify it, export it, or link its shards to one array.
+
+    Args:
+        action: ``info`` prints what the set says of itself; ``verify`` reads all of it and prints what is wrong, a line
+            each; ``export`` writes ``out``; ``link`` writes ``all.h5`` beside the shards, one array for plain h5py.
+        folder: ``results/features/{dataset}/{backbone}/{kind}``.
+        shards: How many it has; None finds out.
+        manifest: ``manifest.csv`` that it must belong to; what is exported then has labels.
+        array: What is exported: ``features``, or another array of the shards.
+        out: ``.npy`` or ``.parquet``.
+        as_json: Print JSON instead of text.
+
+    Returns:
+        Exit status: 0 if all is well; 1 if ``verify`` found something.
+
+    Raises:
+        SDCError: If there is no such set, or, unless it is being verified, it is not whole.
+    """
+    count = shards or _count(folder)
+    listed = storage.read_manifest(manifest) if manifest else None
+    sha256 = listed.sha256 if listed else None
+    if action == "verify":
+        problems = storage.feature_problems(folder, count, sha256)
+        print(json.dumps({"problems": problems}, indent=2) if as_json else "\n".join(problems) or f"{folder}: whole")
+        return 1 if problems else 0
+    features = storage.Features(folder, count, sha256, array=array)
+    if action == "info":
+        facts = describe(folder, count)
+        print(json.dumps(facts, indent=2) if as_json else _text(facts))
+    elif action == "link":
+        print(storage.link_features(folder, count))
+    else:
+        write = {".npy": _write_npy, ".parquet": _write_parquet}.get(out.suffix if out else "")
+        if out is None or write is None:
+            raise SDCError(f"--out {out}: give a file that ends in .npy or .parquet")
+        write(out, features, listed)
+    return 0
+
+
+def _count(folder: Path) -> int:
+    """How many shards the set in a folder has, by their names."""
+    found = {int(match[1]) for path in folder.glob("*.h5") if (match := re.fullmatch(r"\d+-of-(\d+)", path.stem))}
+    if not found:
+        raise SDCError(f"{folder}: no shards, such as 0-of-1.h5; give results/features/DATASET/BACKBONE/KIND")
+    if len(found) > 1:
+        raise SDCError(f"{folder}: shards of several sets, of {sorted(found)}; say of which with --shards")
+    return found.pop()
+
+
+def describe(folder: Path, shards: int) -> dict[str, Any]:
+    """What a set says of itself, as JSON values: ``shards``, ``bytes`` on disk, ``items``, ``arrays``, attributes.
+
+    Raises:
+        SDCError: If it is not whole; of the features themselves nothing is read.
+    """
+    features = storage.Features(folder, shards)
+    arrays = {name: storage.Features(folder, shards, array=name) for name in features.arrays}
+    return {
+        "folder": str(folder),
+        "shards": shards,
+        "bytes": sum((folder / f"{name}.h5").stat().st_size for name in grid.shard_names(shards)),
+        "items": len(features),
+        "arrays": {name: {"shape": list(one.shape), "dtype": str(one.dtype)} for name, one in arrays.items()},
+        "attributes": dict(features.attributes),
+    }
+
+
+def _text(facts: dict[str, Any]) -> str:
+    arrays = [f"{name} {' x '.join(map(str, one['shape']))} {one['dtype']}" for name, one in facts["arrays"].items()]
+    shown = {
+        "items": f"{facts['items']:,}",
+        "arrays": ", ".join(arrays),
+        "on disk": f"{facts['bytes'] / 1e6:,.1f} MB in {facts['shards']} shard{'s' * (facts['shards'] > 1)}",
+        **facts["attributes"],
+    }
+    return "\n".join([facts["folder"], *(f"  {key:18} {value}" for key, value in shown.items())])
+
+
+def _write_npy(out: Path, features: storage.Features, listed: storage.Manifest | None) -> None:
+    """Write ``x.npy``, and ``x.rows.npy`` and ``x.labels.npy`` beside it, which are for its rows."""
+    _stream(out, features.shape, features.dtype, (block for _, block in features.blocks()))
+    beside = {"rows": features.rows}
+    if listed:
+        beside["labels"] = _label_array(listed.labels.take(features.rows))
+    for name, values in beside.items():
+        _stream(out.with_suffix(f".{name}.npy"), values.shape, values.dtype, [values])
+
+
+def _stream(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[np.ndarray]) -> None:
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with storage.writing(path) as part, open(part, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, described)
+        for block in blocks:
+            file.write(block.data)
+
+
+def _label_array(labels: Labels) -> np.ndarray:
+    """Class indices, shape ``(n,)``, where each item has one; else columns of uint8, shape ``(n, classes)``."""
+    if (labels.counts == 1).all():
+        return labels.indices
+    columns = np.zeros((len(labels), 1 + int(labels.indices.max(initial=-1))), np.uint8)
+    columns[np.repeat(np.arange(len(labels)), labels.counts), labels.indices] = 1
+    return columns
+
+
+def _write_parquet(out: Path, features: storage.Features, listed: storage.Manifest | None) -> None:
+    """Write a row group per block: ``row``, ``features``; and of a manifest ``path``, ``labels`` and the splits."""
+    arrow, parquet = _pyarrow(out)
+    width = int(np.prod(features.shape[1:]))
+    fields = {"row": arrow.int64(), "features": arrow.list_(arrow.from_numpy_dtype(features.dtype), width)}
+    if listed:
+        fields |= {"path": arrow.string(), "labels": arrow.list_(arrow.int64())}
+        fields |= dict.fromkeys(("query", "database", "train"), arrow.bool_())
+    about = {"shape": list(features.shape), **features.attributes}
+    schema = arrow.schema(list(fields.items()), metadata={"sdc": json.dumps(about, sort_keys=True)})
+
+    with storage.writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
+        for rows, block in features.blocks():
+            held = {"row": rows, "features": arrow.FixedSizeListArray.from_arrays(arrow.array(block.ravel()), width)}
+            if listed:
+                held |= {"path": [listed.paths[row] for row in rows], "labels": [listed.labels[row] for row in rows]}
+                held |= {split: getattr(listed, split)[rows] for split in ("query", "database", "train")}
+            writer.write_table(arrow.table(held, schema=schema))
+
+
+def _pyarrow(out: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise SDCError(f"{out}: needs pyarrow; pip install 'sdc-hashing[parquet]', or export .npy") from error
+    return pyarrow, pyarrow.parquet
