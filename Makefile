@@ -9,18 +9,22 @@ CORES ?= all
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test test-heavy format clean
+.PHONY: run test test-heavy test-slurm format clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
 	@snakemake --cores $(CORES)
-	@echo; cat results/table1.md; echo; echo "This table: results/table1.csv, .md, .tex and .html; every metric: results/metrics.csv"
+	@echo; cat results/table1.md; echo; echo "This table: results/table1.csv, .md, .tex and .html; with figures: results/report.html; every metric: results/metrics.csv"
 
 test: $(VENV)/.installed
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-heavy: $(VENV)/.installed
 	@python -m pytest -m heavy
+
+# Needs munge, slurmctld, slurmd and slurm-client of the distribution.
+test-slurm: $(VENV)/.installed
+	@python -m pytest -m slurm tests/slurm
 
 format: $(VENV)/.installed
 	ruff check --fix . && ruff format . && snakefmt Snakefile workflow

@@ -38,13 +38,18 @@ CORES = workflow.resource_settings.cores or os.cpu_count()
 GPUS = devices.count_gpus()
 # Whether results are where their names say; else a storage plugin brings each job its rule's input and nothing more.
 SHARED = workflow.storage_settings.default_storage_provider is None
+# Whether this is a job that was submitted; and whether any is, which needs a limit to their number (--jobs).
+REMOTE = workflow.exec_mode == ExecMode.REMOTE
+SUBMITS = REMOTE or workflow.resource_settings.nodes is not None
+# What is submitted together, as many as the profile says: runs of one dataset, backbone and method.
+GROUP = "{dataset}-{backbone}-{method}" if SUBMITS else None
 if "gpu" not in workflow.global_resources:
-    workflow.register_resource("gpu", 1 if GPUS else CORES)
-elif workflow.exec_mode == ExecMode.DEFAULT and workflow.resource_settings.nodes is None and not GPUS:
+    workflow.register_resource("gpu", 1 if GPUS or REMOTE else CORES)
+elif not SUBMITS and not GPUS:
     logger.warning("resources: gpu is given, and this machine has none: jobs compute on the CPU")
 
 
-# A GPU belongs to a machine: on a cluster each submission may have so many.
+# A GPU belongs to a machine: each submission has its own.
 resource_scopes:
     gpu="local",
 

@@ -9,6 +9,8 @@ rule encode:
         "results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
     log:
         "results/logs/encode/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
+    group:
+        GROUP
     conda:
         "../../envs/tables.yaml"
     resources:

@@ -13,6 +13,8 @@ rule evaluate:
         per_class="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/per_class.csv",
     log:
         "results/logs/evaluate/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
+    group:
+        GROUP
     conda:
         "../../envs/tables.yaml"
     resources:

@@ -1,8 +1,8 @@
 rule extract:
     """Extract the features of one shard of a dataset, or of views of its training items, once."""
     input:
-        # The sidecar says where the images are; moving them does not change a feature, so it is read but not listed.
         manifest="results/manifests/{dataset}.csv",
+        beside=beside_manifest,
         weights=weights,
         vectors=vector_files,
     output:
@@ -16,6 +16,8 @@ rule extract:
     threads: extract_threads
     resources:
         gpu=1,
+        mem_mb=memory,
+        runtime=minutes,
     params:
         settings=backbone_settings,
         features_version=registry.FEATURES_VERSION,

@@ -14,6 +14,9 @@ rule prepare:
     priority: 1
     conda:
         "../../envs/features.yaml"
+    resources:
+        mem_mb=memory,
+        runtime=minutes,
     params:
         settings=manifest_settings,
     shell:

@@ -11,6 +11,8 @@ rule train:
         "results/logs/train/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     benchmark:
         "results/benchmarks/train/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.tsv"
+    group:
+        GROUP
     conda:
         "../../envs/heads.yaml"
     threads: 1
