@@ -157,22 +157,23 @@ def _score_manifest(
             similar = _pairs(positive, negative, 1 - (2 * np.arange(_BINS) + 1) / _BINS)
     facts = listed.facts
     metrics = {**identity, "protocol": facts["protocol"], "split_seed": facts["seed"]}
-    scored: list[_Scored] = []
+    scored: _Scored | None = None
     for prefix, ranked in rankings.items():
         scores = ranking.evaluate(ranked, relevance, **options)
         described = {**scores.metrics(), **_spread(scores)}
         metrics |= {name if name in scores.facts else f"{prefix}{name}": value for name, value in described.items()}
-        scored.append(_beside(scores, listed.rows("query")))
+        scored = scored or _beside(scores, listed.rows("query"))
+    assert scored is not None
     by_class: list[classes.ClassScore] = []
     if relevance.kind == "single":
-        by_class = classes.by_class(scored[0].precisions, listed, grouped="train_on" not in identity)
+        by_class = classes.by_class(scored.precisions, listed, grouped="train_on" not in identity)
         groups = classes.group_means(by_class)
         metrics |= {f"mAP@{metrics['map_at']}/{group}": value for group, value in groups.items()}
     both = int(np.count_nonzero(listed.query & listed.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
     counts = {"queries_in_database": both, "train": facts["counts"]["train"], "dropped": facts["dropped_files"]}
-    return metrics | health | counts, scored[0]._replace(pairs=similar or scored[0].pairs, classes=by_class)
+    return metrics | health | counts, scored._replace(pairs=similar or scored.pairs, classes=by_class)
 
 
 def _code_health(codes: np.ndarray, bits: int) -> dict[str, Any]:

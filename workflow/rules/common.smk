@@ -1,5 +1,6 @@
 """What the rules share: the checked config, wildcards, and the functions that choose files."""
 
+import functools
 import itertools
 import json
 import os
@@ -198,12 +199,17 @@ def extract_threads(wildcards):
     return max(1, CORES // min(int(wildcards.shards), GPUS or CORES))
 
 
+@functools.lru_cache(maxsize=256)
+def counts_of(sidecar, changed):
+    """The counts of a manifest, read once and not for every job that asks; ``changed`` is when it was made."""
+    with open(sidecar) as file:
+        return json.load(file)["counts"]
+
+
 def needs(wildcards, input, threads, rulename):
     """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
-    counts, sidecar = {}, f"results/manifests/{wildcards.dataset}.json"
-    if os.path.exists(sidecar):
-        with open(sidecar) as file:
-            counts = json.load(file)["counts"]
+    sidecar = f"results/manifests/{wildcards.dataset}.json"
+    counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
     sizes = {path: os.path.getsize(path) for path in input if os.path.exists(path)}
     return grid.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
 
