@@ -279,11 +279,18 @@ def state_dict(config: Mapping[str, Any], backbone: str) -> str | None:
 
 
 def selected_entries(config: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What the config says of everything a selection names, by catalogue and name; nothing where all is by default."""
-    return {
-        catalogue: {name: made for name in run[catalogue] if (made := entry(config, catalogue, name))}
-        for catalogue in registry.CATALOGUES
-    }
+    """What tables must know of everything a selection names, by catalogue and name; nothing where all is by default.
+
+    That is the settings of methods; of datasets and backbones, whose settings metrics repeat as far as they matter,
+    just their ``type``: a key that changes no metric then makes no table anew.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for catalogue in registry.CATALOGUES:
+        found = {name: entry(config, catalogue, name) for name in run[catalogue]}
+        if catalogue != "methods":
+            found = {name: {"type": held["type"]} for name, held in found.items() if "type" in held}
+        made[catalogue] = {name: held for name, held in found.items() if held}
+    return made
 
 
 def instance_datasets(config: Mapping[str, Any]) -> list[str]:

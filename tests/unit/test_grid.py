@@ -366,12 +366,14 @@ def test_two_methods_of_one_name():
         grid.variant_entries(config)
 
 
-def test_what_the_config_says_of_a_selection():
-    config = {"run": RUN, "preset": "code", "datasets": {"digits": {"query": 3}, "pets": {"type": "folder"}}}
-    entries = grid.selected_entries(
-        config, {**RUN, "datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"]}
-    )
-    assert entries == {"datasets": {"digits": {"query": 3}}, "backbones": {}, "methods": {"itq": {"preset": "code"}}}
+def test_what_tables_must_know_of_a_selection():
+    config = {"run": RUN, "preset": "code", "datasets": {"digits": {"query": 3}, "pets": {"type": "folder", "query": 3}}}
+    run = {**RUN, "datasets": ["digits", "pets"], "backbones": ["pixels"], "methods": ["itq"]}
+    entries = {"datasets": {"pets": {"type": "folder"}}, "backbones": {}, "methods": {"itq": {"preset": "code"}}}
+    assert grid.selected_entries(config, run) == entries
+    # Views do not change a metric of a method that sees none: no table is made anew for them.
+    config["datasets"]["digits"]["views"] = 3
+    assert grid.selected_entries(config, run) == entries
 
 
 def test_instance_datasets_are_those_with_listed_relevance():
