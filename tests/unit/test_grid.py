@@ -367,7 +367,11 @@ def test_two_methods_of_one_name():
 
 
 def test_what_tables_must_know_of_a_selection():
-    config = {"run": RUN, "preset": "code", "datasets": {"digits": {"query": 3}, "pets": {"type": "folder", "query": 3}}}
+    config = {
+        "run": RUN,
+        "preset": "code",
+        "datasets": {"digits": {"query": 3}, "pets": {"type": "folder", "query": 3}},
+    }
     run = {**RUN, "datasets": ["digits", "pets"], "backbones": ["pixels"], "methods": ["itq"]}
     entries = {"datasets": {"pets": {"type": "folder"}}, "backbones": {}, "methods": {"itq": {"preset": "code"}}}
     assert grid.selected_entries(config, run) == entries
