@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ class ClassScore(NamedTuple):
         queries: Of it, as far as they count.
         precision: Mean of their average precisions; None without queries.
         group: One of ``GROUPS``; empty without queries, and where classes do not differ in size.
+        overlaps: By number of bins, the overlap of its queries' positive and negative pairs (``evaluation.collapse``);
+            None where it has not both.
     """
 
     name: str
@@ -31,9 +34,26 @@ class ClassScore(NamedTuple):
     queries: int
     precision: float | None
     group: str
+    overlaps: Mapping[int, float | None] = MappingProxyType({})
 
 
-def by_class(precisions: Mapping[int, float], listed: Manifest, grouped: bool = True) -> list[ClassScore]:
+def count_classes(listed: Manifest) -> int:
+    """How many classes a manifest has: those it names, and those that only have an index."""
+    return max(len(listed.facts["classes"]), 1 + int(listed.labels.indices.max(initial=-1)))
+
+
+def query_classes(listed: Manifest) -> np.ndarray:
+    """The class of each query, shape ``(Q,)``, -1 for none; every query has one at most."""
+    labels = listed.labels.take(listed.rows("query"))
+    return np.array([row[0] if row else -1 for row in labels], np.int64)
+
+
+def by_class(
+    precisions: Mapping[int, float],
+    listed: Manifest,
+    grouped: bool = True,
+    overlaps: Mapping[int, np.ndarray] = MappingProxyType({}),
+) -> list[ClassScore]:
     """Scores of every class.
 
     Classes that have queries are sorted by their training items, most first, ties by index, and cut into three equal
@@ -44,10 +64,11 @@ def by_class(precisions: Mapping[int, float], listed: Manifest, grouped: bool = 
         precisions: Average precision of each query that counts, by its manifest row.
         listed: The manifest; every query has one class at most.
         grouped: False where the head was trained on other items, of which the manifest does not tell.
+        overlaps: By number of bins, those of the first classes, NaN where there is none.
     """
     rows = np.array([row for row in precisions if len(listed.labels[row])], np.int64)
     held = listed.labels.take(rows).indices
-    count = max(len(listed.facts["classes"]), 1 + int(listed.labels.indices.max(initial=-1)))
+    count = count_classes(listed)
     names = [*listed.facts["classes"], *map(str, range(len(listed.facts["classes"]), count))]
     train, database = (listed.labels.take(listed.rows(split)).histogram(count) for split in ("train", "database"))
     queries = np.bincount(held, minlength=count)
@@ -67,9 +88,15 @@ def by_class(precisions: Mapping[int, float], listed: Manifest, grouped: bool = 
             int(queries[index]),
             float(sums[index] / queries[index]) if queries[index] else None,
             groups[index],
+            {bins: _defined(found[index : index + 1]) for bins, found in overlaps.items()},
         )
         for index, name in enumerate(names)
     ]
+
+
+def _defined(value: np.ndarray) -> float | None:
+    """The one number, if there is one and it is one."""
+    return float(value[0]) if len(value) and not np.isnan(value[0]) else None
 
 
 def group_means(scores: Sequence[ClassScore]) -> dict[str, float]:

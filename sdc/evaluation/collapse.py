@@ -76,6 +76,24 @@ def hamming_separation(counts: np.ndarray, relevant: np.ndarray, law: str | None
     return result
 
 
+def hamming_overlaps(counts: np.ndarray, relevant: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """``hamming_overlap`` of the queries of each group alone.
+
+    Args:
+        counts, relevant: See ``hamming_separation``.
+        groups: Of each query, shape ``(Q,)``, integers from 0; below 0 it is in none.
+
+    Returns:
+        Shape ``(1 + greatest group,)``; NaN for a group that has no positive or no negative pair.
+    """
+    result = np.full(1 + int(groups.max(initial=-1)), np.nan)
+    for group in np.unique(groups[groups >= 0]):
+        positive, items = (array[groups == group].sum(axis=0) for array in (relevant, counts))
+        if positive.any() and (items > positive).any():
+            result[group] = _overlap(_shares(positive), _shares(items - positive))
+    return result
+
+
 def _distance_to_law(counts: np.ndarray, similarities: np.ndarray, law: str) -> float:
     """Wasserstein-1 distance of similarities, ascending, to a law."""
     targets = calibration.quantiles(law, 10_000, len(counts) - 1)
@@ -108,6 +126,8 @@ class FeaturePairs:
         bins: In how many equal bins on [-1, 1] to count; several may be given.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
+        groups: Of queries whose overlap is asked for, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
+            none. Each takes some 100 kB.
 
     Raises:
         SDCError: If a feature is not finite, or the database has other features than the queries or another size.
@@ -122,23 +142,28 @@ class FeaturePairs:
         bins: Sequence[int] = (200,),
         max_pairs: int = 10**8,
         seed: int = 0,
+        groups: np.ndarray | None = None,
     ) -> None:
         most = max(2 * _GROUPS, max_pairs // max(1, len(queries)))
-        groups = _sample(size, most, len(queries), relevant, seed)
-        rows = np.flatnonzero(groups >= 0)
+        drawn = _sample(size, most, len(queries), relevant, seed)
+        rows = np.flatnonzero(drawn >= 0)
         truth = np.empty((len(queries), len(rows)), bool)
         for position, row in enumerate(truth):
             row[:] = relevant(position)[rows]
-        histograms = _histograms(queries, database, groups, truth, (*bins, _FINE))
+        asked = np.zeros(len(queries), np.int64) if groups is None else 1 + np.maximum(groups, -1).astype(np.int64)
+        histograms = _histograms(queries, database, drawn, truth, (*bins, _FINE), asked)
         self._bins, self._seen, self._share = bins, truth.size, len(rows) / max(1, size)
 
         # First of the whole sample, then without each group in turn; the drawn items stand for all that could be drawn.
-        self._drawn = np.bincount(groups[rows], minlength=_GROUPS + 1)[1:]
-        self._pool = np.count_nonzero(groups)
+        self._drawn = np.bincount(drawn[rows], minlength=_GROUPS + 1)[1:]
+        self._pool = np.count_nonzero(drawn)
         weights = 1 - np.eye(_GROUPS + 1)
         weights[0] = 1
         weights[:, 1:] *= self._pool / np.maximum(weights[:, 1:] @ self._drawn, 1)[:, None]
-        self._replicates = {number: np.tensordot(weights, histogram, 1) for number, histogram in histograms.items()}
+        self._replicates = {
+            number: np.tensordot(weights, histogram.sum(axis=0), 1) for number, histogram in histograms.items()
+        }
+        self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
 
     def histogram(self, bins: int) -> np.ndarray:
         """Positive and negative pairs in each bin, from most to least similar, shape ``(2, bins)``, float.
@@ -146,6 +171,14 @@ class FeaturePairs:
         Where only a sample was looked at, estimates of all pairs.
         """
         return self._replicates[bins][0]
+
+    def overlaps(self, bins: int) -> np.ndarray:
+        """``feature_overlap_{bins}_bins`` of the queries of each group alone; NaN where one kind of pair is missing."""
+        result = np.full(len(self._by_group[bins]), np.nan)
+        for group, pairs in enumerate(self._by_group[bins]):
+            if pairs.any(axis=1).all():
+                result[group] = _overlap(*_shares(pairs))
+        return result
 
     def separation(self) -> dict[str, float | int]:
         """How far positive and negative pairs lie apart.
@@ -198,10 +231,19 @@ def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.nd
 
 
 def _histograms(
-    queries: np.ndarray, database: Iterable[np.ndarray], groups: np.ndarray, truth: np.ndarray, numbers: Sequence[int]
+    queries: np.ndarray,
+    database: Iterable[np.ndarray],
+    groups: np.ndarray,
+    truth: np.ndarray,
+    numbers: Sequence[int],
+    asked: np.ndarray,
 ) -> dict[int, np.ndarray]:
-    """By number of bins, positive and negative pairs in each, from most to least similar: ``(groups, 2, bins)``."""
-    result = {number: np.zeros((_GROUPS + 1, 2, number), np.int64) for number in numbers}
+    """By number of bins, positive and negative pairs in each, from most to least similar.
+
+    Shape ``(1 + groups of queries, 1 + groups of items, 2, bins)``; of the finest bins without groups of queries.
+    """
+    sizes = {number: 1 if number == _FINE else 1 + int(asked.max(initial=0)) for number in numbers}
+    result = {number: np.zeros((size, _GROUPS + 1, 2, number), np.int64) for number, size in sizes.items()}
     unit = _unit(queries, "query", 0)
     seen = sampled = 0
     pieces = (block[low : low + _ITEMS] for block in database for low in range(0, len(block), _ITEMS))
@@ -223,6 +265,8 @@ def _histograms(
                 # Rounding may take a cosine a little beyond 1 or -1.
                 places = np.clip((distances * (number / 2)).astype(np.int64), 0, number - 1)
                 places += kinds * number
+                if len(histogram) > 1:
+                    places += asked[some, None] * histogram[0].size
                 histogram += np.bincount(places.ravel(), minlength=histogram.size).reshape(histogram.shape)
         seen, sampled = seen + len(piece), sampled + len(items)
     if seen < len(groups):

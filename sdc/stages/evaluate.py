@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 _BINS = 200  # of the cosine of features
 _CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the usual lengths
 _RANKS = 50  # of the precision by rank, at most
+_CLASSES = 256  # whose overlaps are counted one by one, at most
 
 
 def run(
@@ -66,8 +67,9 @@ def run(
         ranks: ``ranks.csv`` to write, of codes: ``precision`` and ``recall`` of the first ``k`` items at some 50 k up
             to the whole database, expected over ties, means over the queries that count.
         per_class: ``per_class.csv`` to write, where every item has one class: ``class``, items of it (``train``,
-            ``database``), ``queries`` that count, their ``mAP``, and its ``group`` (see ``classes.by_class``); else,
-            and without a manifest, only a header.
+            ``database``), ``queries`` that count, their ``mAP``, its ``group`` (see ``classes.by_class``), and, of up
+            to 256 classes, ``overlap_{B}_bins``, the overlap of its queries' positive and negative pairs: of codes on
+            their B similarities, of features in as many bins. Else, and without a manifest, only a header.
         jobs: Processes that share the queries; see ``ranking.evaluate``.
 
     Raises:
@@ -100,11 +102,7 @@ def run(
         if path is not None:
             storage.write_columns(path, columns)
     if per_class is not None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("class", "train", "database", "queries", "mAP", "group"))
-        writer.writerows(scored.classes)
-        storage.write_text(per_class, text.getvalue())
+        storage.write_text(per_class, _class_rows(scored.classes))
     storage.write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
 
 
@@ -117,6 +115,17 @@ class _Scored(NamedTuple):
     classes: Sequence[classes.ClassScore] = ()
 
 
+def _class_rows(scores: Sequence[classes.ClassScore]) -> str:
+    """``per_class.csv``."""
+    bins = list(scores[0].overlaps) if scores else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ("class", "train", "database", "queries", "mAP", "group")
+    writer.writerow((*columns, *(f"overlap_{number}_bins" for number in bins)))
+    writer.writerows((*score[: len(columns)], *score.overlaps.values()) for score in scores)
+    return text.getvalue()
+
+
 def _score_manifest(
     manifest: Path, codes: Path | None, features: Path | None, shards: int, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], _Scored]:
@@ -126,6 +135,11 @@ def _score_manifest(
     relevance = _relevance(listed)
     health: dict[str, Any] = {}
     similar: dict[str, list[float]] = {}
+    overlaps: dict[int, np.ndarray] = {}
+    # What class each query is of, where there are few enough to look at each.
+    asked = None
+    if relevance.kind == "single" and classes.count_classes(listed) <= _CLASSES:
+        asked = classes.query_classes(listed)
     if codes is not None:
         coded = storage.read_codes(codes)
         identity = dict(coded.attributes)
@@ -151,8 +165,11 @@ def _score_manifest(
         rankings = {"": ranking.Cosine(queries, lambda: (block for _, block in cached.blocks(listed.database)), size)}
         if relevance.kind != "instance":
             blocks = (block for _, block in cached.blocks(listed.database))
-            cosines = collapse.FeaturePairs(queries, blocks, size, relevance.levels, bins=(*_CODE_BINS, _BINS))
+            bins = (*_CODE_BINS, _BINS)
+            cosines = collapse.FeaturePairs(queries, blocks, size, relevance.levels, bins, groups=asked)
             health = cosines.separation()
+            if asked is not None:
+                overlaps = {number: cosines.overlaps(number) for number in bins}
             positive, negative = cosines.histogram(_BINS)
             similar = _pairs(positive, negative, 1 - (2 * np.arange(_BINS) + 1) / _BINS)
     facts = listed.facts
@@ -162,11 +179,15 @@ def _score_manifest(
         scores = ranking.evaluate(ranked, relevance, **options)
         described = {**scores.metrics(), **_spread(scores)}
         metrics |= {name if name in scores.facts else f"{prefix}{name}": value for name, value in described.items()}
-        scored = scored or _beside(scores, listed.rows("query"))
+        if scored is None:
+            scored = _beside(scores, listed.rows("query"))
+            if asked is not None and scores.items is not None and scores.relevant is not None:
+                found = collapse.hamming_overlaps(scores.items, scores.relevant, asked)
+                overlaps = {scores.items.shape[1]: found}
     assert scored is not None
     by_class: list[classes.ClassScore] = []
     if relevance.kind == "single":
-        by_class = classes.by_class(scored.precisions, listed, grouped="train_on" not in identity)
+        by_class = classes.by_class(scored.precisions, listed, "train_on" not in identity, overlaps)
         groups = classes.group_means(by_class)
         metrics |= {f"mAP@{metrics['map_at']}/{group}": value for group, value in groups.items()}
     both = int(np.count_nonzero(listed.query & listed.database))

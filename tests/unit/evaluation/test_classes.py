@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdc.evaluation.classes import by_class, group_means
+from sdc.evaluation.classes import by_class, count_classes, group_means, query_classes
 from sdc.labels import Labels
 from sdc.storage import Manifest
 
@@ -25,6 +25,14 @@ def test_scores_by_hand():
     # Of two classes with queries there are no three groups.
     assert [score.group for score in scores] == ["", "", ""]
     assert group_means(scores) == {}
+
+
+def test_overlaps_stand_with_their_classes():
+    listed = manifest([0, 1, -1, 0, 1], [1, 1, 1, 0, 0], [0] * 5, ["a", "b", "c"])
+    assert query_classes(listed).tolist() == [0, 1, -1]
+    scores = by_class({0: 1.0, 1: 0.5}, listed, overlaps={17: np.array([0.25, np.nan])})
+    assert [score.overlaps for score in scores] == [{17: 0.25}, {17: None}, {17: None}]
+    assert count_classes(listed) == 3
 
 
 def test_groups_are_thirds_of_the_classes_by_training_items():

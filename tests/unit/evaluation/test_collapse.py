@@ -104,6 +104,20 @@ def test_distance_to_the_calibration_law():
     )
 
 
+@settings(max_examples=50)
+@given(COUNTS, st.data())
+def test_overlaps_of_groups_are_those_of_their_queries_alone(pairs, data):
+    table = np.array(pairs)
+    counts, relevant = table.sum(axis=2), table[:, :, 0]
+    groups = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(table), max_size=len(table))))
+    overlaps = collapse.hamming_overlaps(counts, relevant, groups)
+    assert len(overlaps) == 1 + groups.max()
+    for group, found in enumerate(overlaps):
+        mine = groups == group
+        alone = collapse.hamming_separation(counts[mine], relevant[mine]).get("hamming_overlap", np.nan)
+        assert found == pytest.approx(alone, nan_ok=True)
+
+
 def test_random_codes_have_the_binomial_law():
     generator = np.random.default_rng(0)
     codes = generator.integers(0, 256, (1100, 4), np.uint8)
@@ -224,6 +238,28 @@ def test_weights_of_what_is_looked_at_anyway():
     assert scores["feature_pairs"] == 200
     assert scores["feature_overlap_200_bins"] == pytest.approx(2 / 1998)
     assert scores["feature_overlap_200_bins_se"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("pairs", [10**8, 8000])
+def test_feature_overlaps_of_groups_are_those_of_their_queries_alone(labelled, monkeypatch, pairs):
+    monkeypatch.setattr(collapse, "_QUERIES", 17)
+    queries, database, relevant = labelled()
+    groups = np.arange(40) % 4 - 1
+    relevant[groups == 2] = False
+    whole = collapse.FeaturePairs(
+        queries, [database], 600, relevant.__getitem__, bins=(200, 17), max_pairs=pairs, groups=groups
+    )
+    # What is asked of groups changes nothing of the whole.
+    assert whole.separation() == separation(queries, database, relevant, bins=(200, 17), max_pairs=pairs)
+    for bins in (200, 17):
+        overlaps = whole.overlaps(bins)
+        assert len(overlaps) == 3
+        assert np.isnan(overlaps[2])
+        for group in (0, 1):
+            mine = groups == group
+            alone = separation(queries[mine], database, relevant[mine], bins=(bins,))[f"feature_overlap_{bins}_bins"]
+            # The sample, drawn for all queries, is a third of the items.
+            assert overlaps[group] == pytest.approx(alone, abs=1e-12 if pairs == 10**8 else 0.15)
 
 
 def test_features_without_pairs_of_both_kinds(labelled):

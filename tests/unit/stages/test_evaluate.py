@@ -293,6 +293,25 @@ def test_every_class_has_a_row(stages):
     # As many queries of each class: the mean of the classes is that of the queries.
     assert np.mean([float(row["mAP"]) for row in rows]) == pytest.approx(metrics["mAP@10"])
     assert "mAP@10/head" not in metrics
+    # Of codes on the values that their similarities have.
+    assert [name for name in rows[0] if name.startswith("overlap")] == [f"overlap_{metrics['bits'] + 1}_bins"]
+
+
+def test_overlap_of_every_class_by_features_and_by_codes(stages, monkeypatch):
+    stages.extract()
+    path = stages.out / "per_class.csv"
+    stages.evaluate(features=stages.features, shards=2, per_class=path)
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    names = [f"overlap_{bins}_bins" for bins in (17, 33, 65, 129, 200)]
+    for row in by_class(path):
+        assert [name for name in row if name.startswith("overlap")] == names
+        assert all(0 <= float(row[name]) <= 1 for name in names)
+    # Both classes have as many pairs of each kind: what they have in common, the whole has at least.
+    means = [np.mean([float(row[name]) for row in by_class(path)]) for name in names]
+    assert all(mean <= metrics[f"feature_{name}"] + 1e-9 for mean, name in zip(means, names, strict=True))
+    monkeypatch.setattr(evaluate, "_CLASSES", 1)
+    stages.evaluate(features=stages.features, shards=2, per_class=path)
+    assert not [name for name in by_class(path)[0] if name.startswith("overlap")]
 
 
 def test_head_middle_and_tail(imported, clustered, tmp_path):
