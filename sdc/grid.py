@@ -56,6 +56,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     for backbone, methods in config["run"].get("only", {}).items():
         check({"only": backbone}, {"properties": {"only": selected["backbones"]}}, where="run")
         check({backbone: methods}, {"properties": {backbone: {"items": selected["methods"]}}}, where="run.only")
+    check(config.get("report", {}), {"properties": {"retrieval": {"items": selected["methods"]}}}, where="report")
     _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
 
 

@@ -84,6 +84,24 @@ def pairs(runs: Runs) -> pd.DataFrame:
     return _frame(rows, ["similarity", "positive_pairs", "negative_pairs"])
 
 
+def classes(runs: Runs) -> pd.DataFrame:
+    """``mAP`` and ``overlap`` of the queries of each ``class``, of the features and of the longest codes.
+
+    The overlap of their positive and negative pairs is on the K + 1 similarities of codes of K bits, and of features in
+    as many bins (blank where these were not counted). Classes without queries are left out.
+    """
+    rows = []
+    coded = longest(runs)
+    name = f"overlap_{1 + max((run['bits'] for _, run in coded), default=0)}_bins"
+    for folder, run in [*(one for one in runs if one[1]["method"] == "features"), *coded]:
+        with open(folder / "per_class.csv", newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["mAP"]:
+                    overlap = row.get(name)
+                    rows.append((*_key(run), row["class"], float(row["mAP"]), float(overlap) if overlap else None))
+    return _frame(rows, ["class", "mAP", "overlap"]).astype({"mAP": float, "overlap": float})
+
+
 def curves(runs: Runs) -> pd.DataFrame:
     """The ``value`` of every ``term`` of the loss in every ``epoch``, of the longest codes."""
     rows = []
@@ -135,11 +153,16 @@ def costs(runs: Runs, results: Path) -> pd.DataFrame:
     return _frame(rows, ["bytes", "seconds", "mAP"]).astype({"seconds": float})
 
 
-def chosen(runs: Runs) -> Runs:
-    """Of the longest codes and the first seed, SDC and the best, the middle and the worst by mAP, in this order."""
+def chosen(runs: Runs, methods: Sequence[str] = ()) -> Runs:
+    """Of the longest codes and the first seed, these methods, as far as they are there.
+
+    Without any, SDC and the best, the middle and the worst by mAP, in this order.
+    """
     first: dict[str, tuple[Path, Mapping[str, Any]]] = {}
     for folder, run in longest(runs):
         first.setdefault(run["method"], (folder, run))
+    if methods:
+        return [first[name] for name in methods if name in first]
     ordered = sorted(first, key=lambda name: -first[name][1][f"mAP@{first[name][1]['map_at']}"])
     if not ordered:
         return []

@@ -21,6 +21,7 @@ _COLUMNS = 3  # of panels
 _WIDTH = 6.4  # inches
 _LISTED = "Nothing to draw: this is of datasets whose relevance is a shared label."
 _TILE = 40  # pixels of a thumbnail
+_CLASSES = 20  # that one figure names, at most
 _RADII = 0.3  # share of all distances that the figure of radii shows
 
 
@@ -169,6 +170,42 @@ def _bit_balance(frame: pd.DataFrame) -> Figure:
         panel.axhline(50, color=theme.INK, linewidth=0.8, alpha=0.6)
         panel.set(ylim=(-2, 102), xlim=(0, 100))
     return figure
+
+
+@theme.style()
+def _classes(frame: pd.DataFrame) -> Figure:
+    if frame.empty:
+        return _words("Nothing to draw: this is of datasets in which every item has one class.")
+    means = frame.groupby(["method", "class"], sort=False)[["mAP", "overlap"]].mean()
+    shown, _ = _by_gain(frame)
+    if len(shown) > _CLASSES:
+        shown = [*shown[: _CLASSES // 2], *shown[-_CLASSES // 2 :]]
+    figure, axes = theme.subplots(1, 2, size=(_WIDTH, 0.19 * len(shown) + 1.4), sharey=True)
+    for panel, (column, label) in zip(axes[0], {"mAP": "mAP (%)", "overlap": "overlap (%)"}.items(), strict=True):
+        for method, _ in _methods(frame):
+            values = 100 * means.loc[method][column].reindex(shown)
+            looks = {**theme.look(method).keywords, "linestyle": ""}
+            if method == "features":
+                looks |= {"marker": "|", "markersize": 11, "markeredgewidth": 1.6}
+            panel.plot(values, range(len(shown)), label=theme.title(method), **{"markersize": 4, **looks})
+        panel.set(xlabel=label, xlim=(0, 100))
+        panel.grid(axis="y", linewidth=0.4, alpha=0.6)
+    axes[0, 0].set_yticks(range(len(shown)), shown)
+    axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
+    _legend(figure, axes[0, 0])
+    return figure
+
+
+def _by_gain(frame: pd.DataFrame) -> tuple[list[str], str]:
+    """Classes, those first in which a method gains most over the features, and what the method is.
+
+    It is SDC, or the best one where SDC is not there; without the features, classes go by its mAP.
+    """
+    means = frame.groupby(["method", "class"], sort=False)["mAP"].mean().unstack(0, sort=False)
+    coded = means.drop(columns="features", errors="ignore")
+    method = "sdc" if "sdc" in coded else str(coded.mean().idxmax()) if len(coded.columns) else "features"
+    gains = means[method] - (means["features"] if {"features"} < set(means) else 0)
+    return [str(name) for name in gains.sort_values(ascending=False, kind="stable").index], method
 
 
 @theme.style()
@@ -362,6 +399,17 @@ def _alternative_balance(frame: pd.DataFrame) -> str:
     return f"Share of codes that set each bit; how far it is from even, in percent: {_at_longest(off, 'off')}."
 
 
+def _alternative_classes(frame: pd.DataFrame) -> str:
+    if frame.empty:
+        return "No classes."
+    names, method = _by_gain(frame)
+    means = 100 * frame[frame["method"] == method].groupby("class")[["mAP", "overlap"]].mean()
+    ends = means.loc[list(dict.fromkeys((names[0], names[-1])))]
+    found = zip(ends.index, ends["mAP"], ends["overlap"], strict=True)
+    listed = ", ".join(f"{name!s} {score:.1f} (overlap {overlap:.1f})" for name, score, overlap in found)
+    return f"mAP of {theme.title(method)} in percent where it gains most and least over the features: {listed}."
+
+
 def _alternative_retrieval(frame: pd.DataFrame) -> str:
     items = frame[frame["rank"] > 0]
     if items.empty:
@@ -421,6 +469,14 @@ FIGURES: dict[str, Kind] = {
         _bit_balance,
         _alternative_balance,
     ),
+    "classes": Kind(
+        "Class by class",
+        "mAP of the queries of each class, and how far their positive and negative pairs overlap (codes on their K + 1 "
+        "similarities, features in as many bins); longest codes, means over seeds. Classes in which SDC, or without it "
+        "the best method, gains most over the features stand first; of more than 20 the first and the last ten.",
+        _classes,
+        _alternative_classes,
+    ),
     "cost": Kind(
         "What a byte and a second buy",
         "Left, bytes that an item takes in the index; right, seconds of the whole training job, the start of Python "
@@ -431,8 +487,9 @@ FIGURES: dict[str, Kind] = {
     "retrieval": Kind(
         "What is found first",
         "Solid green frames are relevant, dotted red ones not. Queries stand at equal steps in the list of queries "
-        "sorted by class, whatever is found for them; methods are SDC and the best, the middle and the worst by mAP at "
-        "the longest codes (first seed); items at equal distances stand in database order.",
+        "sorted by class, whatever is found for them; methods are those that the config chose, else SDC and the best, "
+        "the middle and the worst by mAP, at the longest codes (first seed); items at equal distances stand in "
+        "database order.",
         _retrieval,
         _alternative_retrieval,
     ),

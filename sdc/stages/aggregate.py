@@ -36,7 +36,8 @@ def run(
         results: Folder below which the runs lie.
         selection: ``{datasets, backbones, methods, bits, seeds}``, a list each; ``once``, the methods of which the
             first seed's run stands for all; whether the ``features`` themselves are a row; ``entries``, what the config
-            says of the names; and of an ``ablation`` what its methods stand for (``grid.ablation_run``).
+            says of the names; ``retrieval``, the methods of that figure (``data.chosen``); and of an ``ablation`` what
+            its methods stand for (``grid.ablation_run``).
         out: What to write, by name: ``metrics.csv`` is every metric of every run in long form; tables, as CSV or, by
             suffix, ``.md``, ``.tex`` and ``.html`` for people: of an ablation, or ``table1`` (mAP by backbone and
             method against dataset and bits), ``instance`` and ``overlap``, and those in a folder ``longtail``;
@@ -63,7 +64,7 @@ def run(
     shown: dict[Path, dict[str, Any]] = {}
     for folder, run in zip([*scored, *folders.values()], [*baselines, *runs], strict=True):
         shown.setdefault(folder, run)  # a run that stands for all seeds counts once
-    drawn = _Drawn(results, list(shown.items()))
+    drawn = _Drawn(results, list(shown.items()), selection.get("retrieval", ()))
     alike: set[grid.Cell] = set()
     references: dict[tuple[str, str], dict[tuple[str, int], float]] = {}
     if any(path.stem == "table1" for path in out):
@@ -158,10 +159,11 @@ class _Drawn:
     Args:
         results: Folder below which manifests and benchmark files lie.
         runs: Of the dataset and backbone.
+        retrieval: Methods whose finds are shown; see ``data.chosen``.
     """
 
-    def __init__(self, results: Path, runs: data.Runs) -> None:
-        self._results, self._runs = results, runs
+    def __init__(self, results: Path, runs: data.Runs, retrieval: Sequence[str] = ()) -> None:
+        self._results, self._runs, self._retrieval = results, runs, retrieval
         self._frame = functools.cache(self._make)
         self._figure = functools.cache(lambda name: figures.draw(name, self._frame(name)))
 
@@ -177,6 +179,7 @@ class _Drawn:
         simple = {
             "similarities": data.pairs, "map_by_bits": data.map_by_bits, "precision_recall": data.radii,
             "precision_within_radius": data.radii, "precision_at_k": data.ranks, "training": data.curves,
+            "classes": data.classes,
         }  # fmt: skip
         if name in simple:
             return simple[name](self._runs)
@@ -188,7 +191,7 @@ class _Drawn:
             return data.balance(self._runs, listed.database)
         held = registry.build("datasets", dataset, listed.facts["settings"])
         picture = None if held.vector_files() else held.opener()
-        return data.retrieved(data.chosen(self._runs), listed, picture)
+        return data.retrieved(data.chosen(self._runs, self._retrieval), listed, picture)
 
 
 def _report(

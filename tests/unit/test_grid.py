@@ -192,6 +192,12 @@ def test_preprocessing_of_a_protocol_gives_way_to_the_entry_of_the_backbone(monk
     assert grid.backbone_settings(config, "digits", "pixels") == {}
 
 
+def test_the_report_shows_methods_that_are_selected(schema):
+    grid.check_config({"run": RUN, "report": {"retrieval": ["itq"]}}, schema)
+    with pytest.raises(SDCError, match=r"report.retrieval.0: 'sdc' is not known; allowed: lsh, itq"):
+        grid.check_config({"run": RUN, "report": {"retrieval": ["sdc"]}}, schema)
+
+
 def test_decoding_is_said_only_where_it_is_not_the_usual():
     config = {"datasets": {"folder": {"root": "x", "truncated": "load"}}}
     assert grid.decoding_settings(config, "folder") == {"truncated": "load"}

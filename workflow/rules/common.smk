@@ -283,6 +283,7 @@ def figure_run(dataset, backbone):
     only = {name: methods for name, methods in config["run"].get("only", {}).items() if name == backbone}
     features = config.get("evaluation", {}).get("features", True)
     run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
+    run["retrieval"] = config.get("report", {}).get("retrieval", [])
     return {**run, "once": grid.run_once({**config, "run": run})}
 
 
@@ -295,13 +296,13 @@ def figure_inputs(wildcards):
     """What a job's figures are drawn from."""
     run = figure_run(wildcards.dataset, wildcards.backbone)
     made = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
-    names = ("metrics.json", "pairs.csv", "ranks.csv", "codes.h5")
+    names = ("metrics.json", "pairs.csv", "ranks.csv", "per_class.csv", "codes.h5")
     files = [f"results/{cell.folder}/{name}" for cell in made for name in names]
     heads = [cell._replace(dataset=grid.trained_on(config, cell.dataset)) for cell in made]
     files += [f"results/{cell.folder}/curve.csv" for cell in heads]
     if run["features"]:
         folder = grid.baseline(wildcards.dataset, wildcards.backbone)
-        files += [f"results/{folder}/{name}" for name in ("metrics.json", "pairs.csv")]
+        files += [f"results/{folder}/{name}" for name in ("metrics.json", "pairs.csv", "per_class.csv")]
     return [f"results/manifests/{wildcards.dataset}.csv", *files]
 
 

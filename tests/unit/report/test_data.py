@@ -53,6 +53,24 @@ def test_pairs_and_curves_are_of_the_longest_codes(tmp_path):
     assert data.curves(runs).values.tolist() == [["sdc", 32, 0, 0, "loss", 2.5], ["sdc", 32, 0, 0, "pairs", 2.0]]
 
 
+def test_classes_have_overlaps_on_as_many_values(tmp_path):
+    coded, features = run(bits=32), run("features", 2048)
+
+    def write(made, names, values):
+        text = f"class,train,database,queries,mAP,group{names}\ncat,5,9,2,0.75,{values}\ndog,5,9,0,,\n"
+        storage.write_text(folder(tmp_path, made) / "per_class.csv", text)
+
+    write(coded, ",overlap_33_bins", ",0.25")
+    write(features, ",overlap_17_bins,overlap_33_bins", ",1,0.5")
+    runs = [(folder(tmp_path, made), made) for made in (run(bits=16), coded, features)]
+    assert data.classes(runs).values.tolist() == [
+        ["features", 2048, 0, "cat", 0.75, 0.5],
+        ["sdc", 32, 0, "cat", 0.75, 0.25],
+    ]
+    write(features, "", "")  # of a code length whose bins were not counted, or of many classes
+    assert np.isnan(data.classes(runs)["overlap"][0])
+
+
 def test_curve_and_cost_of_a_head_of_another_dataset(tmp_path):
     made = run(train_on="others")
     trained = folder(tmp_path, run() | {"dataset": "others"})
@@ -137,3 +155,5 @@ def test_chosen(tmp_path, scores, expected):
     found = data.chosen([(tmp_path, run("features", 2048, score=1)), *runs])
     assert [made["method"] for _, made in found] == expected
     assert {(made["bits"], made["seed"]) for _, made in found} <= {(32, 0)}
+    asked = data.chosen(runs, ["itq", "lsh", "sdc"])
+    assert [made["method"] for _, made in asked] == [name for name in ("itq", "lsh", "sdc") if name in scores]

@@ -42,6 +42,13 @@ BITS = frame(
 )
 COSTS = frame([("features", 2048, 0, 256, np.nan, 0.9), ("sdc", 16, 0, 2, 10.0, 0.5), ("sdc", 32, 0, 4, 20.0, 0.7)],
               "bytes", "seconds", "mAP")  # fmt: skip
+CLASSES = frame(
+    [(method, bits, seed, name, score + 0.1 * seed, 0.6 - score / 2)
+     for method, bits, scores in (("features", 2048, (0.3, 0.5, 0.4)), ("itq", 16, (0.9, 0.9, 0.9)),
+                                  ("sdc", 16, (0.3, 0.8, 0.5)))
+     for seed in (0, 1) for name, score in zip(("cat", "dog", "owl"), scores, strict=True)],
+    "class", "mAP", "overlap",
+)  # fmt: skip
 RETRIEVED = frame(
     [("", None, None, 7, 0, 7, 0, 1, "q", Image.new("RGB", (8, 8), "red"))]
     + [("sdc", 16, 0, 7, rank, rank, rank, right, str(rank), Image.new("RGB", (60, 30), "blue"))
@@ -50,7 +57,8 @@ RETRIEVED = frame(
 )  # fmt: skip
 FRAMES = {
     "similarities": PAIRS, "map_by_bits": MAP, "precision_recall": RADII, "precision_at_k": RANKS,
-    "precision_within_radius": RADII, "training": CURVES, "bit_balance": BITS, "cost": COSTS, "retrieval": RETRIEVED,
+    "precision_within_radius": RADII, "training": CURVES, "bit_balance": BITS, "classes": CLASSES,
+    "cost": COSTS, "retrieval": RETRIEVED,
 }  # fmt: skip
 
 
@@ -126,6 +134,31 @@ def test_bits_are_sorted():
     balance = lines(drawn("bit_balance")[0])["SDC"]
     assert [y for _, y in balance] == [0, 20, 40, 50, 50, 60, 80, 100]
     assert [x for x, _ in balance] == pytest.approx([100 * place / 7 for place in range(8)])
+
+
+def test_classes_go_by_what_sdc_gains_over_the_features():
+    axes = drawn("classes")
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["dog", "owl", "cat"]
+    assert lines(axes[0])["SDC"] == [[pytest.approx(x), y] for y, x in enumerate((85, 55, 35))]
+    assert lines(axes[1])["features"] == [[pytest.approx(x), y] for y, x in enumerate((35, 40, 45))]
+    words = figures.FIGURES["classes"].alternative(CLASSES)
+    assert words == (
+        "mAP of SDC in percent where it gains most and least over the features: "
+        "dog 85.0 (overlap 20.0), cat 35.0 (overlap 45.0)."
+    )
+
+
+def test_classes_without_sdc_or_features():
+    def order(frame):
+        return [label.get_text() for label in drawn("classes", frame)[0].get_yticklabels()]
+
+    assert order(CLASSES[CLASSES["method"] != "sdc"]) == ["cat", "owl", "dog"]
+    assert order(CLASSES[CLASSES["method"] != "features"]) == ["dog", "owl", "cat"]
+    assert order(CLASSES[CLASSES["method"] == "features"]) == ["dog", "owl", "cat"]
+    many = frame([("sdc", 16, 0, f"c{index:02}", index / 30, None) for index in range(30)], "class", "mAP", "overlap")
+    assert order(many.astype({"overlap": float})) == [
+        f"c{index:02}" for index in (*range(29, 19, -1), *range(9, -1, -1))
+    ]
 
 
 def test_cost_has_what_was_measured():

@@ -138,6 +138,8 @@ def drawable(results):
         storage.write_columns(
             folder / "pairs.csv", {"similarity": [1.0, -1.0], "positive_pairs": [2, 1], "negative_pairs": [0, 7]}
         )
+        classes = "class,train,database,queries,mAP,group,overlap_17_bins\ncat,2,9,1,0.5,,0.25\n"
+        storage.write_text(folder / "per_class.csv", classes)
         storage.write_text(folder / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
         made = storage.read_json(folder / "metrics.json")
         more = {"precision@radius2": 0.3, "recall@radius2": 0.2, "version": "1.2"}
