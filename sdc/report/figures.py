@@ -190,13 +190,13 @@ def _classes(frame: pd.DataFrame) -> Figure:
             panel.plot(values, range(len(shown)), label=theme.title(method), **{"markersize": 4, **looks})
         panel.set(xlabel=label, xlim=(0, 100))
         panel.grid(axis="y", linewidth=0.4, alpha=0.6)
-    axes[0, 0].set_yticks(range(len(shown)), shown)
+    axes[0, 0].set_yticks(range(len(shown)), map(str, shown))
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
     _legend(figure, axes[0, 0])
     return figure
 
 
-def _by_gain(frame: pd.DataFrame) -> tuple[list[str], str]:
+def _by_gain(frame: pd.DataFrame) -> tuple[list[Any], str]:
     """Classes, those first in which a method gains most over the features, and what the method is.
 
     It is SDC, or the best one where SDC is not there; without the features, classes go by its mAP.
@@ -205,7 +205,7 @@ def _by_gain(frame: pd.DataFrame) -> tuple[list[str], str]:
     coded = means.drop(columns="features", errors="ignore")
     method = "sdc" if "sdc" in coded else str(coded.mean().idxmax()) if len(coded.columns) else "features"
     gains = means[method] - (means["features"] if {"features"} < set(means) else 0)
-    return [str(name) for name in gains.sort_values(ascending=False, kind="stable").index], method
+    return list(gains.sort_values(ascending=False, kind="stable").index), method
 
 
 @theme.style()

@@ -142,6 +142,9 @@ def test_classes_go_by_what_sdc_gains_over_the_features():
     assert lines(axes[0])["SDC"] == [[pytest.approx(x), y] for y, x in enumerate((85, 55, 35))]
     assert lines(axes[1])["features"] == [[pytest.approx(x), y] for y, x in enumerate((35, 40, 45))]
     words = figures.FIGURES["classes"].alternative(CLASSES)
+    # Names that are numbers are numbers once the page has read them back.
+    numbered = CLASSES.replace({"class": {"cat": 1, "dog": 2, "owl": 3}})
+    assert "2 85.0 (overlap 20.0), 1 35.0" in figures.FIGURES["classes"].alternative(numbered)
     assert words == (
         "mAP of SDC in percent where it gains most and least over the features: "
         "dog 85.0 (overlap 20.0), cat 35.0 (overlap 45.0)."
