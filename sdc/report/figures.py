@@ -188,7 +188,7 @@ def _classes(frame: pd.DataFrame) -> Figure:
             if method == "features":
                 looks |= {"marker": "|", "markersize": 11, "markeredgewidth": 1.6}
             panel.plot(values, range(len(shown)), label=theme.title(method), **{"markersize": 4, **looks})
-        panel.set(xlabel=label, xlim=(0, 100))
+        panel.set(xlabel=label, xlim=(-2, 102))
         panel.grid(axis="y", linewidth=0.4, alpha=0.6)
     axes[0, 0].set_yticks(range(len(shown)), map(str, shown))
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
