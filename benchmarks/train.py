@@ -1,27 +1,34 @@
-"""Head training: the shared loop against the usual way, side by side in one process.
+"""Head training: the shared loop against the usual way.
 
-The usual way is what public code does on features: a DataLoader over single samples, eager steps, Adam with its default
-implementation. Both train the same SDC head from the same start on the same batches, so the curves must agree.
+The usual way is what public code does on features: a DataLoader over single samples, eager steps in float32, Adam with
+its default implementation. Both train the same SDC head from the same start on the same batches, so the curves must
+agree. They take turns, each in a process of its own, as either is run: memory that one of them frees would serve the
+other. Ratios of a round hold when the machine's speed drifts; medians of rounds are printed.
 
     python benchmarks/train.py
     python benchmarks/train.py --hidden 4096 --precision bfloat16
+    python benchmarks/train.py --products       # torch's matrix products of float32 against ours, forward and backward
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import itertools
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from sdc import SDC, SDCLoss
+from sdc import SDC, SDCLoss, devices
 from sdc.methods.base import Training
+from sdc.methods.linear import linear
 from sdc.methods.training import train
 
 
@@ -43,7 +50,9 @@ def usual(method: SDC, features: torch.Tensor) -> list[float]:
     """Mean loss of each epoch, trained the usual way."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(method.seed)
-        head = method.build_head(features.shape[1], method.bits).to(features.device)
+        hidden = method.hidden
+        layers = nn.Linear(features.shape[1], hidden), nn.GELU(), nn.Linear(hidden, method.bits)
+        head = nn.Sequential(*layers, nn.BatchNorm1d(method.bits)).to(features.device)
     criterion = SDCLoss()
     optimiser = torch.optim.Adam(head.parameters(), lr=method.learning_rate, weight_decay=method.weight_decay)
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, max(1, round(method.decay_after * method.epochs)), 0.1)
@@ -71,11 +80,49 @@ def gemm_peak(device: torch.device, dtype: torch.dtype) -> float:
     return max(1 / seconds(lambda: (a @ b).sum().item()) for _ in range(5)) * 2 * 2048**3
 
 
+def products() -> None:
+    """Print what a linear layer takes, forward and backward, by torch and by ``sdc.methods.linear``."""
+    devices.keep_freed_memory()
+    for rows, dim, width in ((64, 1280, 1280), (64, 1280, 4096), (64, 4096, 64), (256, 1280, 1280), (784, 1280, 3136)):
+        batch, gradient = torch.randn(rows, dim), torch.randn(rows, width)
+        weight, bias = torch.randn(width, dim, requires_grad=True), torch.randn(width, requires_grad=True)
+
+        def step(product: Callable[..., torch.Tensor]) -> None:
+            weight.grad = bias.grad = None  # noqa: B023
+            product(batch, weight, bias).backward(gradient)  # noqa: B023
+
+        times = [(seconds(lambda: step(F.linear)), seconds(lambda: step(linear))) for _ in range(60)][10:]
+        usual, ours = (1000 * statistics.median(column) for column in zip(*times, strict=True))
+        print(f"{rows:4} x {dim} to {width}: torch {usual:6.2f} ms, ours {ours:6.2f} ms, ratio {usual / ours:.2f}")
+
+
 def seconds(work: Callable[[], object]) -> float:
     """How long a call takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+def measured(
+    name: str, method: SDC, items: int, dim: int, device: str, threads: int | None, orders: Connection
+) -> None:
+    """Train one way as often as it is ordered, in a process of its own; send seconds and losses."""
+    if threads:
+        torch.set_num_threads(threads)
+    draw = np.random.default_rng(0)
+    features = torch.from_numpy(np.abs(draw.standard_normal((items, dim))).astype(np.float32)).to(device)
+    if name == "shared loop":
+        devices.keep_freed_memory()  # as the stage does
+
+    def work() -> list[float]:
+        if name == "usual":
+            return usual(method, features)
+        return [row["loss"] for row in train(method, Training(features))[1]]
+
+    losses = work()
+    while orders.recv():
+        orders.send(seconds(work))
+    orders.send(losses)
 
 
 def main() -> None:
@@ -87,48 +134,50 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=1280, help="width of the hidden layer; the paper's is 4096")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=3, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the shared loop")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--products", action="store_true", help="compare single products, and do nothing else")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
-    features = torch.from_numpy(
-        np.abs(np.random.default_rng(0).standard_normal((options.items, options.dim))).astype(np.float32)
-    ).to(device)
+    if options.products:
+        products()
+        return
     method = SDC(
         bits=options.bits, hidden=options.hidden, batch_size=options.batch_size, epochs=options.epochs,
         precision=options.precision,
     )  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    ways: dict[str, Connection] = {}
+    processes = []
+    for name in ("usual", "shared loop"):
+        ways[name], there = context.Pipe()
+        given = (name, method, options.items, options.dim, options.device, options.threads, there)
+        processes.append(context.Process(target=measured, args=given))
+        processes[-1].start()
+
+    def asked(name: str, more: bool) -> Any:
+        ways[name].send(more)
+        return ways[name].recv()
+
+    times = [{name: asked(name, more=True) for name in ways} for _ in range(options.rounds + 1)][1:]
+    curves = {name: asked(name, more=False) for name in ways}
+    for process in processes:
+        process.join()
     steps = options.epochs * (options.items // options.batch_size)
-    times: dict[str, list[float]] = {"usual": [], "shared loop": []}
-    curves: dict[str, list[float]] = {}
-    warm = dataclasses.replace(method, epochs=1)
-    usual(warm, features[: 4 * options.batch_size])
-    train(warm, Training(features[: 4 * options.batch_size]))
-
-    def shared() -> None:
-        curves["shared loop"] = [row["loss"] for row in train(method, Training(features))[1]]
-
-    def eager() -> None:
-        curves["usual"] = usual(method, features)
-
-    for _ in range(options.rounds):
-        times["usual"].append(seconds(eager))
-        times["shared loop"].append(seconds(shared))
-
-    for name, values in times.items():
-        print(f"{name:12} {1000 * statistics.median(values) / steps:7.2f} ms a step")
-    ratios = [a / b for a, b in zip(times["usual"], times["shared loop"], strict=True)]
+    medians = {name: statistics.median(row[name] for row in times) / steps for name in ways}
+    for name, value in medians.items():
+        print(f"{name:12} {1000 * value:7.2f} ms a step")
+    ratios = [row["usual"] / row["shared loop"] for row in times]
     print(f"ratio        {statistics.median(ratios):7.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
     gap = max(abs(a - b) / a for a, b in zip(curves["usual"], curves["shared loop"], strict=True))
     print(f"curves differ by at most {100 * gap:.3f} % in an epoch")
-    weights = sum(p.numel() for p in itertools.chain(method.build_head(options.dim, options.bits).parameters()))
-    # Forward, and backward to weights and to the hidden layer's inputs: about 6 operations a weight and row.
-    work = 6 * weights * options.batch_size * steps / statistics.median(times["shared loop"])
-    peak = gemm_peak(device, getattr(torch, options.precision))
+    # Forward, and backward to weights and to a layer's inputs, but not to those of the first: operations of a row.
+    first, *others = (p.numel() for p in method.build_head(options.dim, options.bits).parameters() if p.ndim == 2)
+    work = (4 * first + 6 * sum(others)) * options.batch_size / medians["shared loop"]
+    peak = gemm_peak(torch.device(options.device), getattr(torch, options.precision))
     print(f"share of the matrix-product peak ({peak / 1e9:.0f} GFLOP/s {options.precision}): {work / peak:.2f}")
 
 

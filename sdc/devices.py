@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import itertools
 import os
@@ -16,6 +18,8 @@ from sdc.errors import SDCError
 if TYPE_CHECKING:
     import torch
 
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt, in bytes; from glibc's malloc.h
 
 # Closed, and with them the locks, when the process ends, however it ends.
 _locks: list[IO[bytes]] = []
@@ -97,6 +101,18 @@ def _claimed() -> str:
 
     count = torch.cuda.device_count()  # may be less than the names: a list ends at the first that is no GPU
     return f"cuda:{claim([*visible_gpus(), *map(str, range(count))][:count])}"
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what this process frees, for stages that take and free the same megabytes in each step.
+
+    glibc gives large blocks back to the system at once, and then every page of the next one costs a fault: a tenth of a
+    training step (benchmarks/train.py). Of other C libraries this changes nothing.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2**30)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def make_deterministic() -> None:

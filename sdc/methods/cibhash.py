@@ -45,7 +45,9 @@ class CIBHash(TrainedMethod):
         """Linear, ReLU, Linear."""
         from torch import nn
 
-        return nn.Sequential(nn.Linear(dim, self.hidden), nn.ReLU(), nn.Linear(self.hidden, bits))
+        from sdc.methods.linear import Linear
+
+        return nn.Sequential(Linear(dim, self.hidden), nn.ReLU(), Linear(self.hidden, bits))
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """``contrast`` and ``bottleneck``."""

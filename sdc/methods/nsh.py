@@ -70,9 +70,9 @@ class NSH(TrainedMethod):
 
     def build_auxiliary(self, training: Training) -> nn.Module:
         """The latent layer."""
-        from torch import nn
+        from sdc.methods.linear import Linear
 
-        return nn.Linear(training.features.shape[1], self.latent)
+        return Linear(training.features.shape[1], self.latent)
 
     def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
         """``contrast`` and ``quantisation``."""

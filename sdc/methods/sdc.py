@@ -66,13 +66,15 @@ class SDC(PairwiseMethod):
         """Linear and GELU for each hidden layer, then Linear and batch norm."""
         from torch import nn
 
+        from sdc.methods.linear import Linear
+
         layers: list[nn.Module] = []
         if self.hidden is not None:
             hidden = dim if self.hidden == "dim" else int(self.hidden)
             for width in (dim, *[hidden] * (self.hidden_layers - 1)):
-                layers += [nn.Linear(width, hidden), nn.GELU()]
+                layers += [Linear(width, hidden), nn.GELU()]
             dim = hidden
-        return nn.Sequential(*layers, nn.Linear(dim, bits), nn.BatchNorm1d(bits))
+        return nn.Sequential(*layers, Linear(dim, bits), nn.BatchNorm1d(bits))
 
     @functools.cached_property
     def _criterion(self) -> SDCLoss:

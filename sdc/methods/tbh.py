@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from sdc.methods.linear import Linear
+
 # Keeps the root of a node's degree away from zero; the authors' value, as is the exponent of the adjacency.
 _DEGREE_FLOOR = 1e-8
 _SHARPNESS = 1.4
@@ -148,11 +150,13 @@ def adversary_loss(fake: torch.Tensor, kind: str) -> torch.Tensor:
     return softplus(-fake).mean() if kind == "non_saturating" else -softplus(fake).mean()
 
 
-def _glorot(inputs: int, outputs: int) -> nn.Linear:
+def _glorot(inputs: int, outputs: int) -> Linear:
     """A linear layer with Glorot-uniform weights and zero biases."""
     from torch import nn
 
-    layer = nn.Linear(inputs, outputs)
+    from sdc.methods.linear import Linear
+
+    layer = Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

@@ -64,8 +64,10 @@ class WCH(TrainedMethod):
         """LayerNorm, Linear, ReLU or GELU, Linear; the tanh after it does not change a bit."""
         from torch import nn
 
+        from sdc.methods.linear import Linear
+
         hidden = dim if self.hidden == "dim" else int(self.hidden)
-        layers = nn.Linear(dim, hidden), nn.Linear(hidden, bits)
+        layers = Linear(dim, hidden), Linear(hidden, bits)
         for layer in layers:
             nn.init.kaiming_uniform_(layer.weight, mode="fan_out")
             (nn.init.normal_ if self.bias == "normal" else nn.init.zeros_)(layer.bias)
@@ -139,12 +141,14 @@ def patch_similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     import torch
     import torch.nn.functional as F
 
+    from sdc.methods.linear import linear
+
     images, patches, width = second.shape
     first, second = F.normalize(first, dim=2, eps=1e-12), F.normalize(second, dim=2, eps=1e-12)
     # Patch by patch, so that the maximum over patches runs along rows of images.
-    flat = second.transpose(0, 1).reshape(patches * images, width).T
+    flat = second.transpose(0, 1).reshape(patches * images, width)
     rows = []
     for some in first.split(_CHUNK_IMAGES):
-        best = (some.reshape(-1, width) @ flat).reshape(-1, patches, images).amax(dim=1)
+        best = linear(some.reshape(-1, width), flat).reshape(-1, patches, images).amax(dim=1)
         rows.append(best.reshape(len(some), patches, images).mean(dim=1))
     return torch.cat(rows)

@@ -126,6 +126,7 @@ def run(
     target = devices.choose(device)
     batch_size = batch_size or _BATCH.get(target.type, 4)
     devices.make_deterministic()
+    devices.keep_freed_memory()
     open_image, cut = dataset.opener(), collections.deque[str]()
 
     def open_noting(path: str) -> Image:

@@ -69,6 +69,7 @@ def run(
         from sdc import devices
 
         devices.make_deterministic()
+        devices.keep_freed_memory()
         target = devices.choose(device)
         given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
         if hashing.select == "best":

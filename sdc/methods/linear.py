@@ -1,0 +1,47 @@
+"""Matrix products of float32 on a CPU, at the speed of the CPU.
+
+There torch leaves them to MKL, which on processors of other makers than Intel may take twice as long as oneDNN, the
+library that torch has for convolutions and bfloat16 (benchmarks/train.py --products).
+"""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Multiplications from which on oneDNN's preparations are worth it.
+_WORTH = 2**23
+
+
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``rows @ weight.T + bias``, with gradients.
+
+    Args:
+        rows: Shape ``(n, dim)``.
+        weight: Shape ``(width, dim)``.
+        bias: Shape ``(width,)``.
+    """
+    if rows.numel() * len(weight) >= _WORTH and _on_onednn(rows, weight):
+        return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
+    return F.linear(rows, weight, bias)
+
+
+def _on_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return (
+        rows.device.type == "cpu"
+        and rows.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")  # bfloat16 goes there by itself
+        and torch.backends.mkldnn.is_available()
+        and platform.machine() in ("x86_64", "AMD64")
+    )
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` by ``linear``."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows ``(n, dim)`` to ``(n, width)``."""
+        return linear(rows, self.weight, self.bias)
