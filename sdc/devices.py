@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt, in bytes; from glibc's malloc.h
+# From glibc's malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, in bytes, and M_ARENA_MAX.
+_MALLOPT = {-3: 2**30, -1: 2**31 - 1, -8: 1}
 
 # Closed, and with them the locks, when the process ends, however it ends.
 _locks: list[IO[bytes]] = []
@@ -106,13 +107,13 @@ def _claimed() -> str:
 def keep_freed_memory() -> None:
     """Let the C library keep what this process frees, for stages that take and free the same megabytes in each step.
 
-    glibc gives large blocks back to the system at once, and then every page of the next one costs a fault: a tenth of a
-    training step (benchmarks/train.py). Of other C libraries this changes nothing.
+    glibc gives large blocks back to the system at once, and so do its arenas of threads, which hold 64 MiB; then every
+    page of the next block costs a fault: a third of a forward pass in threads, a tenth of a training step
+    (docs/extraction.md, docs/results.md). To be called before threads start. Of other C libraries this changes nothing.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**30)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        for parameter, value in _MALLOPT.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def make_deterministic() -> None:

@@ -458,7 +458,7 @@ def needs(
         megabytes, minutes = 2_000.0, 60 + images / 10_000
     elif stage == "extract":
         made = images if wildcards["kind"] == "clean" else 10 * trained
-        megabytes, minutes = 4_000 + 500 * threads, 30 + made / int(wildcards["shards"]) / threads / 120
+        megabytes, minutes = 4_000 + 1_000 * threads, 30 + made / int(wildcards["shards"]) / threads / 120
     elif stage == "train":
         # Twice the rows in float32, which may be stored in half of that; and a table of the pairs that SDC+ compares.
         held = 4 * (clean * trained / images + views) + 24 * min(trained, 16_384) ** 2

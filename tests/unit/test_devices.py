@@ -107,14 +107,19 @@ def test_auto_claims_what_cuda_counts(monkeypatch):
 def test_freed_memory_is_kept(python):
     """Pages that are touched again cost no fault; in a process of its own, for it is told for good."""
     program = """if True:
-        import resource, sys
+        import resource, sys, threading
         import numpy as np
         from sdc import devices
         if sys.argv[1] == "kept":
             devices.keep_freed_memory()
-        def work():
+        def some():
             for _ in range(20):
                 [np.ones(2**20) for _ in range(5)]
+        def work():
+            some()
+            thread = threading.Thread(target=some)  # threads have arenas of their own, which are small
+            thread.start()
+            thread.join()
         work()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         work()
