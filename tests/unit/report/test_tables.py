@@ -1,6 +1,8 @@
 import io
 import re
+import shutil
 import statistics
+import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -132,6 +134,23 @@ def test_the_papers_numbers_stand_below_ours():
     assert re.search(r"SDC & \\underline\{20.0\} \\\\\n\s*& *& \\footnotesize paper 19.4 \(\+0.6\) \\\\", latex)
     # Numbers of others are in no CSV, whose rows programs read.
     assert tables.render(runs, ".csv", cells=cells) == tables.render(runs, ".csv")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_takes_the_table(tmp_path):
+    runs = [run("sdc", 16, 0, 0.2), run("my_itq", 16, 0, 0.3), run("lsh", 16, 0, 0.1), run("nsh", 16, 0, 0.05)]
+    runs[3] |= {"selected": "epoch 3", "patches": 1}
+    values = {"sdc": cell(19.4), "my_itq": cell(30.4, "restored"), "lsh": cell(None, "uncertain"),
+              "nsh": cell(70.6, "elsewhere", "resnet50")}  # fmt: skip
+    cells = {("digits", "pixels", method, 16): value for method, value in values.items()}
+    missing = {("digits", "pixels", "tbh", 16, 0): "train: 100 % of C:\\x_1 & {more} ~ is <gone> #3 ^ $5"}
+    alike = [("digits", "pixels", "sdc", 16, 0)]
+    (tmp_path / "table1.tex").write_text(tables.render(runs, ".tex", alike, missing=missing, cells=cells))
+    page = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table1}\end{document}"
+    (tmp_path / "page.tex").write_text(page)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_protocol_is_stated_below():
