@@ -71,7 +71,7 @@ def train(
                 kept = torch.rand(rows.shape, generator=generator, device=device) >= method.feature_dropout
                 rows = rows * kept / (1 - method.feature_dropout)
             seen = method.head_input(rows)
-            flat = seen if seen.ndim == 2 else seen.float().mean(dim=1)
+            flat = seen if seen.ndim == 2 else token_means(seen)
             with torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16"):
                 hidden = body(flat if centring is None else centring(flat))
                 logits = last(hidden)
@@ -97,6 +97,15 @@ def train(
     return Head(best[2].layers, best[2].arrays, {"selected": note}), curve
 
 
+def token_means(tokens: Tensor) -> Tensor:
+    """Means over patches of tokens ``(N, P, width)``: ``(N, width)``, float32.
+
+    As a matrix product, for ``mean`` first makes a copy in float32 of tokens in low precision: a third of a step.
+    """
+    count, patches, _ = tokens.shape
+    return tokens.new_ones(count, 1, patches).bmm(tokens)[:, 0].float() / patches
+
+
 class Batches:
     """Batches of an epoch: pairs of item index, shape ``(n,)``, and rows.
 
@@ -112,9 +121,11 @@ class Batches:
         self._views = training.views if training.tokens is None else training.tokens
         self._asymmetric = method.augmentation == "asymmetric"
         self._clean = method.anchor == "clean"
-        # Tokens are many: in low precision they stay in it until they are pooled.
+        # Tokens are many: in low precision they stay in it until they are pooled, from the start.
         low = training.tokens is not None and method.precision == "bfloat16"
         self._dtype = torch.bfloat16 if low else torch.float32
+        if low and self._views is not None:
+            self._views = self._views.to(self._dtype)
         # A generator of its own on the CPU, so that every device sees the same batches.
         self._generator = torch.Generator().manual_seed(method.seed)
 

@@ -9,7 +9,7 @@ from torch import nn
 from sdc import SDC, WCH, CIBHash
 from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod, Training
-from sdc.methods.training import Batches, Centring, export_head, learning_rate, train
+from sdc.methods.training import Batches, Centring, export_head, learning_rate, token_means, train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -355,3 +355,11 @@ def test_weights_that_have_decayed_to_almost_nothing_are_zero_in_the_head():
     weight = export_head(module).arrays["0.weight"]
     assert (weight[:, 0] == 0).all()
     assert np.array_equal(weight[:, 1:], module[0].weight[:, 1:].detach().numpy())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+def test_token_means(dtype, tolerance):
+    tokens = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    means = token_means(tokens)
+    assert means.dtype == torch.float32
+    torch.testing.assert_close(means, tokens.float().mean(dim=1), atol=tolerance, rtol=tolerance)
