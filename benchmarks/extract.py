@@ -45,7 +45,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import get_model
 
-from sdc import registry, storage
+from sdc import devices, registry, storage
 from sdc.backbones.forward import Forward, choose_precision
 from sdc.stages import extract, prepare
 
@@ -320,6 +320,7 @@ def listen() -> Facts:
 
 def main() -> None:
     """Measure and print."""
+    devices.keep_freed_memory()  # before any thread, as in the stage's own process; the bare forward pass has it too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--weights", default="none")
