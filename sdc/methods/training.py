@@ -100,7 +100,7 @@ def train(
 def token_means(tokens: Tensor) -> Tensor:
     """Means over patches of tokens ``(N, P, width)``: ``(N, width)``, float32.
 
-    As a matrix product, for ``mean`` first makes a copy in float32 of tokens in low precision: a third of a step.
+    As a matrix product, for ``mean`` first makes a copy in float32 of tokens in low precision.
     """
     count, patches, _ = tokens.shape
     return tokens.new_ones(count, 1, patches).bmm(tokens)[:, 0].float() / patches
