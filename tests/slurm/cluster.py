@@ -174,8 +174,9 @@ class Cluster:
         return done.stdout
 
     def start_node(self):
-        """Start the node's daemon, and wait until the node takes jobs."""
-        self._start("slurmd", "-D", "-f", self.environment["SLURM_CONF"])
+        """Start the node's daemon unless it runs, and wait until the node takes jobs."""
+        if "slurmd" not in self._running:
+            self._start("slurmd", "-D", "-f", self.environment["SLURM_CONF"])
         free = ("idle", "mixed", "allocated")
         self._wait_for(lambda: self.run("sinfo", "-h", "-o", "%T", check=False).strip() in free, "slurmd")
 
@@ -183,21 +184,31 @@ class Cluster:
         """Kill the node's daemon and all that runs there, as a power cut would; returns how many processes that was."""
         self._stop("slurmd", signal.SIGKILL)
         # First those that would tell the controller how the others ended.
-        return self._kill(lambda command, _: command.startswith(b"slurmstepd")) + self.kill_steps()
+        return self._kill(self._processes(lambda command, _: command.startswith(b"slurmstepd"))) + self.kill_steps()
+
+    def steps(self, doing=b""):
+        """The processes of jobs, or those whose command line has some words."""
+        return self._processes(lambda command, told: b"SLURM_JOB_ID=" in told and doing in command)
 
     def kill_steps(self, doing=b""):
-        """Kill the processes of jobs, or those whose command line has some words; returns how many there were."""
-        return self._kill(lambda command, told: b"SLURM_JOB_ID=" in told and doing in command)
+        """Kill those processes; returns how many there were."""
+        return self._kill(self.steps(doing))
 
-    def _kill(self, chosen):
-        mine, killed = f"SLURM_CONF={self.folder}/slurm.conf".encode(), 0
+    def _processes(self, chosen):
+        mine, found = f"SLURM_CONF={self.folder}/slurm.conf".encode(), []
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 told = (process / "environ").read_bytes()
                 if mine in told and chosen((process / "cmdline").read_bytes().replace(b"\0", b" "), told):
-                    os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
-        return killed
+                    found.append(int(process.name))
+        return found
+
+    @staticmethod
+    def _kill(processes):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(processes)
 
     def jobs(self):
         """State and comment by number of all jobs that SLURM still knows."""
