@@ -9,7 +9,7 @@ CORES ?= all
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test test-heavy test-slurm format clean
+.PHONY: run test test-heavy test-slurm test-kubernetes format clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -25,6 +25,9 @@ test-heavy: $(VENV)/.installed
 # Needs munge, slurmctld, slurmd and slurm-client of the distribution.
 test-slurm: $(VENV)/.installed
 	@python -m pytest -m slurm tests/slurm
+
+test-kubernetes: $(VENV)/.installed
+	@python -m pytest -m kubernetes tests/kubernetes
 
 format: $(VENV)/.installed
 	ruff check --fix . && ruff format . && snakefmt Snakefile workflow

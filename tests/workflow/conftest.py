@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -105,6 +106,18 @@ def timeless(files):
             content = b"\n".join(line.rpartition(b",")[0] if seconds_last else line for line in rows)
         cleaned[name] = content
     return cleaned
+
+
+def copied(target):
+    """The folder, with the repository's tracked and not ignored files in it as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-zco", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
 
 
 @pytest.fixture

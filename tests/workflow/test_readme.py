@@ -13,6 +13,7 @@ import torch
 from torchvision.models import get_model
 
 from sdc import registry
+from tests.workflow.conftest import copied
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text()
@@ -26,15 +27,7 @@ def blocks(marker):
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """The tracked and not ignored files, in a folder with a blank in its name."""
-    target = tmp_path_factory.mktemp("a clone")
-    listed = subprocess.run(["git", "ls-files", "-zco", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
-    return target
+    return copied(tmp_path_factory.mktemp("a clone"))
 
 
 def run(command, folder, **env):

@@ -37,7 +37,8 @@ if os.path.exists("results") and not os.access("results", os.W_OK):
 # workflow.cores stops where no --cores is given, as on a cluster; then a job may count on this machine's.
 CORES = workflow.resource_settings.cores or os.cpu_count()
 GPUS = devices.count_gpus()
-# Whether results are where their names say; else a storage plugin brings each job its rule's input and nothing more.
+# Whether results are where their names say; else a storage plugin brings each job its rule's input and nothing more. What
+# is no result (images, weights, vectors) is no input then: the plugin would look for it in the store.
 SHARED = workflow.storage_settings.default_storage_provider is None
 # Whether this is a job that was submitted; and whether any is, which needs a limit to their number (--jobs).
 REMOTE = workflow.exec_mode == ExecMode.REMOTE
@@ -54,6 +55,9 @@ elif not SUBMITS and not GPUS:
 resource_scopes:
     gpu="local",
 
+
+# A container sees the code from any --directory too, and not only what its image was made with.
+os.environ["APPTAINER_BIND"] = ",".join(filter(None, [os.environ.get("APPTAINER_BIND"), str(workflow.basedir)]))
 
 # Jobs find the package from any --directory and inside conda environments.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}'; ")
@@ -123,7 +127,7 @@ def feature_shards(wildcards, kind="clean"):
 
 def vector_files(wildcards):
     """The files of a job's dataset that holds vectors, as far as they are there; prepare says which are not."""
-    made = grid.vector_files(config, wildcards.dataset)
+    made = grid.vector_files(config, wildcards.dataset) if SHARED else []
     return [path for path in made if os.path.exists(path)]
 
 
@@ -234,7 +238,7 @@ def scoring(wildcards):
 
 def weights(wildcards):
     """The state dict of a job's backbone, where the config names one: a new file makes new features."""
-    return grid.state_dict(config, wildcards.backbone) or []
+    return (SHARED and grid.state_dict(config, wildcards.backbone)) or []
 
 
 def table_run(wildcards):
