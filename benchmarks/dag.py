@@ -139,8 +139,9 @@ def makespan(works: list[float], cores: int, start: float, dispatch: float) -> f
     return max(free)
 
 
-def project(sizes: list[float], cores: int, dispatch: float, planning: float) -> None:
+def project(sizes: list[float], options: argparse.Namespace) -> None:
     """Print what so many images need, and how the size of shards matters."""
+    cores, dispatch, planning = options.cores, options.dispatch, options.planning
     measured = rates()
     print("on one core, a second: " + ", ".join(f"{name} {value:,.0f}" for name, value in measured.items()))
     start = 4.0  # imports of extract; benchmarks/startup.py prints them
@@ -158,6 +159,11 @@ def project(sizes: list[float], cores: int, dispatch: float, planning: float) ->
         )
         print(f"  manifest {images * 60 / 1e9:,.2f} GB, in memory {images * 150 / 1e9:,.1f} GB in every job")
         print("  core-hours: " + ", ".join(f"{name} {value / 3600:,.1f}" for name, value in work.items()))
+        hours, stored = sum(work.values()) / 3600, images * (DIM * 2 + CELLS * BITS / 8 + 60) / 1e9
+        print(
+            f"  cost: {hours * options.core_hour:,.2f} for cores, {stored * options.gb_month:,.2f} a month for features, "
+            f"{CELLS} sets of codes and the manifest"
+        )
         print(f"  most: {most}; with {cores} cores at least {sum(work.values()) / cores / 3600:,.2f} h")
         for shard in (1_000, 10_000, 100_000):
             jobs = max(1, round(images / shard))
@@ -180,14 +186,16 @@ def main() -> None:
     parser.add_argument("--run", type=int, metavar="JOBS")
     parser.add_argument("--project", type=float, nargs="+", default=[], metavar="IMAGES")
     parser.add_argument("--cores", type=int, default=1000, help="of the projection")
-    parser.add_argument("--dispatch", type=float, default=0.05, help="seconds between jobs: --run prints them")
-    parser.add_argument("--planning", type=float, default=0.007, help="seconds a planned job: --plan prints them")
+    parser.add_argument("--dispatch", type=float, default=0.04, help="seconds between jobs: --run prints them")
+    parser.add_argument("--planning", type=float, default=0.002, help="seconds a planned job: --plan prints them")
+    parser.add_argument("--core-hour", type=float, default=0.04, help="price of an hour of a core, as you pay it")
+    parser.add_argument("--gb-month", type=float, default=0.02, help="price of a month of a GB, in the same currency")
     options = parser.parse_args()
     plan(options.plan)
     if options.run:
         print(f"{options.run} jobs that do nothing: {1000 * per_job(options.run):.0f} ms each")
     if options.project:
-        project(options.project, options.cores, options.dispatch, options.planning)
+        project(options.project, options)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import requests
 import torch
 from torchvision.models import get_model
 
-from tests.workflow.conftest import Workflow, copied, timeless
+from tests.workflow.conftest import ARITHMETIC, Workflow, copied, timeless
 
 pytestmark = pytest.mark.kubernetes
 moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
@@ -35,10 +35,9 @@ PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 @pytest.fixture
 def cluster(tmp_path):
-    # Beside the programs, what pip needs to find packages here, and what decides in which order numbers are added.
-    named = ("PIP_", "SSL_", "OMP_", "MKL_", "OPENBLAS_")
-    settings = {name: value for name, value in os.environ.items() if name.startswith(named)}
-    with Cluster(tmp_path / "cluster", {**settings, "PATH": PATH}) as started:
+    # pip finds packages there as it does here.
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    with Cluster(tmp_path / "cluster", {**ARITHMETIC, **settings, "PATH": PATH}) as started:
         yield started
 
 

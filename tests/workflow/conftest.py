@@ -14,6 +14,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The order in which numbers are added, and so their last digit, for those who compare runs of two environments.
+ARITHMETIC = {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "OPENBLAS_"))}
+
 # A whole run in seconds: the same stages and methods, briefly.
 TINY = {
     "run": {

@@ -1,5 +1,6 @@
 """Jobs in containers, and the recipe of the image."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.workflow.conftest import Workflow, timeless
+from tests.workflow.conftest import ARITHMETIC, Workflow, timeless
 
 # Runs what it is given on this machine; the image is taken for granted.
 STUB = """#!/bin/bash
@@ -61,6 +62,12 @@ def test_the_recipe_is_linted(root):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_devcontainer_makes_the_environment_of_the_tests(root):
+    command = json.loads((root / ".devcontainer/devcontainer.json").read_text())["postCreateCommand"]
+    target = command.removeprefix("make ").replace(".venv", "$(VENV)")
+    assert f"{target}:" in (root / "Makefile").read_text()
+
+
 @pytest.mark.heavy
 @pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed")
 def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, root):
@@ -75,6 +82,7 @@ def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, r
     target = "results/runs/digits/pixels/sdc/16bit/seed0/metrics.json"
     workflow(target)
     buildah("bud", "--network", "host", "--build-arg", f"PYTHON={python}", "--tag", "sdc-test", str(root))
+    settings = [f"--env={name}={value}" for name, value in ARITHMETIC.items()]
     container = buildah("from", "localhost/sdc-test").stdout.split()[-1]
     try:
         for user in ((), ("--user", "12345:12345")):  # the image's own, and whoever owns the folder
@@ -82,9 +90,9 @@ def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, r
             inside.folder.chmod(0o777)
             shutil.copy(workflow.folder / "test.yaml", inside.folder)
             buildah(
-                "run", "--network", "host", *user, "--volume", f"{inside.folder}:/data", "--workingdir", "/data",
-                container, "--", "snakemake", target, "--snakefile", "/opt/sdc/Snakefile", "--cores", "2",
-                "--configfile", "test.yaml",
+                "run", "--network", "host", *user, *settings, "--volume", f"{inside.folder}:/data",
+                "--workingdir", "/data", container, "--",
+                "snakemake", target, "--snakefile", "/opt/sdc/Snakefile", "--cores", "2", "--configfile", "test.yaml",
             )  # fmt: skip
             assert timeless(inside.files()) == timeless(workflow.files())
     finally:
