@@ -83,12 +83,12 @@ def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, r
     workflow(target)
     buildah("bud", "--network", "host", "--build-arg", f"PYTHON={python}", "--tag", "sdc-test", str(root))
     settings = [f"--env={name}={value}" for name, value in ARITHMETIC.items()]
-    container = buildah("from", "localhost/sdc-test").stdout.split()[-1]
     try:
         for user in ((), ("--user", "12345:12345")):  # the image's own, and whoever owns the folder
             inside = Workflow(tmp_path_factory.mktemp("inside"))
             inside.folder.chmod(0o777)
             shutil.copy(workflow.folder / "test.yaml", inside.folder)
+            container = buildah("from", "localhost/sdc-test").stdout.split()[-1]
             buildah(
                 "run", "--network", "host", *user, *settings, "--volume", f"{inside.folder}:/data",
                 "--workingdir", "/data", container, "--",
@@ -96,5 +96,4 @@ def test_the_image_computes_what_this_machine_does(workflow, tmp_path_factory, r
             )  # fmt: skip
             assert timeless(inside.files()) == timeless(workflow.files())
     finally:
-        buildah("rm", container)
-        buildah("rmi", "localhost/sdc-test")
+        buildah("rmi", "--force", "localhost/sdc-test")  # and the containers made of it
