@@ -196,7 +196,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             pods = [{"metadata": {"name": name}, "status": pod.status()} for name, pod in named.items()]
             self._answer({"kind": "PodList", "items": pods})
         elif (name := self._name("pods")) in jobs and "/log" in self.path:
-            self._answer(jobs[name].log.read_bytes())
+            # What a container that ran before this one wrote: there is none, as pods are not started again.
+            if "previous=True" in self.path:
+                message = f'previous terminated container "snakemake" in pod "{name}" not found'
+                self._answer({"kind": "Status", "status": "Failure", "message": message, "code": 400}, 400)
+            else:
+                self._answer(jobs[name].log.read_bytes())
         elif (name := self._name("jobs")) in jobs:
             self._answer({"metadata": {"name": name}, "status": jobs[name].status()})
         else:
