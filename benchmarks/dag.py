@@ -160,10 +160,8 @@ def project(sizes: list[float], options: argparse.Namespace) -> None:
         print(f"  manifest {images * 60 / 1e9:,.2f} GB, in memory {images * 150 / 1e9:,.1f} GB in every job")
         print("  core-hours: " + ", ".join(f"{name} {value / 3600:,.1f}" for name, value in work.items()))
         hours, stored = sum(work.values()) / 3600, images * (DIM * 2 + CELLS * BITS / 8 + 60) / 1e9
-        print(
-            f"  cost: {hours * options.core_hour:,.2f} for cores, {stored * options.gb_month:,.2f} a month for features, "
-            f"{CELLS} sets of codes and the manifest"
-        )
+        prices = hours * options.core_hour, stored * options.gb_month
+        print(f"  cost: {prices[0]:,.2f} for cores, {prices[1]:,.2f} a month for what is stored")
         print(f"  most: {most}; with {cores} cores at least {sum(work.values()) / cores / 3600:,.2f} h")
         for shard in (1_000, 10_000, 100_000):
             jobs = max(1, round(images / shard))
