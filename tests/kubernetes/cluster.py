@@ -1,7 +1,7 @@
 """What Snakemake's Kubernetes plugin needs of a cluster, for a test: an API on loopback whose pods are processes here.
 
-A pod has an empty folder of its own to work in, of the environment the variables of its secrets and those it is given,
-and is killed when it takes more memory than its limit. No image is pulled: the programs are this machine's.
+A pod works in an empty folder, knows the variables that it is given and those of its secrets and no others, and is
+killed when it takes more memory than its limit. No image is pulled: the programs are this machine's.
 """
 
 import base64
@@ -30,7 +30,7 @@ def quantity(text):
 
 
 class Pod:
-    """One container, as a process group; ``code`` is None while it runs.
+    """One container: a process and those it starts; ``code`` is None while it runs.
 
     Args:
         container: Its specification.
@@ -126,6 +126,7 @@ class Cluster:
 
     def __exit__(self, *_):
         self._server.shutdown()
+        self._server.server_close()
         for pod in self.pods:
             pod.kill()
 

@@ -3,12 +3,12 @@
 The API of the cluster is pretended (see ``cluster``), the store is moto's S3, and everything between them is real.
 """
 
+import functools
 import logging
 import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,12 @@ import requests
 import torch
 from torchvision.models import get_model
 
-from tests.workflow.conftest import ARITHMETIC, Workflow, copied, timeless
+from tests.workflow.conftest import ARITHMETIC, Workflow, copied, timeless, until
 
 pytestmark = pytest.mark.kubernetes
-moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-pytest.importorskip(
-    "snakemake_executor_plugin_kubernetes", reason="snakemake-executor-plugin-kubernetes is not installed"
-)
-pytest.importorskip("snakemake_storage_plugin_s3", reason="snakemake-storage-plugin-s3 is not installed")
+moto = pytest.importorskip("moto.server")
+pytest.importorskip("snakemake_executor_plugin_kubernetes")
+pytest.importorskip("snakemake_storage_plugin_s3")
 import boto3  # noqa: E402
 
 from tests.kubernetes.cluster import KILLED, Cluster, quantity  # noqa: E402
@@ -76,13 +74,10 @@ def submitted(tmp_path, cluster, store):
         clone = copied(tmp_path / "clone")
         subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
         subprocess.run(["git", "add", "--all"], cwd=clone, check=True)
-        workflow = Workflow(clone)
+        workflow = Workflow(clone, root=clone)  # pods are sent what lies there, the config too
         workflow.configure(change)
-        options = ["--profile", "profiles/kubernetes", "--default-storage-prefix", "s3://bucket/folder"]
-        # A relative name, as a user of a clone gives it: the file is sent to the pods.
-        command = [*workflow.command(*arguments, *options, "--seconds-between-status-checks", "1")[:-1], "test.yaml"]
-        snakefile = command.index("--snakefile")
-        del command[snakefile : snakefile + 4]  # those of the clone
+        profile = ["--profile", str(clone / "profiles/kubernetes"), "--seconds-between-status-checks", "1"]
+        command = workflow.command(*arguments, *profile, "--default-storage-prefix", "s3://bucket/folder")
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
             **cluster.environment,
@@ -118,14 +113,8 @@ def test_killed_pods_change_nothing(cluster, store, submitted, change, tmp_path,
     alone(TABLE)
     process = submitted(change, TABLE)
 
-    def until(found):
-        while not (what := found()):
-            assert process.poll() is None, (tmp_path / "log.txt").read_text()
-            time.sleep(0.05)
-        return what
-
     for words in ("-m sdc extract", "-m sdc train"):
-        until(lambda: cluster.doing(words)).kill()  # noqa: B023
+        until(functools.partial(cluster.doing, words), process, tmp_path / "log.txt").kill()
     process.wait(timeout=600)
     text = (tmp_path / "log.txt").read_text()
     assert process.returncode == 0, text

@@ -1,18 +1,18 @@
 """The table through a real scheduler: a cluster of one node, with jobs and the node killed on the way."""
 
 import contextlib
+import functools
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.slurm.cluster import Cluster, missing
-from tests.workflow.conftest import ROOT, Workflow, timeless
+from tests.workflow.conftest import ROOT, Workflow, timeless, until
 
 pytestmark = [
     pytest.mark.slurm,
@@ -75,12 +75,7 @@ def test_killed_jobs_and_a_killed_node_change_nothing(cluster, submitted, tmp_pa
     alone(TABLE)
     workflow, process = submitted(TABLE)
 
-    def until(found):
-        """Wait for something, which is returned, while the run goes on."""
-        while not (what := found()):
-            assert process.poll() is None, (workflow.folder / "log.txt").read_text()
-            time.sleep(0.2)
-        return what
+    wait_for = functools.partial(until, process=process, log=workflow.folder / "log.txt")
 
     def running(words):
         jobs = cluster.jobs().items()
@@ -89,13 +84,13 @@ def test_killed_jobs_and_a_killed_node_change_nothing(cluster, submitted, tmp_pa
     def states():
         return [state for state, _ in cluster.jobs().values()]
 
-    cluster.run("scancel", until(lambda: running("rule_extract"))[0])
-    until(lambda: cluster.kill_steps(doing=b"-m sdc train"))
-    until(lambda: "FAILED" in states())
+    cluster.run("scancel", wait_for(lambda: running("rule_extract"))[0])
+    wait_for(lambda: cluster.kill_steps(doing=b"-m sdc train"))
+    wait_for(lambda: "FAILED" in states())
     # In the middle of a job: one that the node has not yet begun when it crashes would leave no trace there.
-    until(lambda: cluster.steps(doing=b"-m sdc train"))
+    wait_for(lambda: cluster.steps(doing=b"-m sdc train"))
     assert cluster.crash_node()
-    until(lambda: "NODE_FAIL" in states())
+    wait_for(lambda: "NODE_FAIL" in states())
     cluster.start_node()
     text, status = finished(workflow, process)
     assert status == 0, text

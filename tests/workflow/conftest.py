@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -109,6 +110,14 @@ def timeless(files):
             content = b"\n".join(line.rpartition(b",")[0] if seconds_last else line for line in rows)
         cleaned[name] = content
     return cleaned
+
+
+def until(found, process, log):
+    """What ``found`` gives as soon as it gives something; the run, whose log that is, must not end before."""
+    while not (what := found()):
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    return what
 
 
 def copied(target):

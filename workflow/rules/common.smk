@@ -57,7 +57,8 @@ resource_scopes:
 
 
 # A container sees the code from any --directory too, and not only what its image was made with.
-os.environ.update(APPTAINER_BIND=",".join(filter(None, [os.environ.get("APPTAINER_BIND"), str(workflow.basedir)])))
+BINDS = [*os.environ.get("APPTAINER_BIND", "").split(","), str(workflow.basedir)]
+os.environ.update(APPTAINER_BIND=",".join(filter(None, dict.fromkeys(BINDS))))
 
 # Jobs find the package from any --directory and inside conda environments.
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}'; ")
