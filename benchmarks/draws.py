@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc import storage
 from sdc.datasets.base import draw_splits
 from sdc.evaluation.ranking import Cosine, SharedLabels, evaluate
+from sdc.storage.features import Features
+from sdc.storage.manifest import read_manifest
 
 
 def main() -> None:
@@ -27,8 +28,8 @@ def main() -> None:
     parser.add_argument("--map-at", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     options = parser.parse_args()
-    manifest = storage.read_manifest(options.manifest)
-    features = storage.Features(options.features, options.shards, manifest.sha256).read()
+    manifest = read_manifest(options.manifest)
+    features = Features(options.features, options.shards, manifest.sha256).read()
     labels = np.array([row[0] for row in manifest.labels])
     means = []
     for seed in options.seeds:

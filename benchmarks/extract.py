@@ -45,9 +45,12 @@ from PIL import Image
 from torch import nn
 from torchvision.models import get_model
 
-from sdc import devices, registry, storage
+from sdc import devices, registry
 from sdc.backbones.forward import Forward, choose_precision
 from sdc.stages import extract, prepare
+from sdc.storage.features import FEATURES_SCHEMA, Features
+from sdc.storage.hdf5 import H5Writer
+from sdc.storage.manifest import read_manifest
 
 ROWS, DIM, BATCH = 60_000, 1280, 64
 # What the paper takes of each backbone, and its datasets.
@@ -169,13 +172,13 @@ def peak(command: list[str]) -> float:
 
 def attributes() -> dict[str, Any]:
     """What a shard must say of itself to be read."""
-    known = {"schema": storage.FEATURES_SCHEMA, "features_version": registry.FEATURES_VERSION}
+    known = {"schema": FEATURES_SCHEMA, "features_version": registry.FEATURES_VERSION}
     return {**known, "manifest_sha256": "", "kind": "clean", "rows": ROWS, "start": 0, "stop": ROWS}
 
 
 def write_shard(folder: Path, values: np.ndarray) -> None:
     """As the stage does, a batch at a time."""
-    with storage.H5Writer(folder / "0-of-1.h5", attributes()) as writer:
+    with H5Writer(folder / "0-of-1.h5", attributes()) as writer:
         writer.create("row", (ROWS,), np.int64)
         writer.append(row=np.arange(ROWS))
         writer.create("features", values.shape, values.dtype)
@@ -209,7 +212,7 @@ def read_back(folder: Path, rounds: int) -> None:
         np.save(folder / "x.npy", values)
         write_shard(folder, values)
         ways = {
-            "shard": lambda wanted=wanted: storage.Features(folder, 1).read(dtype=wanted),
+            "shard": lambda wanted=wanted: Features(folder, 1).read(dtype=wanted),
             "npy": lambda wanted=wanted: np.load(folder / "x.npy").astype(wanted, copy=False),
         }
         found, expected = ways["shard"](), ways["npy"]()
@@ -267,7 +270,7 @@ def layouts(folder: Path, rounds: int) -> None:
     singles = {name: (lambda name=name: single(paths[name])) for name in options}
     mine = "contiguous, XXH3 (what shards are)"
     paths[mine], writes[mine] = ours, lambda: write_shard(folder, values)
-    reads[mine], singles[mine] = lambda: storage.Features(folder, 1).read(), lambda: single(ours)
+    reads[mine], singles[mine] = lambda: Features(folder, 1).read(), lambda: single(ours)
     times = [in_turns(ways, rounds) for ways in (writes, reads, singles)]
     for name, path in paths.items():
         columns = " | ".join(f"{statistics.median(column[name]):.3f}" for column in times)
@@ -358,7 +361,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         make_pictures(root, options.images)
     manifest = folder / "manifest.csv"
     prepare.run("folder", {"root": str(root), "query": 1, "train": 1}, manifest)
-    paths = list(storage.read_manifest(manifest).paths)
+    paths = list(read_manifest(manifest).paths)
     shards = max(1, len(paths) // options.images)
     # Those of the first shard.
     paths = paths[: len(paths) // shards]

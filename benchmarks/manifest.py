@@ -25,13 +25,11 @@ GLDv2.usable = lambda self, paths, problems: (np.ones(len(paths), bool), [])  # 
 prepare.run("gldv2", {"root": str(folder)}, manifest)
 """,
     "read": """
-from sdc import storage
-storage.read_manifest(manifest)
+read_manifest(manifest)
 """,
     "read and shard": """
-from sdc import grid, storage
-listed = storage.read_manifest(manifest)
-ranges = [grid.shard_range(shard, shards, len(listed)) for shard in range(shards)]
+listed = read_manifest(manifest)
+ranges = [shard_range(shard, shards, len(listed)) for shard in range(shards)]
 covered = sum(int(listed.train[start:stop].sum()) for start, stop in ranges)
 assert covered == len(listed.rows("train")) and ranges[-1][1] == len(listed)
 listed.labels.take(listed.rows("train"))

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc import storage
 from sdc.stages import encode, evaluate, extract, prepare, train
+from sdc.storage.features import Features
+from sdc.storage.files import read_json
+from sdc.storage.manifest import read_manifest
 
 WAYS = (("float32", "float32"), ("float32", "float16"), ("bfloat16", "float32"), ("bfloat16", "float16"))
 
@@ -51,12 +53,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     print("| forward pass | stored | cosine of the features | ITQ, 64 bits | least cosine to float32 |")
     print("|---|---|---|---|---|")
     exact = np.empty(0)
-    score = f"mAP@{min(1000, len(storage.read_manifest(manifest).rows('database')))}"
+    score = f"mAP@{min(1000, len(read_manifest(manifest).rows('database')))}"
     for precision, dtype in WAYS:
         settings = {**preprocessing, "weights": options.weights, "precision": precision, "dtype": dtype}
         features = folder / f"{precision}-{dtype}"
         extract.run(manifest, options.model, settings, 0, 1, features / "0-of-1.h5", options.device)
-        found = storage.Features(features, 1).read(dtype=np.float64)
+        found = Features(features, 1).read(dtype=np.float64)
         exact = found if not len(exact) else exact
         cosines = (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
         head, codes, scores = features / "head.safetensors", features / "codes.h5", []
@@ -64,7 +66,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         encode.run(manifest, features, 1, head, codes)
         for what in ({"features": features, "shards": 1}, {"codes": codes}):
             evaluate.run(manifest, features / "metrics.json", **what)
-            scores.append(100 * storage.read_json(features / "metrics.json")[score])
+            scores.append(100 * read_json(features / "metrics.json")[score])
         print(f"| {precision} | {dtype} | {scores[0]:.2f} | {scores[1]:.2f} | {cosines.min():.6f} |", flush=True)
 
 

@@ -17,8 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sdc import grid, registry, storage
+from sdc import registry
 from sdc.evaluation import ranking
+from sdc.plan.entries import canonical
+from sdc.storage.features import Features
+from sdc.storage.manifest import read_manifest
 
 
 def main() -> None:
@@ -33,8 +36,8 @@ def main() -> None:
     parser.add_argument("--draw", type=int, default=0, help="seed of the pseudo-queries")
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
-    manifest = storage.read_manifest(options.manifest)
-    clean = storage.Features(options.features / "clean", options.shards, manifest.sha256).read()
+    manifest = read_manifest(options.manifest)
+    clean = Features(options.features / "clean", options.shards, manifest.sha256).read()
     labels = np.array([row[0] for row in manifest.labels])
     train = manifest.rows("train")
     draw = np.random.RandomState(100 + options.draw)
@@ -51,14 +54,14 @@ def main() -> None:
             for kind in kinds:
                 asymmetric = getattr(method, "augmentation", "") == "asymmetric"
                 folder = options.features / ("views_asymmetric" if asymmetric else kind)
-                given[kind] = storage.Features(folder, options.shards, manifest.sha256).read()[fitted]
+                given[kind] = Features(folder, options.shards, manifest.sha256).read()[fitted]
             began = time.perf_counter()
             method.fit(clean[train[fitted]], labels[train[fitted]], **given)
             seconds = time.perf_counter() - began
             ranked = ranking.Hamming(method.encode(clean[query]), method.encode(clean[database]))
             score = 100 * ranking.evaluate(ranked, relevance, [options.map_at], []).mean
             scores.append(f"{bits}: {score:.1f} ({seconds:.0f} s)")
-        print(grid.canonical(entry), "  ".join(scores), flush=True)
+        print(canonical(entry), "  ".join(scores), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc import storage
 from sdc.evaluation import ranking
+from sdc.storage.codes import Codes, read_codes
+from sdc.storage.manifest import Manifest, read_manifest
 
 
-def scores(manifest: storage.Manifest, codes: storage.Codes, cutoff: int | None) -> dict[str, float]:
+def scores(manifest: Manifest, codes: Codes, cutoff: int | None) -> dict[str, float]:
     """MAP in percent by rule; the database in manifest order, sorted by class, and shuffled three times."""
     query = manifest.query[codes.row]
     database = np.flatnonzero(manifest.database[codes.row])
@@ -47,9 +48,9 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
-    manifest = storage.read_manifest(options.manifest)
+    manifest = read_manifest(options.manifest)
     for place, path in enumerate(options.codes):
-        codes = storage.read_codes(path)
+        codes = read_codes(path)
         row = scores(manifest, codes, options.map_at)
         if not place:
             print("| method | bits |", " | ".join(row), "|")

@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sdc import __version__, grid
+from sdc import __version__
 from sdc.errors import SDCError
+from sdc.plan.shards import KINDS
 
 # What is no stage but for people.
-_TOOLS = {"datasets": "sdc.datasets.doctor", "features": "sdc.features", "compare": "sdc.evaluation.comparison"}
+_TOOLS = {"datasets": "sdc.tools.datasets", "features": "sdc.tools.features", "compare": "sdc.tools.compare"}
 _log = logging.getLogger("sdc")
 
 
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
             "default": "auto",
             "help": "images per forward pass; auto is what suits the device. Halved where memory does not hold it",
         },
-        kind={"choices": grid.KINDS, "default": "clean", "help": "clean, or of augmented views of training pictures"},
+        kind={"choices": KINDS, "default": "clean", "help": "clean, or of augmented views of training pictures"},
         views={**number, "default": 4, "help": "views per picture"},
         augmentation={"choices": ("photographs", "scans"), "default": "photographs", "help": "what the pictures are"},
         view_seed={**number, "default": 0, "help": "of the draws of views"},

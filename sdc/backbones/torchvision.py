@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from sdc.backbones.network import Network
 from sdc.errors import SDCError
-from sdc.grid import weights_file
+from sdc.plan.entries import weights_file
 from sdc.settings import option
-from sdc.storage import sha256_of
+from sdc.storage.files import sha256_of
 
 if TYPE_CHECKING:
     import torch

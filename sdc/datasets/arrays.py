@@ -15,7 +15,8 @@ from sdc.datasets.base import AMOUNT, Dataset, Problems, Protocol, draw_splits, 
 from sdc.datasets.download import fetch
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import Settings, option
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

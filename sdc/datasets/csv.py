@@ -16,7 +16,8 @@ from sdc.datasets.base import AMOUNT, LabelKind, Pictures, Problems, draw_splits
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 # By which headers a column is known; the first of these that is there.
 PATH = ("path", "image", "file", "id")

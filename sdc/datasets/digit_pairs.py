@@ -16,7 +16,7 @@ from sdc.datasets.base import AMOUNT, Dataset, LabelKind, Problems, draw_splits
 from sdc.datasets.digits import load_scans
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,7 +14,7 @@ import numpy as np
 
 from sdc.datasets.base import AMOUNT, Dataset, Problems, draw_splits
 from sdc.settings import option
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from sdc.errors import SDCError
-from sdc.storage import writing
+from sdc.storage.files import writing
 
 _log = logging.getLogger(__name__)
 

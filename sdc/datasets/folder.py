@@ -15,7 +15,7 @@ import numpy as np
 from sdc.datasets.base import AMOUNT, Pictures, Problems, draw_splits, draw_training, found_instead
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
 # What desktops leave in folders; everything else that is no image is somebody's mistake until they say otherwise.

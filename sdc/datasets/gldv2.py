@@ -18,7 +18,8 @@ from sdc.datasets.base import Problems, Protocol, found_instead
 from sdc.datasets.instances import Instances
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
 # Where people keep these files: beside the pictures, or as they are laid out for download.

@@ -21,7 +21,8 @@ from sdc.datasets.listing import Published
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 # Class index = position here: the WordNet ids are sorted.
 WNIDS = tuple(

@@ -14,7 +14,7 @@ from sdc.datasets.base import LabelKind, Pictures, Problems, found_instead
 from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from sdc.datasets.base import LabelKind, Problems, found_instead
 from sdc.datasets.listing import LISTS, Listed
 from sdc.errors import SDCError
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 _REMEDIES = {
     "database": "the database is what queries search: list its pictures there, or set database to a list",

@@ -23,7 +23,8 @@ from sdc.datasets.base import Pictures, Problems, found_instead
 from sdc.datasets.folder import SUFFIXES, files_below
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 # The usual names of the lists, in the order in which a manifest takes its rows from them.
 LISTS = {"database": "database.txt", "query": "test.txt", "train": "train.txt"}

@@ -17,7 +17,8 @@ from sdc.datasets.base import LabelKind, Pictures, Problems, Protocol, found_ins
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 IMAGES = 25_000
 # Topic -> how many pictures show it; those with _r1 show it as what the picture is about.

@@ -20,7 +20,8 @@ from sdc.datasets.listing import Published, locate
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 # Alphabetical, as the columns of the lists are; COCO's own ids are in another order.
 CATEGORIES = tuple(

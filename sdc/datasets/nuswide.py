@@ -18,7 +18,8 @@ from sdc.datasets.listing import Published, locate
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 # As the columns of the lists of SDC, DSDH and DeepHash; BiHalf's are alphabetical. Scores do not depend on it.
 CONCEPTS = tuple(

@@ -19,7 +19,8 @@ from sdc.datasets.base import Problems, Protocol, found_instead
 from sdc.datasets.instances import Instances
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

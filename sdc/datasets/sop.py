@@ -16,7 +16,8 @@ import numpy as np
 from sdc.datasets.base import AMOUNT, Pictures, Problems, Protocol, draw_splits, found_instead
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage import Manifest, sha256_of
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
 
 FOLDER = "Stanford_Online_Products"
 LISTS = ("Ebay_train.txt", "Ebay_test.txt")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 GROUPS = ("head", "middle", "tail")
 # How many times as many training items as the smallest class the largest must have for groups of classes to differ.

@@ -199,7 +199,7 @@ class HashMethod(Settings):
 
     def save(self, path: str | Path) -> None:
         """Write the fitted head as safetensors."""
-        from sdc.storage import write_head
+        from sdc.storage.heads import write_head
 
         write_head(path, self.head)
 
@@ -210,7 +210,7 @@ class HashMethod(Settings):
         Raises:
             SDCError: If the file is no head, or one of another method.
         """
-        from sdc.storage import read_head
+        from sdc.storage.heads import read_head
 
         head = read_head(path)
         if head.metadata["class"] != cls.__name__:

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sdc import hamming, storage
+from sdc import hamming
 from sdc.errors import SDCError
+from sdc.storage.codes import read_codes
+from sdc.storage.columns import read_columns
+from sdc.storage.manifest import Manifest
 
 # A run, by the folder that holds its files and by the content of its metrics.json.
 Runs = Sequence[tuple[Path, Mapping[str, Any]]]
@@ -68,7 +71,7 @@ def ranks(runs: Runs) -> pd.DataFrame:
             known = sorted(int(name[2:]) for name in run if name.startswith("P@"))
             rows += [(*_key(run), k, run[f"P@{k}"], run[f"recall@{k}"]) for k in known if f"recall@{k}" in run]
             continue
-        columns = storage.read_columns(folder / "ranks.csv")
+        columns = read_columns(folder / "ranks.csv")
         rows += [(*_key(run), int(k), *values) for k, *values in zip(*columns.values(), strict=True)]
     return _frame(rows, ["k", "precision", "recall"])
 
@@ -78,7 +81,7 @@ def pairs(runs: Runs) -> pd.DataFrame:
     rows = []
     features = [one for one in runs if one[1]["method"] == "features"]
     for folder, run in [*features, *longest(runs)]:
-        columns = storage.read_columns(folder / "pairs.csv")
+        columns = read_columns(folder / "pairs.csv")
         for similarity, *counts in zip(*columns.values(), strict=True):
             rows.append((*_key(run), similarity, *map(int, counts)))
     return _frame(rows, ["similarity", "positive_pairs", "negative_pairs"])
@@ -128,7 +131,7 @@ def balance(runs: Runs, database: np.ndarray) -> pd.DataFrame:
         if run["method"] == "features" or (run["method"], run["bits"]) in seen:
             continue
         seen.add((run["method"], run["bits"]))
-        coded = storage.read_codes(folder / "codes.h5")
+        coded = read_codes(folder / "codes.h5")
         codes = coded.codes[database[coded.row]]
         ones = np.zeros(run["bits"], np.int64)
         for start in range(0, len(codes), 2**16):
@@ -171,7 +174,7 @@ def chosen(runs: Runs, methods: Sequence[str] = ()) -> Runs:
 
 
 def retrieved(
-    runs: Runs, listed: storage.Manifest, picture: Callable[[str], Any] | None, queries: int = 4, top: int = 10
+    runs: Runs, listed: Manifest, picture: Callable[[str], Any] | None, queries: int = 4, top: int = 10
 ) -> pd.DataFrame:
     """What some runs find first for queries at equal steps in the list of queries sorted by class.
 
@@ -197,7 +200,7 @@ def retrieved(
     for query in asked.tolist():
         rows.append(("", 0, 0, query, 0, query, 0, 1))
     for folder, run in runs:
-        coded = storage.read_codes(folder / "codes.h5")
+        coded = read_codes(folder / "codes.h5")
         database = listed.database[coded.row]
         items, codes = coded.row[database], coded.codes[database]
         for query in asked.tolist():
@@ -223,7 +226,7 @@ def _opened(picture: Callable[[str], Any], path: str) -> Any:
         return Image.new("RGB", (8, 8), "gray")
 
 
-def _relevant(listed: storage.Manifest, query: int, item: int) -> bool:
+def _relevant(listed: Manifest, query: int, item: int) -> bool:
     if listed.relevance is None:
         return bool(set(listed.labels[query]) & set(listed.labels[item]))
     lists = listed.relevance[query]

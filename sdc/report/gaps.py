@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sdc import grid
+from sdc.plan.cells import Cell
 
 # What a stage leaves in the folder of a run, in the order they are made.
 _ARTEFACTS = {"train": "head.safetensors", "encode": "codes.h5", "evaluate": "metrics.json"}
 
 
-def reasons(results: Path, cells: Iterable[grid.Cell]) -> dict[grid.Cell, str]:
+def reasons(results: Path, cells: Iterable[Cell]) -> dict[Cell, str]:
     """Which runs are not whole, and why.
 
     Args:
@@ -25,7 +25,7 @@ def reasons(results: Path, cells: Iterable[grid.Cell]) -> dict[grid.Cell, str]:
     return {cell: reason for cell in cells if (reason := _reason(results, cell))}
 
 
-def _reason(results: Path, cell: grid.Cell) -> str:
+def _reason(results: Path, cell: Cell) -> str:
     run = cell.folder.removeprefix("runs/")
     for stage, artefact in _ARTEFACTS.items():
         log = results / "logs" / stage / f"{run}.log"
@@ -38,7 +38,7 @@ def _reason(results: Path, cell: grid.Cell) -> str:
     return ""
 
 
-def _before(results: Path, cell: grid.Cell) -> str:
+def _before(results: Path, cell: Cell) -> str:
     """What stopped the preparation or the extraction that a run waited for."""
     logs = [("prepare", results / f"logs/prepare/{cell.dataset}.log")]
     logs += [

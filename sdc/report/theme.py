@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sdc import registry, storage
+from sdc import registry
 from sdc.errors import SDCError
+from sdc.storage.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,7 +147,7 @@ def save(figure: Figure, path: str | Path) -> None:
     suffix = Path(path).suffix
     if suffix not in metadata:
         raise SDCError(f"{path}: no figure format for {suffix!r}; allowed: {', '.join(metadata)}")
-    with style(), storage.writing(path) as part:
+    with style(), writing(path) as part:
         figure.savefig(part, format=suffix[1:], metadata=metadata[suffix], transparent=suffix == ".svg")
         if suffix == ".svg":
             text = part.read_text(encoding="utf-8").replace(INK, "currentColor").replace("'DejaVu Sans'", _SVG_FONTS)

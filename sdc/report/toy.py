@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdc import storage
 from sdc.report import theme
+from sdc.storage.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ def write_animation(path: str | Path, course: Course, labels: np.ndarray) -> Non
     """
     frames = [_frame(course, labels, epoch) for epoch in next(iter(course.values()))]
     durations = [*[_FRAME] * (len(frames) - 1), _LAST]
-    with storage.writing(path) as part:
+    with writing(path) as part:
         frames[0].save(part, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 

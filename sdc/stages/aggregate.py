@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sdc import grid, registry, storage
+from sdc import registry
 from sdc.evaluation import significance
+from sdc.plan.cells import Cell, baseline, cells, computed
 from sdc.report import ablations, data, figures, gaps, longtail, page, published, tables, theme
+from sdc.storage.columns import read_precisions
+from sdc.storage.files import read_json, write_text
+from sdc.storage.manifest import read_manifest
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ def run(
         selection: ``{datasets, backbones, methods, bits, seeds}``, a list each; ``once``, the methods of which the
             first seed's run stands for all; whether the ``features`` themselves are a row; ``entries``, what the config
             says of the names; ``retrieval``, the methods of that figure (``data.chosen``); and of an ``ablation`` what
-            its methods stand for (``grid.ablation_run``).
+            its methods stand for (``ablation_run``).
         out: What to write, by name: ``metrics.csv`` is every metric of every run in long form; tables, as CSV or, by
             suffix, ``.md``, ``.tex`` and ``.html`` for people: of an ablation, or ``table1`` (mAP by backbone and
             method against dataset and bits), ``instance`` and ``overlap``, and those in a folder ``longtail``;
@@ -52,32 +56,32 @@ def run(
     Raises:
         StorageError: If the metrics of a run are missing or damaged.
     """
-    made = {cell: grid.computed(cell, selection) for cell in grid.cells(selection)}
-    why = gaps.reasons(results, dict.fromkeys(made.values())) if allow_missing else {}
-    missing: dict[Any, str] = {cell: why[computed] for cell, computed in made.items() if computed in why}
-    folders = {cell: results / computed.folder for cell, computed in made.items() if cell not in missing}
-    runs = [{**storage.read_json(folder / "metrics.json"), "seed": cell.seed} for cell, folder in folders.items()]
+    computed_by = {cell: computed(cell, selection) for cell in cells(selection)}
+    why = gaps.reasons(results, dict.fromkeys(computed_by.values())) if allow_missing else {}
+    missing: dict[Any, str] = {cell: why[run] for cell, run in computed_by.items() if run in why}
+    folders = {cell: results / run.folder for cell, run in computed_by.items() if cell not in missing}
+    runs = [{**read_json(folder / "metrics.json"), "seed": cell.seed} for cell, folder in folders.items()]
     pairs = itertools.product(selection["datasets"], selection["backbones"]) if selection.get("features") else ()
-    scored = [results / grid.baseline(*pair) for pair in pairs]
+    scored = [results / baseline(*pair) for pair in pairs]
     scored = [folder for folder in scored if not allow_missing or (folder / "metrics.json").exists()]
-    baselines = [storage.read_json(folder / "metrics.json") for folder in scored]
+    baselines = [read_json(folder / "metrics.json") for folder in scored]
     shown: dict[Path, dict[str, Any]] = {}
     for folder, run in zip([*scored, *folders.values()], [*baselines, *runs], strict=True):
         shown.setdefault(folder, run)  # a run that stands for all seeds counts once
     drawn = _Drawn(results, list(shown.items()), selection.get("retrieval", ()))
-    alike: set[grid.Cell] = set()
+    alike: set[Cell] = set()
     references: dict[tuple[str, str], dict[tuple[str, int], float]] = {}
     if any(path.stem == "table1" for path in out):
         alike, best = _query_by_query(
-            {cell: storage.read_precisions(folder / "average_precision.csv") for cell, folder in folders.items()}
+            {cell: read_precisions(folder / "average_precision.csv") for cell, folder in folders.items()}
         )
         references = _references(runs, baselines, best)
-    cells = published.beside(runs, selection.get("entries", {}))
+    paper = published.beside(runs, selection.get("entries", {}))
     ablation = selection.get("ablation")
     for path in out:
         if path.name == "report.html":
             text = _report(results, selection, path.parent, list(shown.values()), embed, config, missing)
-            storage.write_text(path, text)
+            write_text(path, text)
         elif path.stem in figures.FIGURES:
             if not shown:
                 continue  # all of them failed
@@ -85,25 +89,25 @@ def run(
         elif ablation and path.suffix in (".svg", ".pdf", ".png"):
             theme.save(ablations.heat_map(ablation, runs), path)
         elif ablation:
-            storage.write_text(path, ablations.table(ablation, runs, missing, cells).render(path.suffix))
+            write_text(path, ablations.table(ablation, runs, missing, paper).render(path.suffix))
         elif path.name == "metrics.csv":
-            storage.write_text(path, tables.long_form([*runs, *baselines]).to_csv(index=False, lineterminator="\n"))
+            write_text(path, tables.long_form([*runs, *baselines]).to_csv(index=False, lineterminator="\n"))
         elif path.stem == "table1":
-            storage.write_text(path, tables.render(runs, path.suffix, alike, references, missing, cells))
+            write_text(path, tables.render(runs, path.suffix, alike, references, missing, paper))
         elif path.stem == "instance":
-            storage.write_text(path, tables.instance(runs, baselines, missing, cells).render(path.suffix))
+            write_text(path, tables.instance(runs, baselines, missing, paper).render(path.suffix))
         elif path.stem == "overlap":
-            storage.write_text(path, tables.overlap(runs, baselines).render(path.suffix))
+            write_text(path, tables.overlap(runs, baselines).render(path.suffix))
         elif path.parent.name == "longtail":
-            storage.write_text(path, longtail.table(runs, baselines, missing).render(path.suffix))
+            write_text(path, longtail.table(runs, baselines, missing).render(path.suffix))
         else:
-            storage.write_text(path, tables.wide_form(runs).to_csv(index=False, lineterminator="\n"))
+            write_text(path, tables.wide_form(runs).to_csv(index=False, lineterminator="\n"))
         _log.info("wrote %s", path)
 
 
 def _query_by_query(
-    precisions: Mapping[grid.Cell, Mapping[int, float]],
-) -> tuple[set[grid.Cell], dict[tuple[str, str, int], float]]:
+    precisions: Mapping[Cell, Mapping[int, float]],
+) -> tuple[set[Cell], dict[tuple[str, str, int], float]]:
     """What only the scores of single queries tell.
 
     Returns:
@@ -111,30 +115,30 @@ def _query_by_query(
         and code length (p >= 0.05; average precision is averaged over seeds first), and for each of these the mAP, the
         mean over seeds, of whoever chose the best method for every query. Nothing where there is but one method.
     """
-    groups: dict[tuple[str, str, int], list[grid.Cell]] = collections.defaultdict(list)
+    groups: dict[tuple[str, str, int], list[Cell]] = collections.defaultdict(list)
     for cell in precisions:
         groups[cell.backbone, cell.dataset, cell.bits].append(cell)
     alike, best = set(), {}
-    for key, cells in groups.items():
-        methods = list(dict.fromkeys(cell.method for cell in cells))
-        seeds = list(dict.fromkeys(cell.seed for cell in cells))
+    for key, group in groups.items():
+        methods = list(dict.fromkeys(cell.method for cell in group))
+        seeds = list(dict.fromkeys(cell.seed for cell in group))
         # A method of which a run is missing cannot be compared.
-        methods = [method for method in methods if sum(cell.method == method for cell in cells) == len(seeds)]
-        cells = [cell for cell in cells if cell.method in methods]
+        methods = [method for method in methods if sum(cell.method == method for cell in group) == len(seeds)]
+        group = [cell for cell in group if cell.method in methods]
         if len(methods) < 2:
             continue
         # By the official convention, which queries count may depend on the codes: those that count for every run.
-        queries = sorted(set.intersection(*(set(precisions[cell]) for cell in cells)))
+        queries = sorted(set.intersection(*(set(precisions[cell]) for cell in group)))
         if not queries:
             continue
-        values = [precisions[cell][query] for cell in cells for query in queries]
+        values = [precisions[cell][query] for cell in group for query in queries]
         scores = np.array(values).reshape(len(methods), len(seeds), len(queries))
         best[key] = float(scores.max(axis=0).mean())
         means = scores.mean(axis=1).T
         first = int(means.mean(axis=0).argmax())
         chances = significance.p_values(means, first)
         held = {method for method, p in zip(methods, chances, strict=True) if p >= 1 - significance.LEVEL}
-        alike |= {cell for cell in cells if cell.method in held - {methods[first]}}
+        alike |= {cell for cell in group if cell.method in held - {methods[first]}}
     return alike, best
 
 
@@ -171,7 +175,7 @@ class _Drawn:
         """Write the figure of the path's stem, or its frame, by the path's suffix."""
         if path.suffix == ".csv":
             frame = self._frame(path.stem).drop(columns="picture", errors="ignore")
-            storage.write_text(path, frame.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+            write_text(path, frame.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         else:
             theme.save(self._figure(path.stem), path)
 
@@ -186,7 +190,7 @@ class _Drawn:
         if name == "cost":
             return data.costs(self._runs, self._results)
         dataset = self._runs[0][1]["dataset"]
-        listed = storage.read_manifest(self._results / f"manifests/{dataset}.csv")
+        listed = read_manifest(self._results / f"manifests/{dataset}.csv")
         if name == "bit_balance":
             return data.balance(self._runs, listed.database)
         held = registry.build("datasets", dataset, listed.facts["settings"])
@@ -201,7 +205,7 @@ def _report(
     runs: Sequence[Mapping[str, Any]],
     embed: Sequence[Path],
     config: Mapping[str, Any],
-    missing: Mapping[grid.Cell, str],
+    missing: Mapping[Cell, str],
 ) -> str:
     """The page of a selection; its figures lie in ``figures/`` beside it."""
     groups = {}
@@ -216,7 +220,7 @@ def _report(
         tables=[part for part in parts if part.html],
         groups={title: group for title, group in groups.items() if group},
         facts=page.facts(runs),
-        manifests={dataset: storage.read_json(path) for dataset, path in sidecars.items() if path.exists()},
+        manifests={dataset: read_json(path) for dataset, path in sidecars.items() if path.exists()},
         stages=page.costs(
             {
                 stage: sorted(

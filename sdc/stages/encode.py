@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc import storage
 from sdc.errors import StorageError
+from sdc.storage.codes import Codes, write_codes
+from sdc.storage.features import Features
+from sdc.storage.heads import read_head
+from sdc.storage.manifest import read_manifest
 
 
 def run(
@@ -39,9 +42,9 @@ def run(
     Source: re-centring, J. T. Hoe et al., *One Loss for All: Deep Hashing with a Single Cosine Similarity based
     Learning Objective*, NeurIPS 2021, supplement.
     """
-    listed = storage.read_manifest(manifest)
-    cached = storage.Features(features, shards, listed.sha256)
-    hasher = storage.read_head(head)
+    listed = read_manifest(manifest)
+    cached = Features(features, shards, listed.sha256)
+    hasher = read_head(head)
     expected = {key: cached.attributes[key] for key in ("manifest_sha256", "backbone", "weights", "transform")}
     if train_on is not None:
         expected = {"dataset": train_on, **{key: expected[key] for key in ("backbone", "weights", "transform")}}
@@ -51,7 +54,7 @@ def run(
                 f"{head}: was trained with another {key}; make it anew: snakemake --cores 1 --force {head}"
             )
     if hasher.metadata.get("input") == "token_means" and "token_means" in cached.arrays:
-        cached = storage.Features(features, shards, listed.sha256, array="token_means")
+        cached = Features(features, shards, listed.sha256, array="token_means")
     if cached.shape[1] != hasher.dim:
         raise StorageError(
             f"{head}: takes {hasher.dim} numbers per picture, {features} holds {cached.shape[1]}; "
@@ -74,7 +77,7 @@ def run(
     if train_on is not None:
         attributes |= {"dataset": listed.facts["dataset"], "manifest_sha256": listed.sha256, "train_on": train_on}
     codes = [(rows, hasher.encode(block)) for rows, block in cached.blocks(wanted)]
-    written = storage.Codes(
+    written = Codes(
         codes=np.concatenate([block for _, block in codes]),
         row=np.concatenate([rows for rows, _ in codes]),
         attributes=attributes,
@@ -84,4 +87,4 @@ def run(
         centred = np.concatenate([hasher.encode(block, mean) for _, block in cached.blocks(wanted)])
         attributes |= {"thresholds": "mean over the database"}
         written = dataclasses.replace(written, codes=centred, codes_raw=written.codes, attributes=attributes)
-    storage.write_codes(out, written)
+    write_codes(out, written)

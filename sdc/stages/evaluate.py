@@ -12,9 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sdc import __version__, storage
+from sdc import __version__
 from sdc.errors import SDCError, StorageError
 from sdc.evaluation import classes, collapse, foreign, landmarks, ranking, significance, ties
+from sdc.storage.codes import read_codes
+from sdc.storage.columns import write_columns, write_precisions
+from sdc.storage.features import Features
+from sdc.storage.files import write_json, write_text
+from sdc.storage.manifest import Manifest, read_manifest
 
 _log = logging.getLogger(__name__)
 _BINS = 200  # of the cosine of features
@@ -97,13 +102,13 @@ def run(
             + ", ".join(files)
         )
     if per_query is not None:
-        storage.write_precisions(per_query, scored.precisions)
+        write_precisions(per_query, scored.precisions)
     for path, columns in ((pairs, scored.pairs), (ranks, scored.ranks)):
         if path is not None:
-            storage.write_columns(path, columns)
+            write_columns(path, columns)
     if per_class is not None:
-        storage.write_text(per_class, _class_rows(scored.classes))
-    storage.write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
+        write_text(per_class, _class_rows(scored.classes))
+    write_json(out, {**metrics, "seconds": round(time.perf_counter() - began, 3)})
 
 
 class _Scored(NamedTuple):
@@ -129,7 +134,7 @@ def _class_rows(scores: Sequence[classes.ClassScore]) -> str:
 def _score_manifest(
     manifest: Path, codes: Path | None, features: Path | None, shards: int, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], _Scored]:
-    listed = storage.read_manifest(manifest)
+    listed = read_manifest(manifest)
     identity: dict[str, Any]
     rankings: dict[str, ranking.Ranking]
     relevance = _relevance(listed)
@@ -141,7 +146,7 @@ def _score_manifest(
     if relevance.kind == "single" and classes.count_classes(listed) <= _CLASSES:
         asked = classes.query_classes(listed)
     if codes is not None:
-        coded = storage.read_codes(codes)
+        coded = read_codes(codes)
         identity = dict(coded.attributes)
         if identity["manifest_sha256"] != listed.sha256 or len(coded.row) != np.count_nonzero(
             listed.query | listed.database
@@ -156,7 +161,7 @@ def _score_manifest(
             rankings["raw_"] = ranking.Hamming(coded.codes_raw[query], coded.codes_raw[database])
     else:
         assert features is not None
-        cached = storage.Features(features, shards, listed.sha256)
+        cached = Features(features, shards, listed.sha256)
         identity = {key: cached.attributes[key] for key in ("dataset", "backbone", "weights", "manifest_sha256")}
         identity |= {"method": "features", "bits": 32 * cached.shape[1], "seed": 0}
         identity["version"] = __version__
@@ -237,7 +242,7 @@ def _pairs(positive: np.ndarray, negative: np.ndarray, similarities: np.ndarray)
     return {"similarity": similarities.tolist(), **whole}
 
 
-def _relevance(listed: storage.Manifest) -> ranking.Relevance:
+def _relevance(listed: Manifest) -> ranking.Relevance:
     query, database = listed.rows("query"), listed.rows("database")
     if listed.relevance is None:
         return ranking.SharedLabels(listed.labels.take(query), listed.labels.take(database))

@@ -18,10 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from sdc import devices, grid, registry, storage
+from sdc import devices, registry
 from sdc.backbones import views as augmented
 from sdc.backbones.imported import Imported
 from sdc.errors import SDCError
+from sdc.plan.entries import canonical, check_kinds
+from sdc.plan.shards import shard_range
+from sdc.storage.features import FEATURES_SCHEMA
+from sdc.storage.hdf5 import H5Writer
+from sdc.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +76,7 @@ def run(
         out: The HDF5 file to write.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: Images per forward pass; None is what suits the device. It is halved where memory does not hold it.
-        kind: One of ``grid.KINDS``.
+        kind: One of ``KINDS``.
         views: V, how many views an image has.
         augmentation: What may be done to the pictures: that to ``photographs``, or to ``scans``.
         view_seed: Of the draws of views.
@@ -82,25 +87,25 @@ def run(
             vectors and the dataset holds pictures, or the other way round. An image that has gone since it was listed
             is named; one that has changed is noticed only if it cannot be decoded any more, as no hash of it is kept.
     """
-    listed = storage.read_manifest(manifest)
+    listed = read_manifest(manifest)
     facts = listed.facts
     decoding = dict(decoding or {})
     dataset = registry.build("datasets", facts["dataset"], {**facts["settings"], **decoding})
     network = registry.build("backbones", backbone, settings)
-    start, stop = grid.shard_range(shard, shards, len(listed))
+    start, stop = shard_range(shard, shards, len(listed))
     if start == stop:
         raise SDCError(f"datasets.{facts['dataset']}.shards: {shards} shards for {len(listed)} images; lower it")
-    grid.check_kinds(facts["dataset"], dataset, backbone, network)
+    check_kinds(facts["dataset"], dataset, backbone, network)
     rows = np.arange(start, stop)
     dtype = "float16" if kind == "tokens" else network.dtype
     attributes = {
-        "schema": storage.FEATURES_SCHEMA,
+        "schema": FEATURES_SCHEMA,
         "dataset": facts["dataset"],
         "manifest_sha256": listed.sha256,
         "backbone": backbone,
         "weights": network.weights_id(),
         "transform": network.transform_id(),
-        "decoding": grid.canonical(decoding),
+        "decoding": canonical(decoding),
         "kind": kind,
         "dtype": dtype,
         "features_version": registry.FEATURES_VERSION,
@@ -184,7 +189,7 @@ def run(
     chunks = [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     widths: dict[str, tuple[int, ...]] = {}
     with (
-        storage.H5Writer(out, attributes) as writer,
+        H5Writer(out, attributes) as writer,
         _lanes(target) as (pool, lanes, decode),
         tqdm(total=len(rows), unit="image", desc=f"{facts['dataset']} {backbone}", disable=None) as progress,
     ):
@@ -312,7 +317,7 @@ def _copy(
     """Write the vectors of some manifest rows to a shard, block by block."""
     began = time.perf_counter()
     step = max(1, _BLOCK_BYTES // (vectors.dtype.itemsize * vectors.shape[1]))
-    with storage.H5Writer(out, attributes) as writer:
+    with H5Writer(out, attributes) as writer:
         writer.create("row", rows.shape, np.int64)
         writer.append(row=rows)
         writer.create("features", (len(rows), vectors.shape[1]), network.dtype)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sdc import registry, storage
+from sdc import registry
+from sdc.storage.manifest import Manifest, write_manifest
 
 
 def run(dataset: str, settings: Mapping[str, Any], out: Path) -> None:
@@ -22,4 +23,4 @@ def run(dataset: str, settings: Mapping[str, Any], out: Path) -> None:
     """
     manifest = registry.build("datasets", dataset, settings).prepare()
     facts = {"dataset": dataset, "settings": dict(settings), **manifest.facts}
-    storage.write_manifest(out, storage.Manifest(**{**vars(manifest), "facts": facts}))
+    write_manifest(out, Manifest(**{**vars(manifest), "facts": facts}))

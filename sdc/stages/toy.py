@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from sdc import registry, storage
+from sdc import registry
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod, Training
 from sdc.report import theme
 from sdc.report import toy as pictures
+from sdc.storage.files import write_text
 
 _log = logging.getLogger(__name__)
 _PER_CLASS = 32
@@ -49,9 +50,9 @@ def run(out: Sequence[Path], seeds: int = 10) -> None:
         course = {name: _course(name, features, _FRAMES) for name in _SHOWN}
     for path in out:
         if path.name == "outcomes.csv":
-            storage.write_text(path, _csv(_outcomes(seeds)))
+            write_text(path, _csv(_outcomes(seeds)))
         elif path.suffix == ".csv":
-            storage.write_text(path, _csv(_rows(course, labels)))
+            write_text(path, _csv(_rows(course, labels)))
         elif path.suffix == ".gif":
             pictures.write_animation(path, course, labels)
         else:

@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sdc import __version__, registry, storage
+from sdc import __version__, registry
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
+from sdc.storage.features import Features
+from sdc.storage.files import write_text
+from sdc.storage.heads import write_head
+from sdc.storage.manifest import Manifest, read_manifest
 
 
 def run(
@@ -51,12 +55,12 @@ def run(
         SDCError: If the features do not belong to the manifest, or the method cannot be fitted to them.
     """
     hashing = registry.build("methods", method, settings, bits=bits, seed=seed)
-    listed = storage.read_manifest(manifest)
-    cached = storage.Features(features, shards, listed.sha256)
+    listed = read_manifest(manifest)
+    cached = Features(features, shards, listed.sha256)
     given: dict[str, Any] = {"features": cached.read(listed.train)}
     for kind, folder in {"views": views, "tokens": tokens}.items():
         if folder is not None:
-            augmented = storage.Features(folder, shards, listed.sha256)
+            augmented = Features(folder, shards, listed.sha256)
             for key in ("backbone", "weights", "transform"):
                 if augmented.attributes[key] != cached.attributes[key]:
                     raise SDCError(f"{folder}: has another {key} than {features}; delete both and run again")
@@ -75,7 +79,7 @@ def run(
         if hashing.select == "best":
             pooled = tokens is not None and "token_means" in cached.arrays
             array = "token_means" if pooled else "features"
-            score = _score_on_queries(listed, storage.Features(features, shards, listed.sha256, array=array))
+            score = _score_on_queries(listed, Features(features, shards, listed.sha256, array=array))
     if "labels" in hashing.requires:
         given["labels"] = listed.labels.take(listed.rows("train"))
         if not len(given["labels"].indices):
@@ -100,11 +104,11 @@ def run(
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(hashing.curve)
-    storage.write_text(curve, text.getvalue())
-    storage.write_head(out, head)
+    write_text(curve, text.getvalue())
+    write_head(out, head)
 
 
-def _score_on_queries(listed: storage.Manifest, cached: storage.Features) -> Callable[[Head], float]:
+def _score_on_queries(listed: Manifest, cached: Features) -> Callable[[Head], float]:
     """MAP@1000 of a head on the test queries: what the released codes choose their epoch by."""
     from sdc.evaluation import ranking
 

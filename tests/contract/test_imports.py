@@ -17,7 +17,7 @@ def modules_after(code, *arguments):
     return set(done.stdout.split("LOADED")[1].split())
 
 
-@pytest.mark.parametrize("code", ["import sdc", "import sdc.cli", "import sdc.grid, sdc.registry, sdc.devices"])
+@pytest.mark.parametrize("code", ["import sdc", "import sdc.cli", "import sdc.plan, sdc.registry, sdc.devices"])
 def test_front_modules_load_nothing_heavy(code):
     assert modules_after(code) == set()
 

@@ -11,23 +11,23 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import ExecMode
 
-from sdc import devices, grid, registry
+from sdc import devices, plan, registry
 from sdc.errors import SDCError
 from sdc.report import figures
 
 try:
     with open(f"{workflow.basedir}/workflow/schemas/config.schema.yaml") as schema:
-        grid.check_config(config, yaml.safe_load(schema))
+        plan.checks.check_config(config, yaml.safe_load(schema))
     # A variant of an ablation is a method like others.
-    config.setdefault("methods", {}).update(grid.variant_entries(config))
+    config.setdefault("methods", {}).update(plan.ablations.variant_entries(config))
 except SDCError as error:
     raise WorkflowError(f"config: {error}") from None
 
 # Said before anything runs, and in dry runs too: all of it at once. A job that needs it fails with its own line.
 if workflow.exec_mode == ExecMode.DEFAULT:
-    for dataset in grid.datasets_used(config):
+    for dataset in plan.entries.datasets_used(config):
         if not os.path.exists(f"results/manifests/{dataset}.csv"):
-            for line in grid.missing(config, dataset):
+            for line in plan.entries.missing(config, dataset):
                 logger.warning(f"datasets.{dataset}: {line}")
 
 if os.path.exists("results") and not os.access("results", os.W_OK):
@@ -77,33 +77,33 @@ wildcard_constraints:
     part="instance",
     bits=r"\d+",
     seed=r"\d+",
-    kind="|".join(grid.KINDS),
+    kind="|".join(plan.shards.KINDS),
     shard=r"\d+",
     shards=r"\d+",
 
 
 def method_settings(wildcards):
     """The catalogue entry of a job's method as one JSON string."""
-    return grid.canonical(grid.entry(config, "methods", wildcards.method))
+    return plan.entries.canonical(plan.entries.entry(config, "methods", wildcards.method))
 
 
 def backbone_settings(wildcards):
     """The settings of a job's backbone for its dataset, as one JSON string."""
-    made = grid.backbone_settings(config, wildcards.dataset, wildcards.backbone)
+    made = plan.entries.backbone_settings(config, wildcards.dataset, wildcards.backbone)
     if wildcards.kind != "tokens":
         # How tokens are pooled changes nothing else.
         made.pop("tokens", None)
-    return grid.canonical(made)
+    return plan.entries.canonical(made)
 
 
 def manifest_settings(wildcards):
     """What the manifest of a job's dataset depends on, as one JSON string."""
-    return grid.canonical(grid.manifest_settings(config, wildcards.dataset))
+    return plan.entries.canonical(plan.entries.manifest_settings(config, wildcards.dataset))
 
 
 def shards(wildcards):
     """How many shards the features of a job's dataset have."""
-    return grid.shard_count(config, wildcards.dataset)
+    return plan.shards.shard_count(config, wildcards.dataset)
 
 
 def beside_manifest(wildcards):
@@ -123,31 +123,31 @@ def kind_folder(wildcards, kind="clean"):
 
 def feature_shards(wildcards, kind="clean"):
     """The feature shards a job reads."""
-    return [f"{kind_folder(wildcards, kind)}/{name}.h5" for name in grid.shard_names(shards(wildcards))]
+    return [f"{kind_folder(wildcards, kind)}/{name}.h5" for name in plan.shards.shard_names(shards(wildcards))]
 
 
 def vector_files(wildcards):
     """The files of a job's dataset that holds vectors, as far as they are there; prepare says which are not."""
-    made = grid.vector_files(config, wildcards.dataset) if SHARED else []
+    made = plan.entries.vector_files(config, wildcards.dataset) if SHARED else []
     return [path for path in made if os.path.exists(path)]
 
 
 def head(wildcards):
     """The head a job encodes with: trained on its own dataset, or on the one that names."""
-    source = grid.trained_on(config, wildcards.dataset)
-    cell = grid.Cell(source, wildcards.backbone, wildcards.method, wildcards.bits, wildcards.seed)
+    source = plan.entries.trained_on(config, wildcards.dataset)
+    cell = plan.cells.Cell(source, wildcards.backbone, wildcards.method, wildcards.bits, wildcards.seed)
     return f"results/{cell.folder}/head.safetensors"
 
 
 def head_options(wildcards):
     """The options of a job whose head was trained on another dataset."""
-    made = grid.head_settings(config, wildcards.dataset)
+    made = plan.entries.head_settings(config, wildcards.dataset)
     return f"--train-on {made['train_on']}{' --recentre' * made['recentre']}" if made else ""
 
 
 def training_kinds(wildcards):
     """The kinds of features a job's method trains on, by the option that takes them."""
-    return grid.training_kinds(config, wildcards.dataset, wildcards.backbone, wildcards.method)
+    return plan.shards.training_kinds(config, wildcards.dataset, wildcards.backbone, wildcards.method)
 
 
 def training_shards(wildcards):
@@ -190,13 +190,13 @@ def view_options(wildcards):
     """The options of a job that extracts augmented views; clean features depend on none of them."""
     if wildcards.kind == "clean":
         return ""
-    made = grid.view_settings(config, wildcards.dataset)
+    made = plan.entries.view_settings(config, wildcards.dataset)
     return " ".join(f"--{option.replace('_', '-')} {value}" for option, value in made.items())
 
 
 def decoding(wildcards):
     """How a job's picture files are read, as one JSON string."""
-    return grid.canonical(grid.decoding_settings(config, wildcards.dataset))
+    return plan.entries.canonical(plan.entries.decoding_settings(config, wildcards.dataset))
 
 
 def extract_threads(wildcards):
@@ -216,7 +216,7 @@ def needs(wildcards, input, threads, rulename):
     sidecar = f"results/manifests/{wildcards.dataset}.json"
     counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
     sizes = {path: os.path.getsize(path) for path in input if os.path.exists(path)}
-    return grid.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
+    return plan.resources.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
 
 
 def memory(wildcards, input, threads, rulename, attempt):
@@ -231,7 +231,7 @@ def minutes(wildcards, input, threads, rulename, attempt):
 
 def scoring(wildcards):
     """The options of a job's metrics: R of mAP@R, K of precision@K, the rule of ties and the convention."""
-    made = grid.evaluation_settings(config, wildcards.dataset)
+    made = plan.entries.evaluation_settings(config, wildcards.dataset)
     map_at = made["map_at"] or "all"
     precision_at = " ".join(map(str, made["precision_at"]))
     return f"--map-at {map_at} --precision-at {precision_at} --ties {made['ties']} --convention {made['convention']}"
@@ -239,47 +239,47 @@ def scoring(wildcards):
 
 def weights(wildcards):
     """The state dict of a job's backbone, where the config names one: a new file makes new features."""
-    return (SHARED and grid.state_dict(config, wildcards.backbone)) or []
+    return (SHARED and plan.entries.state_dict(config, wildcards.backbone)) or []
 
 
 def table_run(wildcards):
     """The selection of a table: the config's, narrowed to the table's datasets and code length; or of its ablation."""
     run, features = config["run"], config.get("evaluation", {}).get("features", True)
     if "bits" in wildcards.keys():
-        run, features = grid.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), False
+        run, features = plan.cells.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), False
     elif "dataset" in wildcards.keys():
-        run = grid.narrowed(run, datasets=wildcards.dataset)
+        run = plan.cells.narrowed(run, datasets=wildcards.dataset)
     elif "ablation" in wildcards.keys():
-        run, features = grid.ablation_run(config, wildcards.ablation), False
+        run, features = plan.ablations.ablation_run(config, wildcards.ablation), False
     elif "part" in wildcards.keys():
-        run = {**run, "datasets": grid.instance_datasets(config)}
-    once, entries = grid.run_once({**config, "run": run}), grid.selected_entries(config, run)
+        run = {**run, "datasets": plan.entries.instance_datasets(config)}
+    once, entries = plan.cells.run_once({**config, "run": run}), plan.selections.selected_entries(config, run)
     return {**run, "once": once, "entries": entries, "features": features}
 
 
 def table_metrics(wildcards):
     """The metrics of all runs of a table."""
     run = table_run(wildcards)
-    runs = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
+    runs = dict.fromkeys(plan.cells.computed(cell, run) for cell in plan.cells.cells(run))
     folders = [cell.folder for cell in runs]
     if run["features"]:
-        folders += [grid.baseline(*pair) for pair in itertools.product(run["datasets"], run["backbones"])]
+        folders += [plan.cells.baseline(*pair) for pair in itertools.product(run["datasets"], run["backbones"])]
     return [f"results/{folder}/{name}" for folder in folders for name in ("metrics.json", "average_precision.csv")]
 
 
 def table_selection(wildcards):
     """The selection of a table as one JSON string."""
-    return grid.canonical(table_run(wildcards))
+    return plan.entries.canonical(table_run(wildcards))
 
 
 def further_tables():
     """Tables of instance retrieval and of long tails, if there are any; those of ablations, and heat maps."""
     made = [f"results/tables/ablation/{name}.csv" for name in config.get("ablations", {})]
-    mapped = [name for name in config.get("ablations", {}) if grid.has_heat_map(config, name)]
+    mapped = [name for name in config.get("ablations", {}) if plan.ablations.has_heat_map(config, name)]
     made += [f"results/figures/ablation/{name}.svg" for name in mapped]
-    tailed = [name for name in config["run"]["datasets"] if grid.entry(config, "datasets", name).get("long_tail")]
+    tailed = [name for name in config["run"]["datasets"] if plan.entries.entry(config, "datasets", name).get("long_tail")]
     made += [f"results/tables/longtail/{name}.csv" for name in tailed]
-    return made + ["results/tables/instance.csv"] * bool(grid.instance_datasets(config))
+    return made + ["results/tables/instance.csv"] * bool(plan.entries.instance_datasets(config))
 
 
 def figure_run(dataset, backbone):
@@ -289,24 +289,24 @@ def figure_run(dataset, backbone):
     features = config.get("evaluation", {}).get("features", True)
     run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
     run["retrieval"] = config.get("report", {}).get("retrieval", [])
-    return {**run, "once": grid.run_once({**config, "run": run})}
+    return {**run, "once": plan.cells.run_once({**config, "run": run})}
 
 
 def figure_selection(wildcards):
     """The selection of a job's figures as one JSON string."""
-    return grid.canonical(figure_run(wildcards.dataset, wildcards.backbone))
+    return plan.entries.canonical(figure_run(wildcards.dataset, wildcards.backbone))
 
 
 def figure_inputs(wildcards):
     """What a job's figures are drawn from."""
     run = figure_run(wildcards.dataset, wildcards.backbone)
-    made = dict.fromkeys(grid.computed(cell, run) for cell in grid.cells(run))
+    made = dict.fromkeys(plan.cells.computed(cell, run) for cell in plan.cells.cells(run))
     names = ("metrics.json", "pairs.csv", "ranks.csv", "per_class.csv", "codes.h5")
     files = [f"results/{cell.folder}/{name}" for cell in made for name in names]
-    heads = [cell._replace(dataset=grid.trained_on(config, cell.dataset)) for cell in made]
+    heads = [cell._replace(dataset=plan.entries.trained_on(config, cell.dataset)) for cell in made]
     files += [f"results/{cell.folder}/curve.csv" for cell in heads]
     if run["features"]:
-        folder = grid.baseline(wildcards.dataset, wildcards.backbone)
+        folder = plan.cells.baseline(wildcards.dataset, wildcards.backbone)
         files += [f"results/{folder}/{name}" for name in ("metrics.json", "pairs.csv", "per_class.csv")]
     return [f"results/manifests/{wildcards.dataset}.csv", *files]
 
@@ -333,15 +333,15 @@ def incomplete_report():
     tables = [f"{folder}/table1{suffix}" for suffix in (".csv", ".md", ".tex", ".html")]
     calls = [(run, tables, [])]
     calls += [(figure_run(*pair), figure_files(*pair, ".svg", ".csv", folder=folder), []) for pair in figure_pairs()]
-    calls += [(run, [f"{folder}/report.html"], ["--embed", tables[-1], "--config", grid.canonical(config)])]
+    calls += [(run, [f"{folder}/report.html"], ["--embed", tables[-1], "--config", plan.entries.canonical(config)])]
     stage = ["python", "-m", "sdc", "aggregate", "--allow-missing", "--results", "results"]
-    commands = [[*stage, "--selection", grid.canonical(run), *more, "--out", *out] for run, out, more in calls]
+    commands = [[*stage, "--selection", plan.entries.canonical(run), *more, "--out", *out] for run, out, more in calls]
     return " && ".join(map(shlex.join, commands))
 
 
 def whole_config(wildcards):
     """The config as one JSON string; a function of a job, for its braces are no wildcards."""
-    return grid.canonical(config)
+    return plan.entries.canonical(config)
 
 
 def dataset_tables():

@@ -7,7 +7,7 @@ from sdc import registry
 from sdc.backbones.module import Module
 from sdc.errors import SDCError
 from sdc.stages import extract, prepare
-from sdc.storage import Features
+from sdc.storage.features import Features
 
 CODE = """
 import torch

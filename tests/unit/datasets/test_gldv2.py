@@ -3,11 +3,12 @@ import logging
 import numpy as np
 import pytest
 
-from sdc import registry, storage
+from sdc import registry
 from sdc.datasets import gldv2
 from sdc.datasets.base import Problems
 from sdc.datasets.gldv2 import GLDv2
 from sdc.errors import SDCError
+from sdc.storage.manifest import read_manifest, write_manifest
 
 
 def name(number):
@@ -75,8 +76,8 @@ def test_landmarks_are_counted_from_zero_by_number(root):
 
 def test_manifest_survives_the_disk(root):
     manifest = GLDv2(root=str(root)).prepare()
-    storage.write_manifest(root / "m.csv", manifest)
-    read = storage.read_manifest(root / "m.csv")
+    write_manifest(root / "m.csv", manifest)
+    read = read_manifest(root / "m.csv")
     assert relevance(read) == relevance(manifest)
     assert list(read.paths) == manifest.paths
     assert read.labels == manifest.labels

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sdc.evaluation.classes import by_class, count_classes, group_means, query_classes
 from sdc.labels import Labels
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 
 def manifest(labels, query, train, classes):

@@ -20,7 +20,7 @@ from sdc import (
 )
 from sdc.errors import SDCError
 from sdc.methods.base import membership
-from sdc.storage import read_head
+from sdc.storage.heads import read_head
 
 
 def test_public_face(clustered, tmp_path):

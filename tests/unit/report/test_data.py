@@ -2,10 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sdc import storage
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.report import data
+from sdc.storage.codes import Codes, write_codes
+from sdc.storage.columns import write_columns
+from sdc.storage.files import write_text
+from sdc.storage.manifest import Manifest
 
 
 def run(method="sdc", bits=16, seed=0, score=0.5, **more):
@@ -27,7 +30,7 @@ def test_numbers_are_those_of_the_metrics(tmp_path):
 
 
 def test_ranks_of_codes_and_of_features(tmp_path):
-    storage.write_columns(tmp_path / "ranks.csv", {"k": [1, 4], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
+    write_columns(tmp_path / "ranks.csv", {"k": [1, 4], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
     features = run("features", 2048, **{"P@1": 1.0, "recall@1": 0.1, "P@5": 0.8, "recall@5": 0.3})
     frame = data.ranks([(tmp_path, features), (tmp_path, run())])
     assert frame.values.tolist() == [
@@ -42,8 +45,8 @@ def test_pairs_and_curves_are_of_the_longest_codes(tmp_path):
     runs = [(folder(tmp_path, made), made) for made in (run(bits=16), run(bits=32), run("features", 2048))]
     for place, (path, _) in enumerate(runs):
         counts = {"similarity": [1.0, -1.0], "positive_pairs": [place, 0], "negative_pairs": [0, 7]}
-        storage.write_columns(path / "pairs.csv", counts)
-        storage.write_text(path / "curve.csv", "epoch,loss,pairs,learning_rate,seconds\n0,2.5,2.0,0.1,3\n")
+        write_columns(path / "pairs.csv", counts)
+        write_text(path / "curve.csv", "epoch,loss,pairs,learning_rate,seconds\n0,2.5,2.0,0.1,3\n")
     assert data.pairs(runs).values.tolist() == [
         ["features", 2048, 0, 1.0, 2, 0],
         ["features", 2048, 0, -1.0, 0, 7],
@@ -58,7 +61,7 @@ def test_classes_have_overlaps_on_as_many_values(tmp_path):
 
     def write(made, names, values):
         text = f"class,train,database,queries,mAP,group{names}\ncat,5,9,2,0.75,{values}\ndog,5,9,0,,\n"
-        storage.write_text(folder(tmp_path, made) / "per_class.csv", text)
+        write_text(folder(tmp_path, made) / "per_class.csv", text)
 
     write(coded, ",overlap_33_bins", ",0.25")
     write(features, ",overlap_17_bins,overlap_33_bins", ",1,0.5")
@@ -74,10 +77,10 @@ def test_classes_have_overlaps_on_as_many_values(tmp_path):
 def test_curve_and_cost_of_a_head_of_another_dataset(tmp_path):
     made = run(train_on="others")
     trained = folder(tmp_path, run() | {"dataset": "others"})
-    storage.write_text(trained / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
+    write_text(trained / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
     runs = [(folder(tmp_path, made), made)]
     assert data.curves(runs)["value"].tolist() == [2.5]
-    storage.write_text(tmp_path / "benchmarks/train/others/pixels/sdc/16bit/seed0.tsv", "s\th:m:s\n12.5\t0:00:12\n")
+    write_text(tmp_path / "benchmarks/train/others/pixels/sdc/16bit/seed0.tsv", "s\th:m:s\n12.5\t0:00:12\n")
     assert data.costs(runs, tmp_path)[["bytes", "seconds", "mAP"]].values.tolist() == [[2, 12.5, 0.5]]
 
 
@@ -89,9 +92,7 @@ def test_cost_that_nobody_measured_is_blank(tmp_path):
 
 def codes(path, values, rows):
     attributes = {"bits": 8 * np.asarray(values, np.uint8).reshape(len(rows), -1).shape[1]}
-    storage.write_codes(
-        path / "codes.h5", storage.Codes(np.array(values, np.uint8).reshape(len(rows), -1), np.array(rows), attributes)
-    )
+    write_codes(path / "codes.h5", Codes(np.array(values, np.uint8).reshape(len(rows), -1), np.array(rows), attributes))
 
 
 def test_balance_is_of_the_database_and_the_first_seed(tmp_path):
@@ -104,7 +105,7 @@ def test_balance_is_of_the_database_and_the_first_seed(tmp_path):
 
 def manifest(labels, query, relevance=None):
     query = np.array(query, bool)
-    return storage.Manifest(
+    return Manifest(
         [f"{row}.png" for row in range(len(query))], Labels.of(labels), query, ~query, ~query, {}, relevance
     )
 

@@ -1,9 +1,9 @@
 import pytest
 
-from sdc import grid
+from sdc.plan.cells import Cell
 from sdc.report import gaps
 
-CELL = grid.Cell("digits", "pixels", "itq", 16, 0)
+CELL = Cell("digits", "pixels", "itq", 16, 0)
 ASKED = 'sdc train 0.1.0 {"bits": 16}\n'
 
 

@@ -4,11 +4,15 @@ import itertools
 import numpy as np
 import pytest
 
-from sdc import registry, storage
+from sdc import registry
 from sdc.errors import StorageError
-from sdc.grid import Cell, cells
+from sdc.plan.cells import Cell, cells
 from sdc.report import figures
 from sdc.stages import aggregate
+from sdc.storage.codes import Codes, write_codes
+from sdc.storage.columns import read_precisions, write_columns, write_precisions
+from sdc.storage.files import read_json, write_json, write_text
+from sdc.storage.manifest import Manifest, write_manifest
 
 SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16], "seeds": [0, 1]}
 
@@ -17,9 +21,9 @@ SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh",
 def results(tmp_path):
     for number, cell in enumerate(cells(SELECTION)):
         facts = {"map_at": 10, "mAP@10": number / 10, "ties": "t", "denominator": "d"}
-        storage.write_json(tmp_path / cell.folder / "metrics.json", {**cell._asdict(), **facts})
+        write_json(tmp_path / cell.folder / "metrics.json", {**cell._asdict(), **facts})
         precisions = {row: number / 10 + (0.1 if row < 100 else -0.1) for row in range(200)}
-        storage.write_precisions(tmp_path / cell.folder / "average_precision.csv", precisions)
+        write_precisions(tmp_path / cell.folder / "average_precision.csv", precisions)
     return tmp_path
 
 
@@ -60,10 +64,10 @@ def test_method_that_runs_once_stands_for_all_seeds(results):
 def test_features_are_a_row_and_so_is_the_best_of_all_query_by_query(results):
     facts = {"dataset": "digits", "backbone": "pixels", "method": "features", "bits": 2048, "seed": 0}
     facts |= {"map_at": 10, "mAP@10": 0.7, "ties": "t", "denominator": "d"}
-    storage.write_json(results / "baselines/digits/pixels/metrics.json", facts)
+    write_json(results / "baselines/digits/pixels/metrics.json", facts)
     # ITQ is ahead by 20 points on every query but the first, where LSH is perfect.
     folder = results / "runs/digits/pixels/lsh/16bit/seed0"
-    storage.write_precisions(folder / "average_precision.csv", {row: 1.0 if row == 0 else 0.0 for row in range(200)})
+    write_precisions(folder / "average_precision.csv", {row: 1.0 if row == 0 else 0.0 for row in range(200)})
     names = ["table1.csv", "table1.md", "metrics.csv"]
     aggregate.run(results, {**SELECTION, "features": True}, [results / name for name in names])
     rows = (results / "table1.csv").read_text().splitlines()[1:]
@@ -80,7 +84,7 @@ def test_what_cannot_be_told_from_the_best_is_marked(results):
             folder = results / f"runs/digits/pixels/{method}/16bit/seed{seed}"
             ahead = 0.001 * (method == "itq")
             held = {row: 0.5 + ahead + (shift if row % 2 else -shift) for row in range(200)}
-            storage.write_precisions(folder / "average_precision.csv", held)
+            write_precisions(folder / "average_precision.csv", held)
     aggregate.run(results, SELECTION, [results / "table1.md"])
     assert "5.0 ± 7.1≈" in (results / "table1.md").read_text()
 
@@ -103,8 +107,8 @@ def test_the_papers_cells_stand_beside_runs_like_the_papers(results):
     facts = {"protocol": "ep1: …", "queries": 1000, "database": 59000, "train": 5000, "weights": "IMAGENET1K_V1"}
     for cell in cells(SELECTION):
         path = results / cell.folder / "metrics.json"
-        made = {**storage.read_json(path), **facts, "map_at": 1000}
-        storage.write_json(path, {**made, "mAP@1000": made["mAP@10"]})
+        made = {**read_json(path), **facts, "map_at": 1000}
+        write_json(path, {**made, "mAP@1000": made["mAP@10"]})
     aggregate.run(results, SELECTION, [results / "table1.md"])
     assert "paper" not in (results / "table1.md").read_text()
     entries = {"datasets": {"digits": {"type": "cifar10"}}, "backbones": {"pixels": {"type": "vgg16"}}}
@@ -114,11 +118,11 @@ def test_the_papers_cells_stand_beside_runs_like_the_papers(results):
 
 def test_methods_are_compared_on_the_queries_that_count_for_all_of_them(results):
     folder = results / "runs/digits/pixels/lsh/16bit/seed0"
-    held = storage.read_precisions(folder / "average_precision.csv")
-    storage.write_precisions(folder / "average_precision.csv", {row: held[row] for row in range(1, 200)})
+    held = read_precisions(folder / "average_precision.csv")
+    write_precisions(folder / "average_precision.csv", {row: held[row] for row in range(1, 200)})
     aggregate.run(results, SELECTION, [results / "table1.csv"])
     # ITQ is ahead on each of them.
-    itq = [[storage.read_precisions(results / f"runs/digits/pixels/itq/16bit/seed{seed}/average_precision.csv")[row]
+    itq = [[read_precisions(results / f"runs/digits/pixels/itq/16bit/seed{seed}/average_precision.csv")[row]
             for row in range(1, 200)] for seed in (0, 1)]  # fmt: skip
     expected = 100 * sum(map(sum, itq)) / (2 * 199)
     assert (results / "table1.csv").read_text().splitlines()[-1] == f"pixels,best_of_all,{expected:.1f}"
@@ -129,21 +133,21 @@ def drawable(results):
     """Runs with all that figures are drawn from."""
     listed = registry.build("datasets", "digits", {"query": 1, "train": 2}).prepare()
     facts = {"dataset": "digits", "settings": {"query": 1, "train": 2}, **listed.facts}
-    storage.write_manifest(results / "manifests/digits.csv", storage.Manifest(**{**vars(listed), "facts": facts}))
+    write_manifest(results / "manifests/digits.csv", Manifest(**{**vars(listed), "facts": facts}))
     codes = np.arange(2 * len(listed), dtype=np.uint8).reshape(-1, 2)
     for cell in cells(SELECTION):
         folder = results / cell.folder
-        storage.write_codes(folder / "codes.h5", storage.Codes(codes, np.arange(len(codes)), {"bits": 16}))
-        storage.write_columns(folder / "ranks.csv", {"k": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
-        storage.write_columns(
+        write_codes(folder / "codes.h5", Codes(codes, np.arange(len(codes)), {"bits": 16}))
+        write_columns(folder / "ranks.csv", {"k": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
+        write_columns(
             folder / "pairs.csv", {"similarity": [1.0, -1.0], "positive_pairs": [2, 1], "negative_pairs": [0, 7]}
         )
         classes = "class,train,database,queries,mAP,group,overlap_17_bins\ncat,2,9,1,0.5,,0.25\n"
-        storage.write_text(folder / "per_class.csv", classes)
-        storage.write_text(folder / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
-        made = storage.read_json(folder / "metrics.json")
+        write_text(folder / "per_class.csv", classes)
+        write_text(folder / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
+        made = read_json(folder / "metrics.json")
         more = {"precision@radius2": 0.3, "recall@radius2": 0.2, "version": "1.2"}
-        storage.write_json(folder / "metrics.json", {**made, **more})
+        write_json(folder / "metrics.json", {**made, **more})
     return results
 
 
@@ -173,8 +177,8 @@ def test_figures_and_their_numbers_by_name(drawable):
 
 
 def test_report_has_tables_figures_and_what_is_known(drawable):
-    storage.write_text(drawable / "benchmarks/train/digits/pixels/lsh.tsv", "s\tmax_rss\n41.5\t99\n")
-    storage.write_text(drawable / "benchmarks/train/cifar10/pixels/lsh.tsv", "s\tmax_rss\n900\t99\n")
+    write_text(drawable / "benchmarks/train/digits/pixels/lsh.tsv", "s\tmax_rss\n41.5\t99\n")
+    write_text(drawable / "benchmarks/train/cifar10/pixels/lsh.tsv", "s\tmax_rss\n900\t99\n")
     aggregate.run(drawable, SELECTION, [drawable / name for name in ("table1.html", *FIGURES)])
     config = {"run": {"datasets": ["digits"]}}
     aggregate.run(drawable, SELECTION, [drawable / "report.html"], embed=[drawable / "table1.html"], config=config)
@@ -189,7 +193,7 @@ def test_report_has_tables_figures_and_what_is_known(drawable):
 def test_missing_runs_are_gaps_with_a_reason(drawable):
     lost = Cell("digits", "pixels", "lsh", 16, 1)
     (drawable / lost.folder / "metrics.json").unlink()
-    storage.write_text(
+    write_text(
         drawable / "logs/evaluate/digits/pixels/lsh/16bit/seed1.log", "sdc evaluate …\nsdc evaluate: error: no query"
     )
     names = ["incomplete/table1.md", "incomplete/table1.html", *(f"incomplete/{name}" for name in FIGURES)]
@@ -217,7 +221,7 @@ def test_long_tails_by_their_folder(results):
     facts = {"mAP@10/head": 0.5, "mAP@10/middle": 0.4, "mAP@10/tail": 0.3, "protocol": "", "train": 9}
     for cell in cells(SELECTION):
         path = results / cell.folder / "metrics.json"
-        storage.write_json(path, {**storage.read_json(path), **facts})
+        write_json(path, {**read_json(path), **facts})
     aggregate.run(results, SELECTION, [results / "tables/longtail/digits.csv"])
     rows = (results / "tables/longtail/digits.csv").read_text().splitlines()
     assert rows[1:] == ["pixels,lsh,50.0,40.0,30.0,5.0", "pixels,itq,50.0,40.0,30.0,25.0"]

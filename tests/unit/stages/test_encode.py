@@ -3,20 +3,24 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sdc import hamming, storage
+from sdc import hamming
 from sdc.errors import StorageError
 from sdc.head import Head
 from sdc.stages import encode, extract, train
+from sdc.storage.codes import read_codes
+from sdc.storage.features import Features
+from sdc.storage.heads import read_head, write_head
+from sdc.storage.manifest import read_manifest
 
 
 def test_codes_of_queries_and_database(stages):
     stages.extract()
     stages.train()
     stages.encode()
-    codes = storage.read_codes(stages.codes)
+    codes = read_codes(stages.codes)
     assert codes.row.tolist() == list(range(40))
-    features = storage.Features(stages.features, 2).read()
-    assert np.array_equal(codes.codes, storage.read_head(stages.head).encode(features))
+    features = Features(stages.features, 2).read()
+    assert np.array_equal(codes.codes, read_head(stages.head).encode(features))
     assert (codes.attributes["method"], codes.attributes["bits"], codes.attributes["seed"]) == ("itq", 16, 0)
 
 
@@ -28,8 +32,8 @@ def test_training_rows_outside_the_database_get_no_code(stages, make_images):
     stages.extract()
     stages.train()
     stages.encode()
-    manifest = storage.read_manifest(stages.manifest)
-    assert storage.read_codes(stages.codes).row.tolist() == np.flatnonzero(~manifest.train).tolist()
+    manifest = read_manifest(stages.manifest)
+    assert read_codes(stages.codes).row.tolist() == np.flatnonzero(~manifest.train).tolist()
 
 
 def test_head_of_other_features_is_refused(stages):
@@ -45,24 +49,24 @@ def test_head_of_other_features_is_refused(stages):
 def test_heads_on_tokens_encode_their_means(stages, model, dim):
     settings = {"weights": "none", "resize": 32, "crop": 32}
     extract.run(stages.manifest, model, settings, 0, 1, stages.features / "0-of-1.h5", "cpu")
-    attributes = storage.Features(stages.features, 1).attributes
+    attributes = Features(stages.features, 1).attributes
     identity = {key: attributes[key] for key in ("dataset", "backbone", "weights", "transform", "manifest_sha256")}
     identity |= {"method": "wch", "bits": 16, "seed": 0, "version": "0", "input": "token_means"}
     weight = np.random.default_rng(0).standard_normal((16, dim)).astype(np.float32)
     head = Head(("linear",), {"0.weight": weight, "0.bias": np.zeros(16, np.float32)}, identity)
-    storage.write_head(stages.head, head)
+    write_head(stages.head, head)
     stages.encode(shards=1)
     array = "token_means" if model == "mobilenet_v3_small" else "features"
-    expected = head.encode(storage.Features(stages.features, 1, array=array).read())
-    assert np.array_equal(storage.read_codes(stages.codes).codes, expected)
+    expected = head.encode(Features(stages.features, 1, array=array).read())
+    assert np.array_equal(read_codes(stages.codes).codes, expected)
 
 
 def test_head_of_another_width_is_refused(stages):
     stages.extract()
     stages.train()
-    head = storage.read_head(stages.head)
+    head = read_head(stages.head)
     weight = np.ones((16, 5), np.float32)
-    storage.write_head(stages.head, dataclasses.replace(head, arrays={**head.arrays, "0.weight": weight}))
+    write_head(stages.head, dataclasses.replace(head, arrays={**head.arrays, "0.weight": weight}))
     with pytest.raises(StorageError, match=r"head.safetensors: takes 5 numbers per picture, .*features holds 48; make"):
         stages.encode()
 
@@ -78,14 +82,14 @@ def transferred(imported, clustered, tmp_path):
         train.run(source, tmp_path / "source", 2, "itq", {}, 16, 0, head, tmp_path / "curve.csv", "cpu")
         target = imported("target", clustered(90, 24, seed=1)[0] + 3, labels[:90], weights=weights)
         encode.run(target, tmp_path / "target", 2, head, tmp_path / "codes.h5", **options)
-        return storage.read_manifest(target), storage.read_head(head), storage.read_codes(tmp_path / "codes.h5")
+        return read_manifest(target), read_head(head), read_codes(tmp_path / "codes.h5")
 
     return run
 
 
 def test_head_of_another_dataset(transferred, tmp_path):
     manifest, head, codes = transferred(train_on="source")
-    assert np.array_equal(codes.codes, head.encode(storage.Features(tmp_path / "target", 2).read()))
+    assert np.array_equal(codes.codes, head.encode(Features(tmp_path / "target", 2).read()))
     assert codes.codes_raw is None
     expected = {"dataset": "target", "train_on": "source", "manifest_sha256": manifest.sha256, "method": "itq"}
     assert {key: codes.attributes[key] for key in expected} == expected
@@ -94,7 +98,7 @@ def test_head_of_another_dataset(transferred, tmp_path):
 
 def test_recentred_bits_are_set_above_their_mean_over_the_database(transferred, tmp_path):
     manifest, head, codes = transferred(train_on="source", recentre=True)
-    features = storage.Features(tmp_path / "target", 2).read()
+    features = Features(tmp_path / "target", 2).read()
     logits = head.logits(features)
     assert np.array_equal(hamming.unpack(codes.codes), logits > logits[manifest.database].mean(axis=0))
     assert np.array_equal(codes.codes_raw, head.encode(features))

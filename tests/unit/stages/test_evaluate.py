@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from sdc import storage
 from sdc.cli import main
 from sdc.errors import SDCError, StorageError
 from sdc.evaluation import ranking
 from sdc.stages import evaluate
+from sdc.storage.codes import Codes, read_codes, write_codes
+from sdc.storage.columns import read_columns
+from sdc.storage.features import Features
+from sdc.storage.manifest import read_manifest, write_manifest
 
 
 def test_metrics_repeat_the_identity_and_the_counts(stages):
@@ -39,7 +42,7 @@ def test_metrics_repeat_the_identity_and_the_counts(stages):
 
 def search(stages):
     """The rankings and the ground truth of the codes and the manifest."""
-    manifest, codes = storage.read_manifest(stages.manifest), storage.read_codes(stages.codes)
+    manifest, codes = read_manifest(stages.manifest), read_codes(stages.codes)
     query, database = manifest.query[codes.row], manifest.database[codes.row]
     labels = [manifest.labels[row] for row in codes.row]
     relevance = ranking.SharedLabels(
@@ -65,9 +68,9 @@ def test_codes_with_two_kinds_of_thresholds(stages):
     stages.extract()
     stages.train()
     stages.encode()
-    codes = storage.read_codes(stages.codes)
+    codes = read_codes(stages.codes)
     raw = np.zeros_like(codes.codes)
-    storage.write_codes(stages.codes, storage.Codes(codes.codes, codes.row, codes.attributes, raw))
+    write_codes(stages.codes, Codes(codes.codes, codes.row, codes.attributes, raw))
     stages.evaluate(codes=stages.codes, map_at=[10])
     metrics = json.loads((stages.out / "metrics.json").read_text())
     ranked, relevance = search(stages)
@@ -87,12 +90,12 @@ def test_convention_of_the_official_code(stages):
 
 def relisted(stages, lists):
     """The manifest with ground truth in lists, by the names of the lists."""
-    manifest = storage.read_manifest(stages.manifest)
+    manifest = read_manifest(stages.manifest)
     rows = manifest.rows("database")
     relevance = {
         int(query): {name: rows[positions] for name, positions in lists.items()} for query in manifest.rows("query")
     }
-    storage.write_manifest(stages.manifest, dataclasses.replace(manifest, relevance=relevance))
+    write_manifest(stages.manifest, dataclasses.replace(manifest, relevance=relevance))
 
 
 def test_lists_are_ground_truth(stages):
@@ -122,7 +125,7 @@ def test_features_are_a_baseline(stages):
     stages.evaluate(features=stages.features, shards=2)
     metrics = json.loads((stages.out / "metrics.json").read_text())
     assert metrics["method"] == "features"
-    manifest, array = storage.read_manifest(stages.manifest), storage.Features(stages.features, 2).read()
+    manifest, array = read_manifest(stages.manifest), Features(stages.features, 2).read()
     unit = array / np.linalg.norm(array, axis=1, keepdims=True)
     labels = manifest.labels.indices
     expected = [
@@ -157,8 +160,8 @@ def test_either_codes_or_features(stages):
 
 
 def test_queries_that_are_in_the_database_are_counted(stages, caplog):
-    manifest = storage.read_manifest(stages.manifest)
-    storage.write_manifest(stages.manifest, dataclasses.replace(manifest, database=np.ones(len(manifest), bool)))
+    manifest = read_manifest(stages.manifest)
+    write_manifest(stages.manifest, dataclasses.replace(manifest, database=np.ones(len(manifest), bool)))
     stages.extract()
     stages.evaluate(features=stages.features, shards=2)
     metrics = json.loads((stages.out / "metrics.json").read_text())
@@ -221,7 +224,7 @@ def test_on_the_command_line(files, tmp_path, caplog):
 def drawn_from(stages, **options):
     """What a figure is drawn from: positive and negative pairs, and precision by rank."""
     stages.evaluate(map_at=[10], pairs=stages.out / "pairs.csv", ranks=stages.out / "ranks.csv", **options)
-    return [storage.read_columns(stages.out / f"{name}.csv") for name in ("pairs", "ranks")]
+    return [read_columns(stages.out / f"{name}.csv") for name in ("pairs", "ranks")]
 
 
 def test_pairs_and_ranks_of_codes_are_those_of_all_pairs(stages):
@@ -246,10 +249,10 @@ def test_queries_that_do_not_count_are_in_no_rank(stages):
     stages.encode()
     _, whole = drawn_from(stages, codes=stages.codes)
     # One class is in the database no more: its queries have nothing to find.
-    listed = storage.read_manifest(stages.manifest)
+    listed = read_manifest(stages.manifest)
     cats = np.array([labels == (0,) for labels in listed.labels])
     rest = dataclasses.replace(listed, database=listed.database & ~cats, train=listed.train & ~cats)
-    storage.write_manifest(stages.manifest, rest)
+    write_manifest(stages.manifest, rest)
     stages.extract()
     stages.train(bits=8)
     stages.encode()
@@ -261,8 +264,8 @@ def test_queries_that_do_not_count_are_in_no_rank(stages):
 def test_pairs_of_features_are_in_bins_of_their_cosine(stages):
     stages.extract()
     pairs, ranks = drawn_from(stages, features=stages.features, shards=2)
-    listed = storage.read_manifest(stages.manifest)
-    features = storage.Features(stages.features, 2, listed.sha256).read()
+    listed = read_manifest(stages.manifest)
+    features = Features(stages.features, 2, listed.sha256).read()
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     cosines = features[listed.query] @ features[listed.database].T
     classes = np.array([labels[0] for labels in listed.labels])
@@ -332,13 +335,13 @@ def test_head_middle_and_tail(imported, clustered, tmp_path):
 
 def test_heads_of_another_dataset_have_no_head_and_tail(imported, clustered, tmp_path):
     manifest = imported("tailed", *clustered(300, 8), long_tail=4)
-    listed = storage.read_manifest(manifest)
+    listed = read_manifest(manifest)
     row = np.flatnonzero(listed.query | listed.database)
     codes = np.random.default_rng(0).integers(0, 256, (len(row), 2), np.uint8)
     identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_sha256": listed.sha256}
     found = []
     for attributes in (identity, {**identity, "train_on": "another"}):
-        storage.write_codes(tmp_path / "codes.h5", storage.Codes(codes, row, attributes))
+        write_codes(tmp_path / "codes.h5", Codes(codes, row, attributes))
         evaluate.run(manifest, tmp_path / "metrics.json", codes=tmp_path / "codes.h5", map_at=[10])
         found.append("mAP@10/head" in json.loads((tmp_path / "metrics.json").read_text()))
     assert found == [True, False]

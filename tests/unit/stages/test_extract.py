@@ -13,17 +13,20 @@ import pytest
 import torch
 from PIL import Image
 
-from sdc import registry, storage
+from sdc import registry
 from sdc.backbones.pixels import Pixels
 from sdc.errors import SDCError
-from sdc.grid import shard_names
+from sdc.plan.shards import shard_names
 from sdc.stages import extract
+from sdc.storage.features import Features
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import read_manifest
 
 
 def test_features_are_those_of_each_image_in_manifest_order(stages):
     stages.extract(shards=3)
-    manifest = storage.read_manifest(stages.manifest)
-    features = storage.Features(stages.features, 3, manifest.sha256)
+    manifest = read_manifest(stages.manifest)
+    features = Features(stages.features, 3, manifest.sha256)
     transform = Pixels(model="pixels", size=4).transform()
     expected = [transform(Image.open(stages.root / path)).numpy() for path in manifest.paths]
     assert np.array_equal(features.read(), np.stack(expected))
@@ -36,7 +39,7 @@ def test_attributes_say_what_the_shard_depends_on(stages):
         assert file["row"][:].tolist() == list(range(20, 40))
     expected = {
         "schema": "sdc.features/1", "dataset": "folder", "backbone": "pixels", "weights": "none", "kind": "clean",
-        "manifest_sha256": storage.sha256_of(stages.manifest), "features_version": registry.FEATURES_VERSION,
+        "manifest_sha256": sha256_of(stages.manifest), "features_version": registry.FEATURES_VERSION,
         "rows": 40, "shard": 1, "shards": 2, "start": 20, "stop": 40, "dtype": "float32",
         "transform": "size=4 channels=rgb scale=1/255", "torch": str(torch.__version__),
     }  # fmt: skip
@@ -46,9 +49,9 @@ def test_attributes_say_what_the_shard_depends_on(stages):
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_batch_size_and_shards_do_not_change_the_values(stages, batch_size):
     stages.extract(shards=1)
-    expected = storage.Features(stages.features, 1).read()
+    expected = Features(stages.features, 1).read()
     stages.extract(shards=4, batch_size=batch_size)
-    assert np.array_equal(storage.Features(stages.features, 4).read(), expected)
+    assert np.array_equal(Features(stages.features, 4).read(), expected)
 
 
 def test_again_is_the_same_bytes(stages):
@@ -66,7 +69,7 @@ def test_half_precision_storage(stages):
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
 def test_image_that_cannot_be_decoded_fails_and_is_named(stages, damage):
-    path = stages.root / storage.read_manifest(stages.manifest).paths[3]
+    path = stages.root / read_manifest(stages.manifest).paths[3]
     if damage == "remove":
         path.unlink()
     else:
@@ -81,7 +84,7 @@ def test_skipped_images_are_in_no_shard(stages):
     path.write_bytes(path.read_bytes()[:100])
     stages.prepare(on_error="skip")
     stages.extract()
-    assert len(storage.Features(stages.features, 2)) == 39
+    assert len(Features(stages.features, 2)) == 39
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
@@ -109,7 +112,7 @@ def test_real_network_and_speed_are_logged(stages, caplog):
     extract.run(
         stages.manifest, "resnet18", {"weights": "none", "resize": 32, "crop": 32}, 0, 1, out, "cpu", batch_size=8
     )
-    assert storage.Features(stages.features, 1).shape == (40, 512)
+    assert Features(stages.features, 1).shape == (40, 512)
     assert "40 images in" in caplog.text
     assert "images/s" in caplog.text
 
@@ -138,11 +141,11 @@ def extract_views(stages, kind="views", shards=2, backbone="pixels", settings=No
         path = folder / f"{name}.h5"
         given = {"size": 4} if settings is None else settings
         extract.run(stages.manifest, backbone, given, shard, shards, path, "cpu", kind=kind, **options)
-    return storage.Features(folder, shards, storage.sha256_of(stages.manifest))
+    return Features(folder, shards, sha256_of(stages.manifest))
 
 
 def test_views_are_of_training_rows_only_and_differ_from_each_other(stages):
-    manifest = storage.read_manifest(stages.manifest)
+    manifest = read_manifest(stages.manifest)
     features = extract_views(stages, shards=3, views=3)
     assert features.rows.tolist() == manifest.rows("train").tolist()
     assert features.shape == (len(manifest.rows("train")), 3, 48)
@@ -158,7 +161,7 @@ def test_views_are_the_views_of_their_picture(stages):
     from sdc.backbones import views
 
     features = extract_views(stages, views=2, view_seed=5)
-    manifest = storage.read_manifest(stages.manifest)
+    manifest = read_manifest(stages.manifest)
     row = int(features.rows[4])
     image = Image.open(stages.root / manifest.paths[row])
     drawn = views.draw_views(image, views.CONTRASTIVE, (4, 4), 5, row, 2)
@@ -196,7 +199,7 @@ def test_shards_that_differ_in_their_views_are_refused(stages):
     folder = stages.out / "features/views"
     extract.run(stages.manifest, "pixels", {"size": 4}, 1, 2, folder / "1-of-2.h5", "cpu", kind="views", view_seed=1)
     with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in view_seed"):
-        storage.Features(folder, 2)
+        Features(folder, 2)
 
 
 def test_shard_without_training_rows_is_empty(stages):
@@ -222,10 +225,10 @@ def test_means_of_tokens_are_the_features_of_the_same_views(stages):
 def test_clean_shards_have_means_of_tokens_where_these_are_something_else(stages):
     for model, arrays in {"resnet18": ("features",), "mobilenet_v3_small": ("features", "token_means")}.items():
         extract.run(stages.manifest, model, NETWORK, 0, 1, stages.features / "0-of-1.h5", "cpu")
-        features = storage.Features(stages.features, 1)
+        features = Features(stages.features, 1)
         assert features.arrays == arrays
         assert features.shape[0] == 40
-    assert storage.Features(stages.features, 1, array="token_means").shape == (40, 576)
+    assert Features(stages.features, 1, array="token_means").shape == (40, 576)
 
 
 def test_tokens_pooled_to_a_grid_are_recorded(stages):
@@ -249,8 +252,8 @@ def test_vectors_are_copied_in_manifest_order(imported, clustered, monkeypatch):
     monkeypatch.setattr(extract, "_BLOCK_BYTES", 7 * 4 * 5)  # seven vectors
     features, labels = clustered(60, 5)
     path = imported("clip", features, labels, shards=3)
-    manifest = storage.read_manifest(path)
-    cached = storage.Features(path.with_suffix(""), 3, manifest.sha256)
+    manifest = read_manifest(path)
+    cached = Features(path.with_suffix(""), 3, manifest.sha256)
     assert np.array_equal(cached.read(), features[[int(name) for name in manifest.paths]])
     expected = {"backbone": "imported", "weights": "net", "transform": "normalise=False", "kind": "clean", "rows": 60}
     assert {key: cached.attributes[key] for key in expected} == expected
@@ -318,7 +321,7 @@ def test_lanes_of_a_gpu_make_the_same_bytes(stages, monkeypatch):
     monkeypatch.setattr(extract, "_lanes", as_on_a_gpu)
     assert extract_network(stages, 2, batch_size=4).read_bytes() == expected
     assert seen == [(3, False)]
-    path = stages.root / storage.read_manifest(stages.manifest).paths[13]
+    path = stages.root / read_manifest(stages.manifest).paths[13]
     path.unlink()
     with pytest.raises(SDCError, match=rf"{path}: cannot be decoded"):
         extract_network(stages, 2, batch_size=4)
@@ -329,10 +332,10 @@ def test_batch_size_changes_a_networks_features_by_rounding_only(stages, precisi
     # Matrix products of other sizes add up in another order.
     settings = {"precision": precision}
     extract_network(stages, batch_size=16, settings=settings)
-    expected = storage.Features(stages.features, 1).read()
+    expected = Features(stages.features, 1).read()
     for size in (1, 7):
         extract_network(stages, batch_size=size, settings=settings)
-        found = storage.Features(stages.features, 1).read()
+        found = Features(stages.features, 1).read()
         assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
 
 
@@ -357,7 +360,7 @@ def test_precision_is_recorded_and_shards_that_differ_in_it_are_refused(stages):
         with h5py.File(out) as file:
             assert file.attrs["precision"] == precision
     with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in precision"):
-        storage.Features(stages.features, 2)
+        Features(stages.features, 2)
 
 
 def test_automatic_precision_is_the_same_for_every_shard(stages, monkeypatch):
@@ -374,7 +377,7 @@ def test_automatic_precision_is_the_same_for_every_shard(stages, monkeypatch):
     for shard in range(2):
         out = stages.features / f"{shard}-of-2.h5"
         extract.run(stages.manifest, "resnet18", {**NETWORK, "precision": "auto"}, shard, 2, out, "cpu")
-    assert storage.Features(stages.features, 2).attributes["precision"] == "bfloat16"
+    assert Features(stages.features, 2).attributes["precision"] == "bfloat16"
     assert len(tried) == 2
     assert torch.equal(*tried)
 
@@ -382,7 +385,7 @@ def test_automatic_precision_is_the_same_for_every_shard(stages, monkeypatch):
 def test_pooling_is_part_of_the_transform(stages):
     settings = {"pool": "gem", "scales": [0.75, 1, 1.5], "normalise": True}
     extract_network(stages, settings=settings)
-    features = storage.Features(stages.features, 1)
+    features = Features(stages.features, 1)
     assert features.attributes["transform"].endswith("pool=gem scales=[0.75, 1, 1.5] normalise=True")
     assert features.shape == (40, 576)
     assert np.linalg.norm(features.read(), axis=1) == pytest.approx(np.ones(40), abs=1e-5)
@@ -440,10 +443,10 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypa
 def test_a_picture_that_changed_since_it_was_listed_is_taken_as_it_is_now(stages):
     # The manifest holds names and no hashes: of a picture with other content, the features are others.
     stages.extract()
-    before = storage.Features(stages.features, 2).read()
-    Image.new("RGB", (12, 10), "red").save(stages.root / storage.read_manifest(stages.manifest).paths[3])
+    before = Features(stages.features, 2).read()
+    Image.new("RGB", (12, 10), "red").save(stages.root / read_manifest(stages.manifest).paths[3])
     stages.extract()
-    after = storage.Features(stages.features, 2).read()
+    after = Features(stages.features, 2).read()
     assert np.flatnonzero((before != after).any(axis=1)).tolist() == [3]
 
 

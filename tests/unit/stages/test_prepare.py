@@ -1,12 +1,12 @@
 import pytest
 
-from sdc import storage
 from sdc.errors import SDCError
 from sdc.stages import prepare
+from sdc.storage.manifest import read_manifest
 
 
 def test_manifest_and_sidecar(stages):
-    manifest = storage.read_manifest(stages.manifest)
+    manifest = read_manifest(stages.manifest)
     assert manifest.facts["dataset"] == "folder"
     assert manifest.facts["settings"]["root"] == str(stages.root)
     assert manifest.facts["counts"] == {"images": 40, "query": 6, "database": 34, "train": 16}

@@ -5,26 +5,31 @@ import h5py
 import numpy as np
 import pytest
 
-from sdc import ITQ, hamming, storage
+from sdc import ITQ, hamming
 from sdc.errors import SDCError, StorageError
 from sdc.stages import extract, train
+from sdc.storage.codes import read_codes
+from sdc.storage.features import Features
+from sdc.storage.files import read_json, sha256_of
+from sdc.storage.heads import read_head
+from sdc.storage.manifest import read_manifest, write_manifest
 
 
 def test_only_training_rows_are_used(stages):
     stages.extract()
     stages.train("itq", bits=16)
-    manifest = storage.read_manifest(stages.manifest)
-    training = storage.Features(stages.features, 2).read(manifest.train)
+    manifest = read_manifest(stages.manifest)
+    training = Features(stages.features, 2).read(manifest.train)
     assert len(training) == 16
     expected = ITQ(bits=16).fit(training).head.arrays
-    found = storage.read_head(stages.head).arrays
+    found = read_head(stages.head).arrays
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
 
 def test_metadata_identify_the_run(stages):
     stages.extract()
     stages.train("itq", bits=8, settings={"iterations": 3}, seed=4)
-    metadata = storage.read_head(stages.head).metadata
+    metadata = read_head(stages.head).metadata
     expected = {
         "method": "itq",
         "bits": 8,
@@ -36,7 +41,7 @@ def test_metadata_identify_the_run(stages):
     }
     assert {key: metadata[key] for key in expected} == expected
     assert metadata["hyper_parameters"]["iterations"] == 3
-    assert metadata["manifest_sha256"] == storage.sha256_of(stages.manifest)
+    assert metadata["manifest_sha256"] == sha256_of(stages.manifest)
 
 
 def test_curve_has_a_row_per_epoch(stages):
@@ -94,12 +99,12 @@ def test_methods_on_views_and_on_tokens(stages):
     stages.extract()
     views = with_views(stages)
     train_on(stages, "cibhash", {}, views=views)
-    assert "patches" not in storage.read_head(stages.head).metadata
+    assert "patches" not in read_head(stages.head).metadata
     train_on(stages, "wch", {}, views=views)
     stages.encode()
     stages.evaluate()
     # Pixels have no patch tokens, and whoever reads the numbers is told.
-    assert storage.read_json(stages.out / "metrics.json")["patches"] == 1
+    assert read_json(stages.out / "metrics.json")["patches"] == 1
 
 
 def test_views_of_another_backbone_are_refused(stages):
@@ -116,7 +121,7 @@ def test_supervised_methods_see_labels(stages):
     stages.extract()
     train_on(stages, "orthohash", {"epochs": 60, "learning_rate": 0.01})
     stages.encode()
-    manifest, coded = storage.read_manifest(stages.manifest), storage.read_codes(stages.codes)
+    manifest, coded = read_manifest(stages.manifest), read_codes(stages.codes)
     labels = np.array([manifest.labels[row][0] for row in coded.row])
     distances = hamming.distances(coded.codes, coded.codes)
     mine = manifest.train[coded.row]
@@ -127,11 +132,11 @@ def test_supervised_methods_see_labels(stages):
 
 def test_labels_that_are_not_there(stages):
     stages.extract()
-    bare = dataclasses.replace(storage.read_manifest(stages.manifest), labels=[()] * 40)
-    storage.write_manifest(stages.manifest, bare)
+    bare = dataclasses.replace(read_manifest(stages.manifest), labels=[()] * 40)
+    write_manifest(stages.manifest, bare)
     for shard in range(2):
         with h5py.File(stages.features / f"{shard}-of-2.h5", "r+") as file:
-            file.attrs["manifest_sha256"] = storage.sha256_of(stages.manifest)
+            file.attrs["manifest_sha256"] = sha256_of(stages.manifest)
     with pytest.raises(SDCError, match="methods.dpn needs labels, and folder has none; leave it out"):
         train_on(stages, "dpn", {})
 
@@ -143,5 +148,5 @@ def test_best_epoch_on_the_test_queries_is_marked(stages):
     stages.evaluate()
     assert (
         "the best of evaluations on the test queries every 2 epochs: epoch"
-        in (storage.read_json(stages.out / "metrics.json")["selected"])
+        in (read_json(stages.out / "metrics.json")["selected"])
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc import storage
 from sdc.evaluation import significance
+from sdc.storage.columns import read_precisions
 
 
 def run(first: Path, second: Path) -> int:
@@ -22,7 +22,7 @@ def run(first: Path, second: Path) -> int:
     Raises:
         SDCError: If a file cannot be read, or they are of different queries.
     """
-    scores = [storage.read_precisions(path) for path in (first, second)]
+    scores = [read_precisions(path) for path in (first, second)]
     values = [np.array(list(held.values())) for held in scores]
     rows = [np.array(list(held)) for held in scores]
     found = significance.compare(values[0], values[1], rows[0], rows[1])

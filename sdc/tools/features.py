@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from sdc import grid, storage
 from sdc.errors import SDCError
 from sdc.labels import Labels
+from sdc.plan.shards import shard_names
+from sdc.storage.features import Features, feature_problems, link_features
+from sdc.storage.files import writing
+from sdc.storage.manifest import Manifest, read_manifest
 
 
 def run(
@@ -43,18 +46,18 @@ def run(
         SDCError: If there is no such set, or, unless it is being verified, it is not whole.
     """
     count = shards or _count(folder)
-    listed = storage.read_manifest(manifest) if manifest else None
+    listed = read_manifest(manifest) if manifest else None
     sha256 = listed.sha256 if listed else None
     if action == "verify":
-        problems = storage.feature_problems(folder, count, sha256)
+        problems = feature_problems(folder, count, sha256)
         print(json.dumps({"problems": problems}, indent=2) if as_json else "\n".join(problems) or f"{folder}: whole")
         return 1 if problems else 0
-    features = storage.Features(folder, count, sha256, array=array)
+    features = Features(folder, count, sha256, array=array)
     if action == "info":
         facts = describe(folder, count)
         print(json.dumps(facts, indent=2) if as_json else _text(facts))
     elif action == "link":
-        print(storage.link_features(folder, count))
+        print(link_features(folder, count))
     else:
         write = {".npy": _write_npy, ".parquet": _write_parquet}.get(out.suffix if out else "")
         if out is None or write is None:
@@ -79,12 +82,12 @@ def describe(folder: Path, shards: int) -> dict[str, Any]:
     Raises:
         SDCError: If it is not whole; of the features themselves nothing is read.
     """
-    features = storage.Features(folder, shards)
-    arrays = {name: storage.Features(folder, shards, array=name) for name in features.arrays}
+    features = Features(folder, shards)
+    arrays = {name: Features(folder, shards, array=name) for name in features.arrays}
     return {
         "folder": str(folder),
         "shards": shards,
-        "bytes": sum((folder / f"{name}.h5").stat().st_size for name in grid.shard_names(shards)),
+        "bytes": sum((folder / f"{name}.h5").stat().st_size for name in shard_names(shards)),
         "items": len(features),
         "arrays": {name: {"shape": list(one.shape), "dtype": str(one.dtype)} for name, one in arrays.items()},
         "attributes": dict(features.attributes),
@@ -102,7 +105,7 @@ def _text(facts: dict[str, Any]) -> str:
     return "\n".join([facts["folder"], *(f"  {key:18} {value}" for key, value in shown.items())])
 
 
-def _write_npy(out: Path, features: storage.Features, listed: storage.Manifest | None) -> None:
+def _write_npy(out: Path, features: Features, listed: Manifest | None) -> None:
     """Write ``x.npy``, and ``x.rows.npy`` and ``x.labels.npy`` beside it, which are for its rows."""
     _stream(out, features.shape, features.dtype, (block for _, block in features.blocks()))
     beside = {"rows": features.rows}
@@ -114,7 +117,7 @@ def _write_npy(out: Path, features: storage.Features, listed: storage.Manifest |
 
 def _stream(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[np.ndarray]) -> None:
     described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    with storage.writing(path) as part, open(part, "wb") as file:
+    with writing(path) as part, open(part, "wb") as file:
         np.lib.format.write_array_header_1_0(file, described)
         for block in blocks:
             file.write(block.data)
@@ -129,7 +132,7 @@ def _label_array(labels: Labels) -> np.ndarray:
     return columns
 
 
-def _write_parquet(out: Path, features: storage.Features, listed: storage.Manifest | None) -> None:
+def _write_parquet(out: Path, features: Features, listed: Manifest | None) -> None:
     """Write a row group per block: ``row``, ``features``; and of a manifest ``path``, ``labels`` and the splits."""
     arrow, parquet = _pyarrow(out)
     width = int(np.prod(features.shape[1:]))
@@ -140,7 +143,7 @@ def _write_parquet(out: Path, features: storage.Features, listed: storage.Manife
     about = {"shape": list(features.shape), **features.attributes}
     schema = arrow.schema(list(fields.items()), metadata={"sdc": json.dumps(about, sort_keys=True)})
 
-    with storage.writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
+    with writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
         for rows, block in features.blocks():
             held = {"row": rows, "features": arrow.FixedSizeListArray.from_arrays(arrow.array(block.ravel()), width)}
             if listed:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sdc import registry
 from sdc.datasets.base import Dataset, Pictures, Problems, decode
 from sdc.errors import SDCError
-from sdc.storage import Manifest
+from sdc.storage.manifest import Manifest
 
 _log = logging.getLogger(__name__)
 # How many of a kind of finding are named; the rest are counted.

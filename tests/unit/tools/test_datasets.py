@@ -7,8 +7,8 @@ from PIL import Image
 
 from sdc import registry
 from sdc.cli import main
-from sdc.datasets import doctor
 from sdc.errors import SDCError
+from sdc.tools import datasets as doctor
 
 
 @pytest.fixture

@@ -10,16 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdc import storage
 from sdc.errors import StorageError
-from sdc.grid import shard_names, shard_range
 from sdc.head import Head
+from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
+from sdc.storage import features as storage_features
+from sdc.storage import hdf5
+from sdc.storage.codes import Codes, read_codes, write_codes
+from sdc.storage.columns import read_columns, write_columns
+from sdc.storage.features import FEATURES_SCHEMA, Features, feature_problems, link_features
+from sdc.storage.files import read_json, sha256_of, write_json, write_text, writing
+from sdc.storage.hdf5 import H5Writer
+from sdc.storage.heads import read_head, write_head
+from sdc.storage.manifest import Manifest, read_manifest, write_manifest
 
 
 def manifest(count=6):
     index = np.arange(count)
-    return storage.Manifest(
+    return Manifest(
         paths=[f"a, b/{i}.png" for i in index],
         labels=[(int(i) % 2,) if i else () for i in index],
         query=index < 2,
@@ -34,11 +42,11 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
     for shard, name in enumerate(shard_names(shards)):
         start, stop = shard_range(shard, shards, rows)
         attributes = {
-            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
+            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
             "features_version": FEATURES_VERSION,
             "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
         }  # fmt: skip
-        with storage.H5Writer(folder / f"{name}.h5", attributes) as writer:
+        with H5Writer(folder / f"{name}.h5", attributes) as writer:
             writer.create("row", (stop - start,), np.int64)
             writer.append(row=np.arange(start, stop))
             writer.create("features", (stop - start, dim), np.float32)
@@ -48,13 +56,13 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
 
 
 def test_manifest_round_trip(tmp_path):
-    storage.write_manifest(tmp_path / "m.csv", manifest())
-    read = storage.read_manifest(tmp_path / "m.csv")
+    write_manifest(tmp_path / "m.csv", manifest())
+    read = read_manifest(tmp_path / "m.csv")
     assert list(read.paths) == list(manifest().paths)
     assert list(read.labels) == list(manifest().labels)
     assert read.rows("train").tolist() == [4, 5]
     assert read.facts == manifest().facts
-    assert read.sha256 == storage.sha256_of(tmp_path / "m.csv")
+    assert read.sha256 == sha256_of(tmp_path / "m.csv")
     assert (tmp_path / "m.csv").read_text().splitlines()[:2] == [
         "row,path,labels,query,database,train",
         '0,"a, b/0.png",,1,0,0',
@@ -71,20 +79,20 @@ def test_manifest_round_trip(tmp_path):
     ],
 )
 def test_damaged_manifest_is_named(tmp_path, text):
-    storage.write_manifest(tmp_path / "m.csv", manifest())
+    write_manifest(tmp_path / "m.csv", manifest())
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(StorageError, match=r"m.csv: is no whole manifest .*make it anew: snakemake"):
-        storage.read_manifest(tmp_path / "m.csv")
+        read_manifest(tmp_path / "m.csv")
 
 
 def test_missing_manifest_and_sidecar_are_named(tmp_path):
     with pytest.raises(StorageError, match=r"m.json: cannot be read"):
-        storage.read_manifest(tmp_path / "m.csv")
+        read_manifest(tmp_path / "m.csv")
 
 
 def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    storage.write_text(tmp_path / "a", "old")
-    with pytest.raises(RuntimeError), storage.writing(tmp_path / "a") as part:
+    write_text(tmp_path / "a", "old")
+    with pytest.raises(RuntimeError), writing(tmp_path / "a") as part:
         part.write_text("half")
         raise RuntimeError
     assert (tmp_path / "a").read_text() == "old"
@@ -93,25 +101,25 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
 
 def test_what_a_killed_job_left_is_overwritten(tmp_path):
     (tmp_path / "a.part").write_text("rest of a killed job")
-    storage.write_text(tmp_path / "a", "new")
+    write_text(tmp_path / "a", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        storage.write_json(tmp_path / "a.json", {"x": float("nan")})
+        write_json(tmp_path / "a.json", {"x": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
 def test_json_must_be_an_object(tmp_path):
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(StorageError, match=r"a.json: holds no JSON object"):
-        storage.read_json(tmp_path / "a.json")
+        read_json(tmp_path / "a.json")
 
 
 def test_features_are_one_array(tmp_path):
     expected = write_shards(tmp_path)
-    features = storage.Features(tmp_path, 3, "m")
+    features = Features(tmp_path, 3, "m")
     assert features.shape == (10, 4)
     assert features.attributes["backbone"] == "b"
     assert np.array_equal(features.read(), expected)
@@ -122,10 +130,10 @@ def test_features_are_one_array(tmp_path):
 
 
 def test_features_are_read_in_small_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHECKED_BYTES", 1)
+    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 1)
     expected = write_shards(tmp_path)
-    monkeypatch.setattr(storage, "_BLOCK_BYTES", 2 * 4 * 4)
-    features = storage.Features(tmp_path, 3)
+    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 2 * 4 * 4)
+    features = Features(tmp_path, 3)
     assert max(len(rows) for rows, _ in features.blocks()) == 2
     assert np.array_equal(features.read(), expected)
 
@@ -149,14 +157,14 @@ def test_same_content_is_the_same_bytes(tmp_path):
 def test_mixed_shards_are_refused(tmp_path, changes, manifest_sha256, message):
     write_shards(tmp_path, **changes)
     with pytest.raises(StorageError, match=message):
-        storage.Features(tmp_path, 3, manifest_sha256)
+        Features(tmp_path, 3, manifest_sha256)
 
 
 def test_missing_shard_is_named(tmp_path):
     write_shards(tmp_path)
     (tmp_path / "1-of-3.h5").unlink()
     with pytest.raises(StorageError, match=r"1-of-3.h5: is missing; make it anew: snakemake"):
-        storage.Features(tmp_path, 3)
+        Features(tmp_path, 3)
 
 
 def test_shard_cut_short_is_named(tmp_path):
@@ -164,7 +172,7 @@ def test_shard_cut_short_is_named(tmp_path):
     path = tmp_path / "1-of-3.h5"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short"):
-        storage.Features(tmp_path, 3).read()
+        Features(tmp_path, 3).read()
 
 
 def test_flipped_bit_is_found(tmp_path):
@@ -174,13 +182,13 @@ def test_flipped_bit_is_found(tmp_path):
     content[content.index(expected[4].tobytes())] ^= 1
     path.write_bytes(content)
     with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged: features of its rows 0 to 2 .*; make it anew"):
-        storage.Features(tmp_path, 3).read()
+        Features(tmp_path, 3).read()
 
 
 def test_any_byte_that_changes_is_found_or_means_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHECKED_BYTES", 32)
+    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 32)
     expected = write_shards(tmp_path, shards=1)
-    known = storage.Features(tmp_path, 1).attributes
+    known = Features(tmp_path, 1).attributes
     path = tmp_path / "0-of-1.h5"
     whole = path.read_bytes()
     # Text of attributes is in a heap that has no checksum; readers compare what matters of it.
@@ -192,7 +200,7 @@ def test_any_byte_that_changes_is_found_or_means_nothing(tmp_path, monkeypatch):
         content[place] ^= 1 << place % 8
         path.write_bytes(content)
         try:
-            features = storage.Features(tmp_path, 1)
+            features = Features(tmp_path, 1)
             assert np.array_equal(features.read(), expected)
             assert features.attributes == known
         except StorageError as error:
@@ -206,19 +214,19 @@ def test_any_byte_that_changes_is_found_or_means_nothing(tmp_path, monkeypatch):
 def test_any_rows_in_any_steps(tmp_path_factory, rows, step, batch, data):
     folder = tmp_path_factory.mktemp("shards")
     values = np.random.default_rng(rows).standard_normal((rows, 3)).astype(np.float16)
-    attributes = {"schema": storage.FEATURES_SCHEMA, "features_version": FEATURES_VERSION, "manifest_sha256": ""}
-    checked, storage._CHECKED_BYTES = storage._CHECKED_BYTES, 6 * step
+    attributes = {"schema": FEATURES_SCHEMA, "features_version": FEATURES_VERSION, "manifest_sha256": ""}
+    checked, hdf5._CHECKED_BYTES = hdf5._CHECKED_BYTES, 6 * step
     try:
-        with storage.H5Writer(folder / "0-of-1.h5", {**attributes, "rows": rows, "start": 0, "stop": rows}) as writer:
+        with H5Writer(folder / "0-of-1.h5", {**attributes, "rows": rows, "start": 0, "stop": rows}) as writer:
             writer.create("row", (rows,), np.int64)
             writer.append(row=np.arange(rows))
             writer.create("features", values.shape, values.dtype)
             for start in range(0, rows, batch):
                 writer.append(features=values[start : start + batch])
     finally:
-        storage._CHECKED_BYTES = checked
+        hdf5._CHECKED_BYTES = checked
     wanted = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)))
-    features = storage.Features(folder, 1)
+    features = Features(folder, 1)
     assert np.array_equal(features.read(wanted, np.float16), values[wanted])
     assert np.array_equal(features.read(), values.astype(np.float32))
     with h5py.File(folder / "0-of-1.h5") as file:
@@ -239,41 +247,41 @@ def rewrite(path, chunks=None):
 def test_shards_of_an_earlier_format_are_read_and_verified(tmp_path):
     expected = write_shards(tmp_path)
     rewrite(tmp_path / "1-of-3.h5", chunks=2)
-    assert np.array_equal(storage.Features(tmp_path, 3).read(), expected)
+    assert np.array_equal(Features(tmp_path, 3).read(), expected)
     path = tmp_path / "1-of-3.h5"
     content = bytearray(path.read_bytes())
     content[content.index(expected[4].tobytes())] ^= 1
     path.write_bytes(content)
     with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short .*filter.*; make it anew"):
-        storage.Features(tmp_path, 3).read()
-    assert len(storage.feature_problems(tmp_path, 3)) == 1
+        Features(tmp_path, 3).read()
+    assert len(feature_problems(tmp_path, 3)) == 1
 
 
 def test_shard_without_checksums_is_refused(tmp_path):
     write_shards(tmp_path)
     rewrite(tmp_path / "1-of-3.h5")
     with pytest.raises(StorageError, match=r"1-of-3.h5: row has no checksums; make it anew"):
-        storage.Features(tmp_path, 3)
+        Features(tmp_path, 3)
 
 
 def test_all_problems_of_a_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHECKED_BYTES", 16)
+    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 16)
     expected = write_shards(tmp_path, shards=4, rows=12)
-    assert storage.feature_problems(tmp_path, 4, "m") == []
+    assert feature_problems(tmp_path, 4, "m") == []
     (tmp_path / "1-of-4.h5").unlink()
     for name, rows in {"0-of-4": (0, 2), "2-of-4": (7,)}.items():
         content = bytearray((tmp_path / f"{name}.h5").read_bytes())
         for row in rows:
             content[content.index(expected[row].tobytes())] ^= 1
         (tmp_path / f"{name}.h5").write_bytes(content)
-    attributes = {"schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
+    attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
     attributes["features_version"] = FEATURES_VERSION
-    with storage.H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
+    with H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
         writer.create("row", (3,), np.int64)
         writer.append(row=np.arange(9, 12))
         writer.create("features", (3, 4), np.float32)
         writer.append(features=np.array([[0, 0, 0, 0], [0, np.nan, 0, 0], [0, 0, 0, np.inf]], np.float32))
-    found = storage.feature_problems(tmp_path, 4, "m")
+    found = feature_problems(tmp_path, 4, "m")
     expected = [
         "0-of-4.h5: is damaged: features of its rows 0 to 0 do not have their checksum",
         "1-of-4.h5: is missing; make it anew",
@@ -287,14 +295,14 @@ def test_all_problems_of_a_set(tmp_path, monkeypatch):
 
 def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
     expected = write_views(tmp_path / "a")
-    assert storage.link_features(tmp_path / "a", 3) == tmp_path / "a/all.h5"
+    assert link_features(tmp_path / "a", 3) == tmp_path / "a/all.h5"
     (tmp_path / "a").rename(tmp_path / "b")
     with h5py.File(tmp_path / "b/all.h5") as file:
         assert np.array_equal(file["features"][:], expected)
         assert file["features"].dtype == np.float16
         assert file["row"][:].tolist() == [1, 2, 7, 9]
         assert (file.attrs["start"], file.attrs["stop"], file.attrs["views"]) == (0, 10, 2)
-    assert np.array_equal(storage.Features(tmp_path / "b", 3).read(), expected)
+    assert np.array_equal(Features(tmp_path / "b", 3).read(), expected)
     (tmp_path / "b/2-of-3.h5").unlink()
     with h5py.File(tmp_path / "b/all.h5") as file:
         assert np.isnan(file["features"][2:]).all()
@@ -304,14 +312,16 @@ def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
 @pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
 def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
     program = (
-        "import resource, signal, sys, numpy as np; from sdc import storage\n"
+        "import resource, signal, sys, numpy as np\n"
+        "from sdc.errors import StorageError\n"
+        "from sdc.storage.hdf5 import H5Writer\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "try:\n"
-        "    with storage.H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
+        "    with H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
         "        writer.create('features', (1000, 4), np.float32)\n"
         "        for _ in range(250): writer.append(features=np.ones((4, 4), np.float32))\n"
-        "except storage.StorageError as error: print(error)\n"
+        "except StorageError as error: print(error)\n"
     )
     command = [sys.executable, "-c", program, tmp_path / "a.h5", str(limit)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -324,7 +334,7 @@ def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
 
 
 def fill_the_disk(path):
-    with storage.writing(path) as part:
+    with writing(path) as part:
         part.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -339,14 +349,14 @@ def test_nan_names_shard_and_row(tmp_path):
     write_shards(tmp_path)
     bad = np.zeros((4, 4), np.float32)
     bad[1, 2] = np.inf
-    attributes = {"schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10}
+    attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10}
     attributes["features_version"] = FEATURES_VERSION
-    with storage.H5Writer(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
+    with H5Writer(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
         for name, array in {"row": np.arange(6, 10), "features": bad}.items():
             writer.create(name, array.shape, array.dtype)
             writer.append(**{name: array})
     with pytest.raises(StorageError, match=r"2-of-3.h5: row 7 holds NaN or infinity"):
-        storage.Features(tmp_path, 3).read()
+        Features(tmp_path, 3).read()
 
 
 def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
@@ -357,13 +367,13 @@ def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
     for shard, name in enumerate(shard_names(shards)):
         start, stop = shard_range(shard, shards, 10)
         attributes = {
-            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10, "kind": "views",
+            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10, "kind": "views",
             "features_version": FEATURES_VERSION, "shard": shard, "start": start, "stop": stop, "views": 2,
             **changes.get(name, {}),
         }  # fmt: skip
         held = views[written : written + len(rows[shard])]
         written += len(held)
-        with storage.H5Writer(folder / f"{name}.h5", attributes) as writer:
+        with H5Writer(folder / f"{name}.h5", attributes) as writer:
             # A shard without rows knows no width.
             arrays = {"row": np.array(rows[shard], np.int64), "features": held if len(held) else np.zeros((0, 2, 0))}
             for array, values in arrays.items():
@@ -373,9 +383,9 @@ def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
 
 
 def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_CHECKED_BYTES", 1)
+    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 1)
     expected = write_views(tmp_path)
-    features = storage.Features(tmp_path, 3, "m")
+    features = Features(tmp_path, 3, "m")
     assert features.shape == (4, 2, 3)
     assert features.rows.tolist() == [1, 2, 7, 9]
     assert np.array_equal(features.read(), expected.astype(np.float32))
@@ -385,7 +395,7 @@ def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
     wanted = np.zeros(10, bool)
     wanted[[0, 2, 3, 9]] = True  # rows that are not held are left out
     assert np.array_equal(features.read(wanted, np.float16), expected[[1, 3]])
-    monkeypatch.setattr(storage, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 1)
     assert [rows.tolist() for rows, _ in features.blocks()] == [[1], [2], [7], [9]]
 
 
@@ -403,7 +413,7 @@ def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
 def test_views_that_do_not_fit_are_refused(tmp_path, options, message):
     write_views(tmp_path, **options)
     with pytest.raises(StorageError, match=message):
-        storage.Features(tmp_path, 3, "m")
+        Features(tmp_path, 3, "m")
 
 
 def test_other_arrays_of_the_shards(tmp_path):
@@ -411,31 +421,31 @@ def test_other_arrays_of_the_shards(tmp_path):
     for shard, name in enumerate(shard_names(2)):
         start, stop = shard_range(shard, 2, 6)
         attributes = {
-            "schema": storage.FEATURES_SCHEMA, "manifest_sha256": "m", "features_version": FEATURES_VERSION,
+            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "features_version": FEATURES_VERSION,
             "rows": 6, "kind": "clean", "shard": shard, "start": start, "stop": stop,
         }  # fmt: skip
         means[shard] = np.full((3, 2), shard, np.float32)
         arrays = {"row": np.arange(start, stop), "features": np.zeros((3, 5)), "token_means": means[shard]}
-        with storage.H5Writer(tmp_path / f"{name}.h5", attributes) as writer:
+        with H5Writer(tmp_path / f"{name}.h5", attributes) as writer:
             for array, values in arrays.items():
                 writer.create(array, values.shape, values.dtype)
                 writer.append(**{array: values})
-    features = storage.Features(tmp_path, 2)
+    features = Features(tmp_path, 2)
     assert features.arrays == ("features", "token_means")
     assert features.shape == (6, 5)
-    assert np.array_equal(storage.Features(tmp_path, 2, array="token_means").read(), np.concatenate([*means.values()]))
+    assert np.array_equal(Features(tmp_path, 2, array="token_means").read(), np.concatenate([*means.values()]))
     with pytest.raises(StorageError, match=r"0-of-2.h5: holds features, token_means, not tokens; make it anew"):
-        storage.Features(tmp_path, 2, array="tokens")
+        Features(tmp_path, 2, array="tokens")
     with h5py.File(tmp_path / "1-of-2.h5", "a") as file:
         del file["token_means"]
     with pytest.raises(StorageError, match=r"1-of-2.h5: differs from 0-of-2.h5 in arrays"):
-        storage.Features(tmp_path, 2)
+        Features(tmp_path, 2)
 
 
 def test_writer_refuses_an_unfilled_array(tmp_path):
     with (
         pytest.raises(StorageError, match="rows are missing in features"),
-        storage.H5Writer(tmp_path / "a.h5", {}) as writer,
+        H5Writer(tmp_path / "a.h5", {}) as writer,
     ):
         writer.create("features", (3, 2), np.float32)
         writer.append(features=np.zeros((2, 2), np.float32))
@@ -448,12 +458,12 @@ def head():
 
 
 def test_head_round_trip(tmp_path):
-    storage.write_head(tmp_path / "h.safetensors", head())
-    read = storage.read_head(tmp_path / "h.safetensors")
+    write_head(tmp_path / "h.safetensors", head())
+    read = read_head(tmp_path / "h.safetensors")
     assert (read.layers, read.metadata) == (head().layers, head().metadata)
     assert all(np.array_equal(read.arrays[name], array) for name, array in head().arrays.items())
     first = (tmp_path / "h.safetensors").read_bytes()
-    storage.write_head(tmp_path / "h.safetensors", head())
+    write_head(tmp_path / "h.safetensors", head())
     assert (tmp_path / "h.safetensors").read_bytes() == first
 
 
@@ -467,31 +477,31 @@ def test_damaged_head_is_named(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(StorageError, match=r"h.safetensors: is no head that can be read"):
-        storage.read_head(path)
+        read_head(path)
 
 
 def test_columns_round_trip(tmp_path):
     path = tmp_path / "a.csv"
-    storage.write_columns(path, {"k": [1, 2], "precision": [0.1, 1e-20]})
+    write_columns(path, {"k": [1, 2], "precision": [0.1, 1e-20]})
     assert path.read_text() == "k,precision\n1,0.1\n2,1e-20\n"
-    assert {name: values.tolist() for name, values in storage.read_columns(path).items()} == {
+    assert {name: values.tolist() for name, values in read_columns(path).items()} == {
         "k": [1, 2], "precision": [0.1, 1e-20]
     }  # fmt: skip
-    storage.write_columns(path, {"k": [], "precision": []})
-    assert [values.tolist() for values in storage.read_columns(path).values()] == [[], []]
+    write_columns(path, {"k": [], "precision": []})
+    assert [values.tolist() for values in read_columns(path).values()] == [[], []]
 
 
 @pytest.mark.parametrize("text", ["", "k,precision\n1\n", "k\nx\n"])
 def test_damaged_columns(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(StorageError, match=r"a.csv: cannot be read .*; make it anew: snakemake"):
-        storage.read_columns(tmp_path / "a.csv")
+        read_columns(tmp_path / "a.csv")
 
 
 def test_codes_round_trip(tmp_path):
-    codes = storage.Codes(np.array([[1, 2], [3, 4]], np.uint8), np.array([0, 5]), {"bits": 16, "method": "lsh"})
-    storage.write_codes(tmp_path / "c.h5", codes)
-    read = storage.read_codes(tmp_path / "c.h5")
+    codes = Codes(np.array([[1, 2], [3, 4]], np.uint8), np.array([0, 5]), {"bits": 16, "method": "lsh"})
+    write_codes(tmp_path / "c.h5", codes)
+    read = read_codes(tmp_path / "c.h5")
     assert np.array_equal(read.codes, codes.codes)
     assert read.row.tolist() == [0, 5]
     assert read.attributes == codes.attributes
@@ -499,42 +509,42 @@ def test_codes_round_trip(tmp_path):
     content[content.index(codes.codes.tobytes())] ^= 1
     (tmp_path / "c.h5").write_bytes(content)
     with pytest.raises(StorageError, match=r"c.h5: is damaged: codes of its rows 0 to 1 .*; make it anew"):
-        storage.read_codes(tmp_path / "c.h5")
+        read_codes(tmp_path / "c.h5")
 
 
 def test_codes_by_two_thresholds_round_trip(tmp_path):
-    codes = storage.Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, np.array([[0], [255]], np.uint8))
-    storage.write_codes(tmp_path / "c.h5", codes)
-    assert storage.read_codes(tmp_path / "c.h5").codes_raw.tolist() == [[0], [255]]
-    storage.write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=None))
-    assert storage.read_codes(tmp_path / "c.h5").codes_raw is None
-    storage.write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=np.zeros((1, 1), np.uint8)))
+    codes = Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, np.array([[0], [255]], np.uint8))
+    write_codes(tmp_path / "c.h5", codes)
+    assert read_codes(tmp_path / "c.h5").codes_raw.tolist() == [[0], [255]]
+    write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=None))
+    assert read_codes(tmp_path / "c.h5").codes_raw is None
+    write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=np.zeros((1, 1), np.uint8)))
     with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
-        storage.read_codes(tmp_path / "c.h5")
+        read_codes(tmp_path / "c.h5")
 
 
 def test_codes_that_do_not_fit_their_bits_are_refused(tmp_path):
-    codes = storage.Codes(np.zeros((2, 2), np.uint8), np.arange(2), {"bits": 24})
-    storage.write_codes(tmp_path / "c.h5", codes)
+    codes = Codes(np.zeros((2, 2), np.uint8), np.arange(2), {"bits": 24})
+    write_codes(tmp_path / "c.h5", codes)
     with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
-        storage.read_codes(tmp_path / "c.h5")
+        read_codes(tmp_path / "c.h5")
 
 
 def test_json_round_trip(tmp_path):
-    storage.write_json(tmp_path / "a.json", {"x": 1})
-    assert json.loads((tmp_path / "a.json").read_text()) == storage.read_json(tmp_path / "a.json") == {"x": 1}
+    write_json(tmp_path / "a.json", {"x": 1})
+    assert json.loads((tmp_path / "a.json").read_text()) == read_json(tmp_path / "a.json") == {"x": 1}
 
 
 def test_ground_truth_round_trip(tmp_path):
     lists = {0: {"relevant": np.array([2, 4])}, 1: {"relevant": np.array([], np.int64)}}
-    storage.write_manifest(tmp_path / "m.csv", dataclasses.replace(manifest(), relevance=lists))
-    read = storage.read_manifest(tmp_path / "m.csv").relevance
+    write_manifest(tmp_path / "m.csv", dataclasses.replace(manifest(), relevance=lists))
+    read = read_manifest(tmp_path / "m.csv").relevance
     assert {row: {name: rows.tolist() for name, rows in held.items()} for row, held in read.items()} == {
         0: {"relevant": [2, 4]},
         1: {"relevant": []},
     }
-    storage.write_manifest(tmp_path / "m.csv", manifest())
-    assert storage.read_manifest(tmp_path / "m.csv").relevance is None
+    write_manifest(tmp_path / "m.csv", manifest())
+    assert read_manifest(tmp_path / "m.csv").relevance is None
     (tmp_path / "m.relevance.json").unlink()
     with pytest.raises(StorageError, match="m.relevance.json: cannot be read"):
-        storage.read_manifest(tmp_path / "m.csv")
+        read_manifest(tmp_path / "m.csv")

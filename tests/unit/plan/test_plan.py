@@ -6,8 +6,30 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdc import grid, registry
+from sdc import registry
 from sdc.errors import SDCError
+from sdc.plan.ablations import ablation_run, has_heat_map, variant_entries, variants
+from sdc.plan.cells import cells, computed, narrowed, run_once
+from sdc.plan.checks import check_config
+from sdc.plan.entries import (
+    backbone_settings,
+    canonical,
+    decoding_settings,
+    entry,
+    evaluation_settings,
+    head_settings,
+    instance_datasets,
+    manifest_settings,
+    missing,
+    state_dict,
+    trained_on,
+    vector_files,
+    view_settings,
+    weights_file,
+)
+from sdc.plan.resources import USUAL_COUNTS, needs
+from sdc.plan.selections import selected_entries
+from sdc.plan.shards import shard_count, shard_names, shard_range, training_kinds
 
 RUN = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16, 32], "seeds": [0, 1]}
 
@@ -18,20 +40,20 @@ def schema(root):
 
 
 def test_cells_are_the_product_in_the_order_of_the_lists():
-    cells = grid.cells(RUN)
-    assert len(cells) == 8
-    assert cells[1] == ("digits", "pixels", "lsh", 16, 1)
-    assert cells[-1].folder == "runs/digits/pixels/itq/32bit/seed1"
+    every = cells(RUN)
+    assert len(every) == 8
+    assert every[1] == ("digits", "pixels", "lsh", 16, 1)
+    assert every[-1].folder == "runs/digits/pixels/itq/32bit/seed1"
 
 
 def test_narrowed():
-    assert grid.narrowed(RUN, bits=32)["bits"] == [32]
+    assert narrowed(RUN, bits=32)["bits"] == [32]
     assert RUN["bits"] == [16, 32]
 
 
 @given(st.integers(1, 40), st.integers(0, 500))
 def test_shard_ranges_cover_every_row_once_and_evenly(shards, rows):
-    ranges = [grid.shard_range(shard, shards, rows) for shard in range(shards)]
+    ranges = [shard_range(shard, shards, rows) for shard in range(shards)]
     assert ranges[0][0] == 0
     assert ranges[-1][1] == rows
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
@@ -40,8 +62,8 @@ def test_shard_ranges_cover_every_row_once_and_evenly(shards, rows):
 
 
 def test_shard_names_sort_as_numbers():
-    assert grid.shard_names(1) == ["0-of-1"]
-    names = grid.shard_names(12)
+    assert shard_names(1) == ["0-of-1"]
+    names = shard_names(12)
     assert names[0] == "00-of-12"
     assert names == sorted(names)
 
@@ -51,25 +73,25 @@ def test_shard_names_sort_as_numbers():
     [("IMAGENET1K_V1", None), ("none", None), ("a.pth", "a.pth"), ("dir/state", "dir/state"), ("x.pt", "x.pt")],
 )
 def test_weights_file(weights, file):
-    assert grid.weights_file({"weights": weights}) == file
+    assert weights_file({"weights": weights}) == file
 
 
 def test_settings_that_do_not_change_the_manifest_are_kept_from_it():
     later = {"shards": 2, "map_at": 5, "precision_at": [1], "views": 3, "augmentation": "photographs"}
     config = {"datasets": {"digits": {"query": 3, **later}}}
-    assert grid.manifest_settings(config, "digits") == {"query": 3}
+    assert manifest_settings(config, "digits") == {"query": 3}
     scored = {"map_at": 5, "precision_at": [1], "ties": "expected", "convention": "standard"}
-    assert grid.evaluation_settings(config, "digits") == scored
+    assert evaluation_settings(config, "digits") == scored
     config["evaluation"] = {"ties": "stable", "features": False}
-    assert grid.evaluation_settings(config, "digits") == {**scored, "ties": "stable"}
-    assert grid.shard_count(config, "digits") == 2
+    assert evaluation_settings(config, "digits") == {**scored, "ties": "stable"}
+    assert shard_count(config, "digits") == 2
 
 
 def test_views_depend_on_their_number_the_augmentation_and_the_datasets_seed():
-    assert grid.view_settings({}, "digits") == {"views": 4, "augmentation": "scans", "view_seed": 0}
-    assert grid.view_settings({}, "cifar10") == {"views": 4, "augmentation": "photographs", "view_seed": 42}
+    assert view_settings({}, "digits") == {"views": 4, "augmentation": "scans", "view_seed": 0}
+    assert view_settings({}, "cifar10") == {"views": 4, "augmentation": "photographs", "view_seed": 42}
     config = {"datasets": {"pets": {"type": "folder", "views": 2, "seed": 9, "shards": 3}}}
-    assert grid.view_settings(config, "pets") == {"views": 2, "augmentation": "photographs", "view_seed": 9}
+    assert view_settings(config, "pets") == {"views": 2, "augmentation": "photographs", "view_seed": 9}
 
 
 @pytest.mark.parametrize(
@@ -91,18 +113,18 @@ def test_training_reads_the_kinds_its_method_requires(dataset, backbone, method,
         "backbones": {"network": {"type": "resnet18"}},
         "methods": {"mine": {"type": "wch"}},
     }
-    assert grid.training_kinds(config, dataset, backbone, method) == kinds
+    assert training_kinds(config, dataset, backbone, method) == kinds
 
 
 def test_canonical_does_not_depend_on_order():
-    assert grid.canonical({"b": 1, "a": 2}) == grid.canonical({"a": 2, "b": 1}) == '{"a": 2, "b": 1}'
+    assert canonical({"b": 1, "a": 2}) == canonical({"a": 2, "b": 1}) == '{"a": 2, "b": 1}'
 
 
 def test_every_shipped_config_passes(root, schema):
     paths = [root / "config.yaml", *sorted((root / "configs").glob("*.yaml"))]
     assert len(paths) >= 3
     for path in paths:
-        grid.check_config(yaml.safe_load(path.read_text()), schema)
+        check_config(yaml.safe_load(path.read_text()), schema)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +154,7 @@ def test_every_shipped_config_passes(root, schema):
 )
 def test_bad_configs(schema, change, message):
     with pytest.raises(SDCError, match=message):
-        grid.check_config(change, schema)
+        check_config(change, schema)
 
 
 def test_methods_without_randomness_run_once():
@@ -140,9 +162,9 @@ def test_methods_without_randomness_run_once():
         "run": {**RUN, "methods": ["sh", "itq", "spectral"], "seeds": [3, 4]},
         "methods": {"spectral": {"type": "sh"}},
     }
-    assert grid.run_once(config) == ["sh", "spectral"]
-    run = {**config["run"], "once": grid.run_once(config)}
-    computed = {(cell.method, cell.seed): grid.computed(cell, run).seed for cell in grid.cells(run)}
+    assert run_once(config) == ["sh", "spectral"]
+    run = {**config["run"], "once": run_once(config)}
+    computed = {(cell.method, cell.seed): computed(cell, run).seed for cell in cells(run)}
     assert computed == {
         ("sh", 3): 3,
         ("sh", 4): 3,
@@ -155,32 +177,31 @@ def test_methods_without_randomness_run_once():
 
 def test_preset_of_the_config_is_that_of_methods_without_their_own():
     config = {"preset": "code", "methods": {"sdc": {"epochs": 3}, "itq": {"preset": "original"}}}
-    assert grid.entry(config, "methods", "sdc") == {"preset": "code", "epochs": 3}
-    assert grid.entry(config, "methods", "lsh") == {"preset": "code"}
-    assert grid.entry(config, "methods", "itq") == {"preset": "original"}
-    assert grid.entry(config, "datasets", "digits") == {}
+    assert entry(config, "methods", "sdc") == {"preset": "code", "epochs": 3}
+    assert entry(config, "methods", "lsh") == {"preset": "code"}
+    assert entry(config, "methods", "itq") == {"preset": "original"}
+    assert entry(config, "datasets", "digits") == {}
 
 
 def test_unknown_preset(schema):
     with pytest.raises(SDCError, match=r"preset: 'papers' is not known; allowed: paper, .*did you mean 'paper'"):
-        grid.check_config({"run": RUN, "preset": "papers"}, schema)
+        check_config({"run": RUN, "preset": "papers"}, schema)
     with pytest.raises(SDCError, match=r"methods.sdc.preset: 'codes' is not known"):
-        grid.check_config({"run": RUN, "methods": {"sdc": {"preset": "codes"}}}, schema)
+        check_config({"run": RUN, "methods": {"sdc": {"preset": "codes"}}}, schema)
 
 
 def test_a_backbone_may_be_limited_to_some_methods(schema):
     run = {**RUN, "backbones": ["pixels", "resnet50"], "only": {"resnet50": ["itq"]}}
-    cells = grid.cells(run)
-    assert {(cell.backbone, cell.method) for cell in cells} == {
+    assert {(cell.backbone, cell.method) for cell in cells(run)} == {
         ("pixels", "lsh"),
         ("pixels", "itq"),
         ("resnet50", "itq"),
     }
-    grid.check_config({"run": run}, schema)
+    check_config({"run": run}, schema)
     with pytest.raises(SDCError, match=r"run.only: 'vgg16' is not known; allowed: pixels, resnet50"):
-        grid.check_config({"run": {**run, "only": {"vgg16": ["itq"]}}}, schema)
+        check_config({"run": {**run, "only": {"vgg16": ["itq"]}}}, schema)
     with pytest.raises(SDCError, match=r"run.only.resnet50.0: 'sdc' is not known; allowed: lsh, itq"):
-        grid.check_config({"run": {**run, "only": {"resnet50": ["sdc"]}}}, schema)
+        check_config({"run": {**run, "only": {"resnet50": ["sdc"]}}}, schema)
 
 
 def test_preprocessing_of_a_protocol_gives_way_to_the_entry_of_the_backbone(monkeypatch):
@@ -188,21 +209,21 @@ def test_preprocessing_of_a_protocol_gives_way_to_the_entry_of_the_backbone(monk
 
     monkeypatch.setattr(Digits, "preprocessing", {"resize": 224, "interpolation": "bicubic"})
     config = {"backbones": {"vgg16": {"resize": 256}}}
-    assert grid.backbone_settings(config, "digits", "vgg16") == {"resize": 256, "interpolation": "bicubic"}
-    assert grid.backbone_settings(config, "digits", "pixels") == {}
+    assert backbone_settings(config, "digits", "vgg16") == {"resize": 256, "interpolation": "bicubic"}
+    assert backbone_settings(config, "digits", "pixels") == {}
 
 
 def test_the_report_shows_methods_that_are_selected(schema):
-    grid.check_config({"run": RUN, "report": {"retrieval": ["itq"]}}, schema)
+    check_config({"run": RUN, "report": {"retrieval": ["itq"]}}, schema)
     with pytest.raises(SDCError, match=r"report.retrieval.0: 'sdc' is not known; allowed: lsh, itq"):
-        grid.check_config({"run": RUN, "report": {"retrieval": ["sdc"]}}, schema)
+        check_config({"run": RUN, "report": {"retrieval": ["sdc"]}}, schema)
 
 
 def test_decoding_is_said_only_where_it_is_not_the_usual():
     config = {"datasets": {"folder": {"root": "x", "truncated": "load"}}}
-    assert grid.decoding_settings(config, "folder") == {"truncated": "load"}
-    assert grid.decoding_settings({}, "folder") == grid.decoding_settings({}, "digits") == {}
-    assert grid.manifest_settings(config, "folder") == {"root": "x"}
+    assert decoding_settings(config, "folder") == {"truncated": "load"}
+    assert decoding_settings({}, "folder") == decoding_settings({}, "digits") == {}
+    assert manifest_settings(config, "folder") == {"root": "x"}
 
 
 VECTORS = {**RUN, "datasets": ["clip"], "backbones": ["imported"]}
@@ -211,19 +232,19 @@ CLIP = {"clip": {"type": "features", "file": "x.npy"}}
 
 def test_weights_of_vectors_are_words_and_no_file():
     config = {"backbones": {"imported": {"weights": "openai/clip"}, "resnet18": {"weights": "a.pth"}}}
-    assert grid.state_dict(config, "imported") is None
-    assert grid.state_dict(config, "resnet18") == "a.pth"
-    assert grid.vector_files({"datasets": CLIP}, "clip") == ["x.npy"]
-    assert grid.vector_files({}, "digits") == []
+    assert state_dict(config, "imported") is None
+    assert state_dict(config, "resnet18") == "a.pth"
+    assert vector_files({"datasets": CLIP}, "clip") == ["x.npy"]
+    assert vector_files({}, "digits") == []
 
 
 def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
     config = {"datasets": {**CLIP, "pets": {"type": "folder", "root": "x", "train_on": "digits", "recentre": False}}}
-    assert [grid.trained_on(config, name) for name in ("pets", "clip", "digits")] == ["digits", "clip", "digits"]
-    assert grid.head_settings(config, "pets") == {"train_on": "digits", "recentre": False}
-    assert grid.head_settings(config, "clip") == {}
+    assert [trained_on(config, name) for name in ("pets", "clip", "digits")] == ["digits", "clip", "digits"]
+    assert head_settings(config, "pets") == {"train_on": "digits", "recentre": False}
+    assert head_settings(config, "clip") == {}
     # Neither changes the manifest.
-    assert grid.manifest_settings(config, "pets") == {"type": "folder", "root": "x"}
+    assert manifest_settings(config, "pets") == {"type": "folder", "root": "x"}
 
 
 @pytest.mark.parametrize(
@@ -273,15 +294,15 @@ def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
     ],
 )
 def test_datasets_backbones_and_methods_that_do_not_go_together(schema, run, datasets, message):
-    grid.check_config({"run": VECTORS, "datasets": CLIP}, schema)
+    check_config({"run": VECTORS, "datasets": CLIP}, schema)
     with pytest.raises(SDCError, match=message):
-        grid.check_config({"run": {**VECTORS, **run}, "datasets": {**CLIP, **datasets}}, schema)
+        check_config({"run": {**VECTORS, **run}, "datasets": {**CLIP, **datasets}}, schema)
 
 
 def test_missing_names_what_is_not_there(tmp_path):
     config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
-    assert grid.missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]
-    assert grid.missing({}, "digits") == []
+    assert missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]
+    assert missing({}, "digits") == []
 
 
 ABLATED = {
@@ -299,8 +320,8 @@ ABLATED = {
 
 
 def test_ablations_are_methods_and_equal_settings_are_one(schema):
-    grid.check_config(ABLATED, schema)
-    names = {name: [variant.method for variant in grid.variants(ABLATED, name)] for name in ABLATED["ablations"]}
+    check_config(ABLATED, schema)
+    names = {name: [variant.method for variant in variants(ABLATED, name)] for name in ABLATED["ablations"]}
     assert names == {
         "calibration": ["sdc_calibration_beta_0p2_0p2", "sdc", "sdc_calibration_linear"],
         "contrastive": ["sdc", "sdc_simclr"],
@@ -310,21 +331,21 @@ def test_ablations_are_methods_and_equal_settings_are_one(schema):
         ],
         "own": ["mine", "mine_hidden_128"],
     }  # fmt: skip
-    entries = grid.variant_entries(ABLATED)
+    entries = variant_entries(ABLATED)
     assert set(entries) == {name for methods in names.values() for name in methods} - {"sdc", "sdc_simclr", "mine"}
     assert entries["sdc_calibration_linear"] == {"type": "sdc", "preset": "paper", "calibration": "linear"}
     assert entries["mine_hidden_128"] == {"type": "sdc", "preset": "paper", "hidden": 128}
     # They pass as entries of the catalogue, and adding them changes nothing.
     added = {**ABLATED, "methods": {**ABLATED["methods"], **entries}}
-    grid.check_config(added, schema)
-    assert grid.variant_entries(added) == entries
-    for name, entry in entries.items():
+    check_config(added, schema)
+    assert variant_entries(added) == entries
+    for name, settings in entries.items():
         assert re.fullmatch("[a-z0-9_]+", name)
-        registry.build("methods", name, entry)
+        registry.build("methods", name, settings)
 
 
 def test_the_selection_of_an_ablation():
-    run = grid.ablation_run(ABLATED, "depth")
+    run = ablation_run(ABLATED, "depth")
     assert run["methods"] == ["sdc_hidden_none", "sdc_hidden_512_hidden_layers_2", "sdc"]
     assert run["bits"] == RUN["bits"]
     # What a row does not set has its default.
@@ -332,7 +353,7 @@ def test_the_selection_of_an_ablation():
         "name": "depth", "varied": ["hidden", "hidden_layers"],
         "rows": [("sdc_hidden_none", [None, 1]), ("sdc_hidden_512_hidden_layers_2", [512, 2]), ("sdc", [4096, 1])],
     }  # fmt: skip
-    assert [grid.has_heat_map(ABLATED, name) for name in ("depth", "law", "calibration")] == [False, True, False]
+    assert [has_heat_map(ABLATED, name) for name in ("depth", "law", "calibration")] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -362,14 +383,14 @@ def test_the_selection_of_an_ablation():
 )
 def test_bad_ablations(schema, ablation, message):
     with pytest.raises(SDCError, match=message):
-        grid.check_config({"run": RUN, "ablations": {"x": ablation}}, schema)
+        check_config({"run": RUN, "ablations": {"x": ablation}}, schema)
 
 
 def test_two_methods_of_one_name():
     config = {"run": RUN, "methods": {"sdc_epochs_3": {"type": "itq"}}}
     config["ablations"] = {"x": {"method": "sdc", "vary": {"epochs": [3]}}}
     with pytest.raises(SDCError, match=r"ablations.x: sdc_epochs_3 would be the name of two methods: .*itq"):
-        grid.variant_entries(config)
+        variant_entries(config)
 
 
 def test_what_tables_must_know_of_a_selection():
@@ -380,16 +401,16 @@ def test_what_tables_must_know_of_a_selection():
     }
     run = {**RUN, "datasets": ["digits", "pets"], "backbones": ["pixels"], "methods": ["itq"]}
     entries = {"datasets": {"pets": {"type": "folder"}}, "backbones": {}, "methods": {"itq": {"preset": "code"}}}
-    assert grid.selected_entries(config, run) == entries
+    assert selected_entries(config, run) == entries
     # Views do not change a metric of a method that sees none: no table is made anew for them.
     config["datasets"]["digits"]["views"] = 3
-    assert grid.selected_entries(config, run) == entries
+    assert selected_entries(config, run) == entries
 
 
 def test_instance_datasets_are_those_with_listed_relevance():
     datasets = {"oxford": {"type": "roxford5k"}}
     run = {**RUN, "datasets": ["digits", "gldv2", "oxford", "sop"]}
-    assert grid.instance_datasets({"run": run, "datasets": datasets}) == ["gldv2", "oxford"]
+    assert instance_datasets({"run": run, "datasets": datasets}) == ["gldv2", "oxford"]
 
 
 # What a job needs of a machine
@@ -403,7 +424,7 @@ SHARD = {"results/features/cifar10/vgg16/clean/0-of-1.h5": 60_000 * 4096 * 4}
 def test_needs_grow_with_the_data(stage):
     wildcards = {name: value for name, value in WILDCARDS.items() if stage == "extract" or name == "bits"}
     small, large = (
-        grid.needs(stage, wildcards, {name: factor * count for name, count in COUNTS.items()}, SHARD, 2)
+        needs(stage, wildcards, {name: factor * count for name, count in COUNTS.items()}, SHARD, 2)
         for factor in (1, 1000)
     )
     assert all(isinstance(number, int) for number in small)
@@ -412,12 +433,12 @@ def test_needs_grow_with_the_data(stage):
 
 
 def test_needs_of_what_is_not_there_yet_are_those_of_a_usual_dataset():
-    assert grid.needs("train", WILDCARDS, {}, {}, 1) == grid.needs("train", WILDCARDS, grid.USUAL_COUNTS, {}, 1)
+    assert needs("train", WILDCARDS, {}, {}, 1) == needs("train", WILDCARDS, USUAL_COUNTS, {}, 1)
 
 
 def test_training_needs_memory_for_its_own_rows():
     def needed(counts, sizes):
-        return grid.needs("train", {"bits": "64"}, counts, sizes, 1).megabytes
+        return needs("train", {"bits": "64"}, counts, sizes, 1).megabytes
 
     # 60,000 rows of 4096 float32 are 983 MB, a twelfth of them 82 MB, and their float32 copies no more than 328 MB.
     assert 300 <= needed(COUNTS, SHARD) - needed(COUNTS, {}) <= 400
@@ -427,6 +448,6 @@ def test_training_needs_memory_for_its_own_rows():
 
 def test_more_shards_and_threads_are_less_time():
     def minutes(shards, threads):
-        return grid.needs("extract", {**WILDCARDS, "shards": str(shards)}, COUNTS, {}, threads).minutes
+        return needs("extract", {**WILDCARDS, "shards": str(shards)}, COUNTS, {}, threads).minutes
 
     assert minutes(1, 1) > minutes(2, 1) > minutes(2, 4)

@@ -4,9 +4,11 @@ import h5py
 import numpy as np
 import pytest
 
-from sdc import storage
 from sdc.cli import main
 from sdc.stages import extract, prepare
+from sdc.storage import features as storage_features
+from sdc.storage.features import Features
+from sdc.storage.manifest import read_manifest, write_manifest
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_verify_finds_all_that_is_wrong(cached, capsys):
     assert main(command) == 0
     assert capsys.readouterr().out == f"{folder}: whole\n"
     content = bytearray((folder / "0-of-2.h5").read_bytes())
-    place = content.index(storage.Features(folder, 2).read(dtype=np.float16)[2].tobytes())
+    place = content.index(Features(folder, 2).read(dtype=np.float16)[2].tobytes())
     content[place] ^= 1
     (folder / "0-of-2.h5").write_bytes(content)
     (folder / "1-of-2.h5").write_bytes(b"x")
@@ -55,7 +57,7 @@ def test_verify_finds_all_that_is_wrong(cached, capsys):
 
 def test_verify_against_another_manifest(cached, capsys, tmp_path):
     manifest, folder = cached
-    storage.write_manifest(tmp_path / "other.csv", storage.read_manifest(manifest))
+    write_manifest(tmp_path / "other.csv", read_manifest(manifest))
     (tmp_path / "other.csv").write_text(manifest.read_text().replace("cat/0000", "cat/zero"))
     assert main(["features", "verify", str(folder), "--manifest", str(tmp_path / "other.csv")]) == 1
     assert "0-of-2.h5: was made from another manifest" in capsys.readouterr().out
@@ -67,9 +69,9 @@ def test_export_to_npy(cached, tmp_path):
     assert main(["features", "export", str(folder), "--out", str(out), "--manifest", str(manifest)]) == 0
     features = np.load(out, mmap_mode="r")
     assert features.dtype == np.float16
-    assert np.array_equal(features, storage.Features(folder, 2).read(dtype=np.float16))
+    assert np.array_equal(features, Features(folder, 2).read(dtype=np.float16))
     assert np.load(tmp_path / "x.rows.npy").tolist() == list(range(12))
-    assert np.load(tmp_path / "x.labels.npy").tolist() == [one for (one,) in storage.read_manifest(manifest).labels]
+    assert np.load(tmp_path / "x.labels.npy").tolist() == [one for (one,) in read_manifest(manifest).labels]
 
 
 def test_labels_of_several_classes_are_columns(tmp_path):
@@ -78,19 +80,19 @@ def test_labels_of_several_classes_are_columns(tmp_path):
     extract.run(manifest, "pixels", {"size": 4}, 0, 1, tmp_path / "f/0-of-1.h5", "cpu")
     main(["features", "export", str(tmp_path / "f"), "--out", str(tmp_path / "x.npy"), "--manifest", str(manifest)])
     labels = np.load(tmp_path / "x.labels.npy")
-    expected = storage.read_manifest(manifest).labels
+    expected = read_manifest(manifest).labels
     assert [tuple(np.flatnonzero(row)) for row in labels] == [tuple(sorted(set(row))) for row in expected]
 
 
 def test_export_to_parquet_in_blocks(cached, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(storage, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 1)
     manifest, folder = cached
     out = tmp_path / "x.parquet"
     assert main(["features", "export", str(folder), "--out", str(out), "--manifest", str(manifest)]) == 0
-    table, listed = parquet.read_table(out), storage.read_manifest(manifest)
+    table, listed = parquet.read_table(out), read_manifest(manifest)
     assert parquet.ParquetFile(out).num_row_groups == 2
-    assert np.array_equal(np.stack(table["features"].to_numpy()), storage.Features(folder, 2).read(dtype=np.float16))
+    assert np.array_equal(np.stack(table["features"].to_numpy()), Features(folder, 2).read(dtype=np.float16))
     assert table["path"].to_pylist() == list(listed.paths)
     assert [tuple(row) for row in table["labels"].to_pylist()] == list(listed.labels)
     assert table["train"].to_pylist() == listed.train.tolist()
@@ -106,14 +108,14 @@ def test_exports_can_be_taken_in_again(cached, tmp_path):
     out = tmp_path / "x.parquet"
     main(["features", "export", str(folder), "--out", str(out), "--manifest", str(manifest)])
     prepare.run("again", {"type": "features", "file": str(out), "query": 2, "train": 2}, tmp_path / "n.csv")
-    assert len(storage.read_manifest(tmp_path / "n.csv")) == 12
+    assert len(read_manifest(tmp_path / "n.csv")) == 12
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.parquet"])
 def test_export_of_a_damaged_set_leaves_nothing(cached, tmp_path, name, caplog):
     _, folder = cached
     content = bytearray((folder / "1-of-2.h5").read_bytes())
-    content[content.index(storage.Features(folder, 2).read(dtype=np.float16)[8].tobytes())] ^= 1
+    content[content.index(Features(folder, 2).read(dtype=np.float16)[8].tobytes())] ^= 1
     (folder / "1-of-2.h5").write_bytes(content)
     before = sorted(tmp_path.iterdir())
     assert main(["features", "export", str(folder), "--out", str(tmp_path / name)]) == 2

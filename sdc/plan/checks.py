@@ -1,0 +1,52 @@
+"""Whether a config can be run: its shape, its names and settings, and what goes with what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from sdc import registry
+from sdc.plan.ablations import ablation_run, variant_entries
+from sdc.plan.cells import cells
+from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
+from sdc.plan.shards import training_kinds
+from sdc.settings import check
+
+
+def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Check a whole config: its shape by the schema, its names and settings by the registry.
+
+    Raises:
+        SDCError: One line with key, value, what is allowed and the nearest name.
+    """
+    check(config, schema)
+    for catalogue in registry.CATALOGUES:
+        entries = config.get(catalogue, {})
+        for name, entry in entries.items():
+            check(entry, registry.entry_schema(catalogue, name, entry), where=f"{catalogue}.{name}")
+        names = sorted({*registry.CATALOGUES[catalogue], *entries})
+        allowed = {"type": "array", "items": {"enum": names}}
+        check(config["run"], {"properties": {catalogue: allowed}}, where="run")
+    selected = {axis: {"enum": list(config["run"][axis])} for axis in ("backbones", "methods")}
+    for backbone, methods in config["run"].get("only", {}).items():
+        check({"only": backbone}, {"properties": {"only": selected["backbones"]}}, where="run")
+        check({backbone: methods}, {"properties": {backbone: {"items": selected["methods"]}}}, where="run.only")
+    check(config.get("report", {}), {"properties": {"retrieval": {"items": selected["methods"]}}}, where="report")
+    _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
+
+
+def _check_combinations(config: Mapping[str, Any]) -> None:
+    """Check that backbones take what the datasets hold, and that methods can be trained on it."""
+    sources = {name: trained_on(config, name) for name in (*config["run"]["datasets"], *config.get("datasets", {}))}
+    held = {dataset: build_entry(config, "datasets", dataset) for dataset in datasets_used(config)}
+    for backbone in config["run"]["backbones"]:
+        taker = build_entry(config, "backbones", backbone)
+        for dataset, made in held.items():
+            check_kinds(dataset, made, backbone, taker)
+    selections = [config["run"], *(ablation_run(config, name) for name in config.get("ablations", {}))]
+    every = itertools.chain.from_iterable(map(cells, selections))
+    runs = dict.fromkeys((sources[cell.dataset], cell.backbone, cell.method) for cell in every)
+    for dataset, backbone, method in runs:
+        if held[dataset].vector_files():
+            training_kinds(config, dataset, backbone, method)

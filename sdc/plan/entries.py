@@ -1,0 +1,155 @@
+"""What the config says of a dataset, backbone or method."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdc import registry
+from sdc.errors import SDCError
+from sdc.settings import check
+
+# Settings of a dataset that its manifest does not depend on: changing them prepares nothing anew.
+LATER_SETTINGS = (
+    "shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation", "train_on", "recentre",
+)  # fmt: skip
+
+
+def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:
+    """The catalogue entry of a name: what the config says of it, or nothing for the defaults.
+
+    A ``preset`` of the config is that of every method that does not name its own.
+    """
+    common = {"preset": config["preset"]} if catalogue == "methods" and "preset" in config else {}
+    return {**common, **config.get(catalogue, {}).get(name, {})}
+
+
+def canonical(settings: Mapping[str, Any]) -> str:
+    """Settings as one JSON string that depends on nothing but their values."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def build_entry(config: Mapping[str, Any], catalogue: str, name: str) -> Any:
+    """The dataset, backbone or method of a name, as the config has it."""
+    return _built(catalogue, name, canonical(entry(config, catalogue, name)))
+
+
+# Every job of a plan asks for the same few entries.
+@functools.lru_cache(maxsize=4096)
+def _built(catalogue: str, name: str, settings: str) -> Any:
+    return registry.build(catalogue, name, json.loads(settings))
+
+
+def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """The settings of a dataset that its manifest depends on."""
+    return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in LATER_SETTINGS}
+
+
+def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
+    """The catalogue entry of a backbone; where it says nothing of preprocessing, what the dataset's protocol does."""
+    settings = entry(config, "backbones", backbone)
+    made = build_entry(config, "datasets", dataset)
+    known = registry.entry_schema("backbones", backbone, settings)["properties"]
+    return {**{key: value for key, value in made.preprocessing.items() if key in known}, **settings}
+
+
+def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """What a dataset needs and is not where it should be, a line each that says where that is."""
+    lines: list[str] = build_entry(config, "datasets", dataset).missing()
+    return lines
+
+
+def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """How a dataset is scored: ``map_at`` (items, or None for all), ``precision_at``, ``ties`` and ``convention``."""
+    made = build_entry(config, "datasets", dataset)
+    chosen = {"ties": "expected", "convention": "standard", **config.get("evaluation", {})}
+    chosen.pop("features", None)
+    return {"map_at": made.map_at, "precision_at": list(made.precision_at), **chosen}
+
+
+def view_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """What the views of a dataset depend on: ``views`` (how many of a picture), ``augmentation`` and ``view_seed``."""
+    made = build_entry(config, "datasets", dataset)
+    return {"views": made.views, "augmentation": made.augmentation, "view_seed": made.seed}
+
+
+def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
+    """How the picture files of a dataset are read, where not as usual: features depend on it, the manifest does not."""
+    made = build_entry(config, "datasets", dataset)
+    usual = {"truncated": "fail", "orientation": "ignore"}
+    return {key: value for key, default in usual.items() if (value := getattr(made, key, default)) != default}
+
+
+def vector_files(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """The files of a dataset that holds vectors; none if it holds pictures."""
+    files: list[str] = build_entry(config, "datasets", dataset).vector_files()
+    return files
+
+
+def trained_on(config: Mapping[str, Any], dataset: str) -> str:
+    """The dataset whose training items make the heads of a dataset: its own name, or what its ``train_on`` says.
+
+    Raises:
+        SDCError: If that is unknown, itself, or uses the heads of a third.
+    """
+    other: str | None = build_entry(config, "datasets", dataset).train_on
+    if other is None:
+        return dataset
+    names = sorted({*registry.DATASETS, *config.get("datasets", {})})
+    check({"train_on": other}, {"properties": {"train_on": {"enum": names}}}, where=f"datasets.{dataset}")
+    if other == dataset:
+        raise SDCError(f"datasets.{dataset}.train_on: is {dataset} itself; name another dataset or leave it out")
+    third = build_entry(config, "datasets", other).train_on
+    if third is not None:
+        raise SDCError(f"datasets.{dataset}.train_on: {other} itself has train_on: {third}; name {third}")
+    return other
+
+
+def datasets_used(config: Mapping[str, Any]) -> list[str]:
+    """The selected datasets, then those whose heads they use."""
+    selected = config["run"]["datasets"]
+    return list(dict.fromkeys((*selected, *(trained_on(config, dataset) for dataset in selected))))
+
+
+def head_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Of a dataset that uses heads of another: ``train_on`` and ``recentre``; else nothing."""
+    made = build_entry(config, "datasets", dataset)
+    return {"train_on": made.train_on, "recentre": made.recentre} if made.train_on else {}
+
+
+def weights_file(settings: Mapping[str, Any]) -> str | None:
+    """The state dict that a backbone's ``weights`` names, if it names a file."""
+    weights = str(settings.get("weights", ""))
+    return weights if "/" in weights or Path(weights).suffix in (".pth", ".pt") else None
+
+
+def state_dict(config: Mapping[str, Any], backbone: str) -> str | None:
+    """The file that a backbone reads, if its entry names one; of one that takes vectors, ``weights`` is but words."""
+    settings = entry(config, "backbones", backbone)
+    return weights_file(settings) if build_entry(config, "backbones", backbone).takes == "pictures" else None
+
+
+def instance_datasets(config: Mapping[str, Any]) -> list[str]:
+    """The selected datasets whose relevance is listed, not a shared label."""
+    return [
+        name for name in config["run"]["datasets"] if build_entry(config, "datasets", name).label_kind == "instance"
+    ]
+
+
+def check_kinds(dataset: str, held: Any, backbone: str, taker: Any) -> None:
+    """Check that a backbone takes what a dataset holds: pictures, or vectors made elsewhere.
+
+    Args:
+        dataset, backbone: Names of the catalogue entries.
+        held, taker: What they are.
+
+    Raises:
+        SDCError: If it takes the other.
+    """
+    if held.vector_files() and taker.takes == "pictures":
+        raise SDCError(f"datasets.{dataset} holds vectors; its backbone is imported, not {backbone}")
+    if taker.takes == "vectors" and not held.vector_files():
+        raise SDCError(f"backbones.{backbone} takes vectors, and datasets.{dataset} holds pictures; choose a network")

@@ -1,0 +1,58 @@
+"""Feature shards: which kinds a training needs, their names, and the rows of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sdc.errors import SDCError
+from sdc.plan.entries import build_entry, view_settings
+
+# Kinds of features: of the pictures themselves, or of augmented views of the training pictures.
+KINDS = ("clean", "views", "views_asymmetric", "tokens")
+
+
+def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, method: str) -> dict[str, str]:
+    """The kinds of features that the training of a method reads.
+
+    Args:
+        config: The whole config.
+        dataset, backbone, method: Names of catalogue entries.
+
+    Returns:
+        The kind by what the train stage takes it as: ``features`` always, and ``views`` or ``tokens``. Where a backbone
+        has no tokens, views take their place: a picture of one part.
+
+    Raises:
+        SDCError: If it needs views, and the dataset holds no pictures to make them of.
+    """
+    hashing, network = build_entry(config, "methods", method), build_entry(config, "backbones", backbone)
+    kinds = {"features": "clean"}
+    if "tokens" in hashing.requires and network.has_tokens:
+        kinds["tokens"] = "tokens"
+    if "views" in hashing.requires or ("tokens" in hashing.requires and not network.has_tokens):
+        asymmetric = getattr(hashing, "augmentation", "contrastive") == "asymmetric"
+        scans = view_settings(config, dataset)["augmentation"] == "scans"
+        kinds["views"] = "views_asymmetric" if asymmetric and not scans else "views"
+    if len(kinds) > 1 and build_entry(config, "datasets", dataset).vector_files():
+        raise SDCError(
+            f"methods.{method}: trains on augmented views, which needs pictures, and datasets.{dataset} holds vectors; "
+            "leave one of them out"
+        )
+    return kinds
+
+
+def shard_count(config: Mapping[str, Any], dataset: str) -> int:
+    """How many shards the features of a dataset are cut into."""
+    return int(build_entry(config, "datasets", dataset).shards)
+
+
+def shard_names(shards: int) -> list[str]:
+    """File stems of all shards: ``0-of-1``; ``00-of-12`` to ``11-of-12``."""
+    width = len(str(shards - 1))
+    return [f"{shard:0{width}}-of-{shards}" for shard in range(shards)]
+
+
+def shard_range(shard: int, shards: int, rows: int) -> tuple[int, int]:
+    """First row of a shard and one past its last; sizes differ by one row at most."""
+    return rows * shard // shards, rows * (shard + 1) // shards

@@ -1,0 +1,59 @@
+"""Packed codes of manifest rows as HDF5."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.storage.files import remedy
+from sdc.storage.hdf5 import attributes_of, read_array, reading_h5, write_h5
+
+CODES_SCHEMA = "sdc.codes/1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Codes:
+    """Packed codes of manifest rows.
+
+    Attributes:
+        codes: Shape ``(n, bits / 8)``, uint8, bits in ``numpy.packbits`` order.
+        row: Manifest rows, shape ``(n,)``, int64, ascending.
+        attributes: The identity of the run.
+        codes_raw: Of a head of another dataset, the codes by its own thresholds where ``codes`` are re-centred: shape
+            and type as theirs. Else None.
+    """
+
+    codes: np.ndarray
+    row: np.ndarray
+    attributes: Mapping[str, Any]
+    codes_raw: np.ndarray | None = None
+
+
+def write_codes(path: str | Path, codes: Codes) -> None:
+    """Write codes as HDF5."""
+    arrays = {"codes": codes.codes, "row": codes.row}
+    if codes.codes_raw is not None:
+        arrays["codes_raw"] = codes.codes_raw
+    write_h5(path, arrays, {"schema": CODES_SCHEMA, **codes.attributes})
+
+
+def read_codes(path: str | Path) -> Codes:
+    """Read codes.
+
+    Raises:
+        StorageError: If the file is missing, damaged, or its arrays do not fit each other.
+    """
+    with reading_h5(path, CODES_SCHEMA) as file:
+        attributes = attributes_of(file)
+        attributes.pop("schema")
+        codes, row = (read_array(Path(path), file, name) for name in ("codes", "row"))
+        raw = read_array(Path(path), file, "codes_raw") if "codes_raw" in file else None
+    for held in (codes,) if raw is None else (codes, raw):
+        if len(held) != len(row) or held.dtype != np.uint8 or held.shape[1] * 8 != attributes.get("bits"):
+            raise StorageError(f"{path}: codes, rows and bits do not fit each other; {remedy(path)}")
+    return Codes(codes, row, attributes, raw)

@@ -1,0 +1,52 @@
+"""Small CSV files of numbers: what tables and figures are drawn from."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.storage.files import remedy, write_text
+
+
+def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
+    """Write the average precision of each query, by its manifest row."""
+    lines = [f"{row},{value!r}\n" for row, value in precisions.items()]
+    write_text(path, "query,average_precision\n" + "".join(lines))
+
+
+def read_precisions(path: str | Path) -> dict[int, float]:
+    """Read what ``write_precisions`` wrote.
+
+    Raises:
+        StorageError: If the file is missing or damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return {int(row["query"]): float(row["average_precision"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
+
+
+def write_columns(path: str | Path, columns: Mapping[str, Sequence[float]]) -> None:
+    """Write columns of numbers as CSV: what a curve or a histogram is drawn from."""
+    rows = zip(*columns.values(), strict=True)
+    write_text(path, "".join(",".join(map(str, row)) + "\n" for row in ([*columns], *rows)))
+
+
+def read_columns(path: str | Path) -> dict[str, np.ndarray]:
+    """Read columns of numbers, shape ``(rows,)``, float64, by their names.
+
+    Raises:
+        StorageError: If the file is missing or damaged.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            names, *rows = csv.reader(file)
+        values = np.array(rows, float).reshape(len(rows), len(names))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
+    return dict(zip(names, values.T, strict=True))

@@ -1,0 +1,259 @@
+"""Feature shards: many HDF5 files read as one array."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.plan.shards import shard_names, shard_range
+from sdc.registry import FEATURES_VERSION
+from sdc.storage.files import remedy, writing
+from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array, reading_h5
+
+FEATURES_SCHEMA = "sdc.features/1"
+_BLOCK_BYTES = 64 * 2**20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Shard:
+    """What a feature shard says of itself.
+
+    Attributes:
+        path: The file.
+        row: Manifest rows, shape ``(n,)``, int64, ascending.
+        shapes, dtypes: Of its arrays by name.
+        attributes: Those that all shards of a set share.
+    """
+
+    path: Path
+    row: np.ndarray
+    shapes: Mapping[str, tuple[int, ...]]
+    dtypes: Mapping[str, np.dtype[Any]]
+    attributes: Mapping[str, Any]
+
+    def check_like(self, first: _Shard) -> None:
+        """Check that two shards are of one set.
+
+        Raises:
+            StorageError: If this one differs from the first.
+        """
+        mine, others = ({**shard.attributes, "arrays": tuple(shard.shapes)} for shard in (self, first))
+        unlike = [key for key, value in mine.items() if key not in others or others[key] != value]
+        if unlike:
+            raise StorageError(f"{self.path}: differs from {first.path.name} in {unlike[0]}; {remedy(self.path)}")
+
+
+def _read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str | None) -> _Shard:
+    path = Path(folder) / f"{shard_names(shards)[shard]}.h5"
+    with reading_h5(path, FEATURES_SCHEMA) as file:
+        attributes = attributes_of(file)
+        names = [name for name in sorted(file) if name != "row"]
+        shapes, dtypes = {name: file[name].shape for name in names}, {name: file[name].dtype for name in names}
+        start, stop = attributes.pop("start"), attributes.pop("stop")
+        for own in ("shard", "truncated"):
+            attributes.pop(own, None)
+        if manifest_sha256 not in (None, attributes["manifest_sha256"]):
+            raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
+        if attributes["features_version"] != FEATURES_VERSION:
+            raise StorageError(f"{path}: was made by another version of the extraction; {remedy(path)}")
+        row = read_array(path, file, "row")
+        inside = not len(row) or (start <= row[0] and row[-1] < stop and bool((np.diff(row) > 0).all()))
+        whole = len(row) == stop - start or attributes.get("kind", "clean") != "clean"
+        in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
+        if not (inside and whole and in_place) or any(shape[0] != len(row) for shape in shapes.values()):
+            raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
+        return _Shard(path, row, shapes, dtypes, attributes)
+
+
+class Features:
+    """All shards of one kind of feature as one row-indexable array that reads only what it is asked for.
+
+    Args:
+        folder: ``results/features/{dataset}/{backbone}/{kind}``.
+        shards: How many shards the set has.
+        manifest_sha256: Hash of the manifest the features must belong to; None accepts any.
+        array: ``features``, or another of the arrays in the shards: ``token_means``.
+
+    Attributes:
+        rows: Manifest rows of the array, shape ``(n,)``, int64, ascending: all of them if the kind is ``clean``, else
+            the training rows.
+        shape: Of the whole array: ``(n, dim)``; of views ``(n, V, dim)``, of tokens ``(n, V, P, dim)``.
+        dtype: As stored.
+        arrays: Names of the arrays in the shards.
+        attributes: What the shards say of themselves: dataset, backbone, weights, transform, and so on.
+
+    Raises:
+        StorageError: If a shard is missing, damaged, of another manifest, or unlike the others, or has no such array.
+    """
+
+    def __init__(
+        self, folder: str | Path, shards: int, manifest_sha256: str | None = None, array: str = "features"
+    ) -> None:
+        held: list[_Shard] = []
+        for shard in range(shards):
+            held.append(_read_shard(folder, shard, shards, manifest_sha256))
+            held[-1].check_like(held[0])
+        first = held[0]
+        if array not in first.shapes:
+            raise StorageError(
+                f"{first.path}: holds {', '.join(first.shapes) or 'nothing'}, not {array}; {remedy(first.path)}"
+            )
+        widths = {shard.shapes[array][1:] for shard in held if len(shard.row)}
+        if len(widths) != 1:
+            raise StorageError(f"{folder}: the shards do not make one array; {remedy(first.path)}")
+        self._shards, self._array = held, array
+        self.arrays: tuple[str, ...] = tuple(first.shapes)
+        self.attributes = first.attributes
+        self.rows: np.ndarray = np.concatenate([shard.row for shard in held])
+        self.shape: tuple[int, ...] = (len(self.rows), *widths.pop())
+        self.dtype: np.dtype[Any] = first.dtypes[array]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self, wanted: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``(rows, features)`` in row order, at most 64 MiB of features at a time.
+
+        Args:
+            wanted: Boolean mask over all rows of the manifest; None wants every row.
+
+        Yields:
+            Manifest rows ``(b,)`` int64 and features ``(b, …)`` as stored.
+
+        Raises:
+            StorageError: If a block does not pass its checksum or holds NaN or infinity.
+        """
+        for shard, stored in self._opened():
+            step = stored.step * max(1, _BLOCK_BYTES // stored.step_bytes)
+            for low in range(0, len(shard.row), step):
+                rows = shard.row[low : low + step]
+                kept = rows if wanted is None else rows[wanted[rows]]
+                if len(kept):
+                    block = np.empty((len(kept), *self.shape[1:]), stored.dtype)
+                    self._fill(block, shard, stored, low, wanted)
+                    yield kept, block
+
+    def read(self, wanted: np.ndarray | None = None, dtype: Any = np.float32) -> np.ndarray:
+        """The wanted rows as one array of a type, shape ``(rows, …)``, ascending by row; see ``blocks``."""
+        count = len(self) if wanted is None else int(np.count_nonzero(wanted[self.rows]))
+        result = np.empty((count, *self.shape[1:]), dtype)
+        filled = 0
+        for shard, stored in self._opened():
+            kept = len(shard.row) if wanted is None else int(np.count_nonzero(wanted[shard.row]))
+            self._fill(result[filled : filled + kept], shard, stored, 0, wanted)
+            filled += kept
+        return result
+
+    def _opened(self) -> Iterator[tuple[_Shard, StoredArray]]:
+        for shard in self._shards:
+            if len(shard.row):
+                with (
+                    reading_h5(shard.path, FEATURES_SCHEMA) as file,
+                    StoredArray(shard.path, file, self._array) as stored,
+                ):
+                    yield shard, stored
+
+    def _fill(
+        self, target: np.ndarray, shard: _Shard, stored: StoredArray, low: int, wanted: np.ndarray | None
+    ) -> None:
+        """Fill an array with the wanted rows of a shard, from one of its rows on."""
+        if wanted is None and target.dtype == stored.dtype and stored.finite:
+            stored.read(low, target)
+            return
+        filled, scratch = 0, np.empty((stored.step, *self.shape[1:]), stored.dtype)
+        while filled < len(target):
+            rows = shard.row[low : low + stored.step]
+            keep = slice(None) if wanted is None else np.flatnonzero(wanted[rows])
+            count = len(rows[keep])
+            if count:
+                piece = scratch[: len(rows)]
+                stored.read(low, piece)
+                bad = None if stored.finite else not_finite(piece)
+                if bad is not None:
+                    raise StorageError(
+                        f"{shard.path}: row {rows[bad]} holds NaN or infinity; mend the image or the backbone"
+                    )
+                target[filled : filled + count] = piece[keep]
+                filled += count
+            low += stored.step
+
+
+def feature_problems(folder: str | Path, shards: int, manifest_sha256: str | None = None) -> list[str]:
+    """Everything that is wrong with a set of shards, a line each; every number of it is read.
+
+    Args:
+        folder, shards, manifest_sha256: As of ``Features``.
+    """
+    found: list[str] = []
+    first: _Shard | None = None
+    for index in range(shards):
+        try:
+            shard = _read_shard(folder, index, shards, manifest_sha256)
+            first = first or shard
+            shard.check_like(first)
+            for name in shard.shapes:
+                found += _array_problems(shard, name)
+        except StorageError as error:
+            found.append(str(error))
+    return found
+
+
+def _array_problems(shard: _Shard, name: str) -> list[str]:
+    """What is wrong with an array of a shard: of damaged parts the first, and their number; of bad rows likewise."""
+    damaged: list[str] = []
+    bad: list[int] = []
+    with reading_h5(shard.path, FEATURES_SCHEMA) as file, StoredArray(shard.path, file, name) as stored:
+        for start in range(0, len(shard.row), stored.step):
+            rows = shard.row[start : start + stored.step]
+            piece = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
+            try:
+                stored.read(start, piece)
+            except StorageError as error:
+                damaged.append(str(error))
+                continue
+            bad += rows[~np.isfinite(piece).reshape(len(piece), -1).all(axis=1)].tolist()
+    lines = [damaged[0] + f" ({len(damaged)} such parts)" * (len(damaged) > 1)] if damaged else []
+    if bad:
+        lines.append(
+            f"{shard.path}: {name} of row {bad[0]} hold NaN or infinity ({len(bad)} such rows); "
+            "mend the image or the backbone"
+        )
+    return lines
+
+
+def link_features(folder: str | Path, shards: int) -> Path:
+    """Write ``all.h5`` beside the shards: their arrays as one each, which HDF5 reads from the shards (without checks).
+
+    Returns:
+        Its path. It names the shards relative to itself, so the folder may move; of a shard that is gone, features are
+        NaN and rows -1.
+
+    Raises:
+        StorageError: If the shards do not make one set.
+    """
+    import h5py
+
+    features = Features(folder, shards)
+    path = Path(folder) / "all.h5"
+    with writing(path) as part, h5py.File(part, "w", libver="v110") as file:
+        file.attrs.update({**features.attributes, "start": 0, "stop": features.attributes["rows"]})
+        for name in ("row", *features.arrays):
+            _link(file, name, [shard for shard in features._shards if len(shard.row)])
+    return path
+
+
+def _link(file: Any, name: str, shards: Sequence[_Shard]) -> None:
+    import h5py
+
+    width, dtype = ((), shards[0].row.dtype) if name == "row" else (shards[0].shapes[name][1:], shards[0].dtypes[name])
+    layout, filled = h5py.VirtualLayout((sum(len(shard.row) for shard in shards), *width), dtype), 0
+    for shard in shards:
+        count = len(shard.row)
+        layout[filled : filled + count] = h5py.VirtualSource(shard.path.name, name, (count, *width))
+        filled += count
+    file.create_virtual_dataset(name, layout, fillvalue=-1 if name == "row" else np.nan)

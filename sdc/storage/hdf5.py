@@ -1,0 +1,266 @@
+"""HDF5 files whose arrays are contiguous, uncompressed and checksummed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.storage.files import remedy, unwritten, writing
+
+# Of an array that share a checksum: they are verified while a core's cache holds them.
+_CHECKED_BYTES = 2**18
+# At multiples of which arrays that are not small begin, so that they can be mapped.
+_PAGE_BYTES = 4096
+
+
+def write_h5(path: str | Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> None:
+    """Write arrays and attributes as one HDF5 file, whole or not at all."""
+    with H5Writer(path, attributes) as writer:
+        for name, array in arrays.items():
+            writer.create(name, array.shape, array.dtype)
+            writer.append(**{name: array})
+
+
+class _Disk(io.FileIO):
+    """A file that keeps its first error to itself: HDF5, once told of one, crashes when Python ends."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or remember why not."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while len(left) and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length, or remember why not."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+class _Checksums:
+    """XXH3, 64 bits, of every so many rows of an array; and whether all of it is finite."""
+
+    def __init__(self, rows: int) -> None:
+        from xxhash import xxh3_64
+
+        self.rows = rows
+        self.written = 0
+        self.finite = True
+        self._found: list[int] = []
+        self._open = xxh3_64()
+
+    def update(self, block: np.ndarray) -> None:
+        """Take in the next rows."""
+        self.finite &= bool(np.isfinite(block).all())
+        while len(block):
+            room = self.rows - self.written % self.rows
+            self._open.update(block[:room].data)
+            self.written += len(block[:room])
+            if room <= len(block):
+                self._close()
+            block = block[room:]
+
+    def _close(self) -> None:
+        self._found.append(self._open.intdigest())
+        self._open.reset()
+
+    def finish(self) -> np.ndarray:
+        """All of them, uint64."""
+        if self.written % self.rows:
+            self._close()
+        return np.array(self._found, np.uint64)
+
+
+class H5Writer:
+    """Write an HDF5 file block by block: contiguous arrays, uncompressed, with checksums of their rows.
+
+    An array's attribute ``xxh3_64`` has a checksum of every ``checked_rows`` of its rows, and ``finite`` says whether
+    all of it is; HDF5 itself keeps checksums of where what is. Use as a context manager; the file gets its
+    name when the block ends and every row has been written.
+
+    Raises:
+        StorageError: If the disk is full, or rows are missing at the end.
+    """
+
+    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
+        self._path = path
+        self._attributes = attributes
+        self._checksums: dict[str, _Checksums] = {}
+
+    def __enter__(self) -> H5Writer:
+        import h5py
+
+        with contextlib.ExitStack() as stack:
+            part = stack.enter_context(writing(self._path))
+            self._disk = stack.enter_context(_Disk(part, "w+"))
+            # The first version whose metadata have checksums.
+            self._file = h5py.File(
+                self._disk, "w", libver="v110", alignment_threshold=16 * _PAGE_BYTES, alignment_interval=_PAGE_BYTES
+            )
+            stack.push(self._close)
+            self.note(**self._attributes)
+            self._stack = stack.pop_all()
+        return self
+
+    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        """Make room for an array whose first axis is appended to."""
+        row_bytes = max(1, int(np.prod(shape[1:])) * np.dtype(dtype).itemsize)
+        self._file.create_dataset(name, shape, dtype)
+        self._checksums[name] = _Checksums(max(1, _CHECKED_BYTES // row_bytes))
+
+    def append(self, **blocks: np.ndarray) -> None:
+        """Write the next rows of each named array."""
+        with self._noticing():
+            for name, block in blocks.items():
+                array, checksums = self._file[name], self._checksums[name]
+                block = np.ascontiguousarray(block, array.dtype)
+                array[checksums.written : checksums.written + len(block)] = block
+                checksums.update(block)
+
+    def note(self, **attributes: Any) -> None:
+        """Add attributes, for example what is known of the file only after its rows are written."""
+        self._file.attrs.update(attributes)
+
+    @contextlib.contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Raise what the disk kept to itself, in place of what HDF5 then fails at."""
+        try:
+            yield
+        except Exception:
+            if self._disk.error is None:
+                raise
+        if self._disk.error:
+            raise unwritten(self._path, self._disk.error)
+
+    def _close(self, kind: type[BaseException] | None, *_: Any) -> None:
+        with self._noticing(), self._file:
+            short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
+            for name, checksums in self._checksums.items():
+                found = {"checked_rows": checksums.rows, "xxh3_64": checksums.finish(), "finite": checksums.finite}
+                self._file[name].attrs.update(found)
+        if kind is None and short:
+            raise StorageError(f"{self._path}: rows are missing in {', '.join(short)}")
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+
+@contextlib.contextmanager
+def reading_h5(path: str | Path, schema: str) -> Iterator[Any]:
+    """An HDF5 file of a schema, open for reading; what HDF5 raises becomes a ``StorageError``."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("schema")
+            if found != schema:
+                raise StorageError(f"{path}: schema is {found!r}, expected {schema!r}; {remedy(path)}")
+            yield file
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: is missing; {remedy(path)}") from error
+    except (OSError, KeyError, RuntimeError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: str | Path, error: Exception) -> StorageError:
+    """What to say of a file that HDF5 cannot read."""
+    return StorageError(f"{path}: is damaged or cut short ({error}); {remedy(path)}")
+
+
+def attributes_of(file: Any) -> dict[str, Any]:
+    """The attributes of an open HDF5 file as Python has such values."""
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+
+
+class StoredArray:
+    """An array of an open HDF5 file, read in steps whose checksums are verified.
+
+    Attributes:
+        shape, dtype: Of the array.
+        step, step_bytes: How many rows share a checksum, and their size.
+        finite: Whether it is known to hold no NaN and no infinity.
+
+    Raises:
+        StorageError: If it has no checksums.
+    """
+
+    def __init__(self, path: Path, file: Any, name: str) -> None:
+        self._path, self._name, self._held = path, name, file[name]
+        self.shape: tuple[int, ...] = self._held.shape
+        self.dtype: np.dtype[Any] = self._held.dtype
+        self.finite = bool(self._held.attrs.get("finite"))
+        if self._held.fletcher32:  # as they were once written: HDF5 verifies its chunks
+            self.step = int(self._held.chunks[0])
+        else:
+            self._checksums = np.asarray(self._held.attrs.get("xxh3_64", ())).tolist()
+            self.step = int(self._held.attrs.get("checked_rows", 1))
+            # Empty arrays have no place in the file.
+            self._offset = self._held.id.get_offset() or 0
+            if len(self._checksums) != -(-self.shape[0] // self.step):
+                raise StorageError(f"{path}: {name} has no checksums; {remedy(path)}")
+        self._row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
+        self.step_bytes = self.step * self._row_bytes
+
+    def __enter__(self) -> StoredArray:
+        self._raw = open(self._path, "rb", buffering=0)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._raw.close()
+
+    def read(self, start: int, target: np.ndarray) -> None:
+        """Fill an array with the rows from one at which a step begins.
+
+        Raises:
+            StorageError: If a step's do not have their checksum, or cannot be read.
+        """
+        from xxhash import xxh3_64_intdigest
+
+        try:
+            if self._held.fletcher32:
+                self._held.read_direct(target, np.s_[start : start + len(target)])
+                return
+            # HDF5 would take a third longer, most of it to find out that the rows lie one after the other.
+            self._raw.seek(self._offset + start * self._row_bytes)
+            space = target.reshape(-1).view(np.uint8).data
+            for step, low in enumerate(range(0, len(space), self.step * self._row_bytes), start // self.step):
+                piece = space[low : low + self.step * self._row_bytes]
+                whole = self._raw.readinto(piece) == len(piece)
+                if not whole or xxh3_64_intdigest(piece) != self._checksums[step]:
+                    rows = f"rows {step * self.step} to {min(self.shape[0], (step + 1) * self.step) - 1}"
+                    raise StorageError(
+                        f"{self._path}: is damaged: {self._name} of its {rows} do not have their checksum; "
+                        f"{remedy(self._path)}"
+                    )
+        except OSError as error:
+            raise damaged(self._path, error) from error
+
+
+def read_array(path: Path, file: Any, name: str) -> np.ndarray:
+    """A whole array of an open file, its checksums verified."""
+    with StoredArray(path, file, name) as stored:
+        result = np.empty(stored.shape, stored.dtype)
+        if result.size:
+            stored.read(0, result)
+        return result
+
+
+def not_finite(block: np.ndarray) -> int | None:
+    """The first row that holds NaN or infinity; None if there is none."""
+    finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+    return None if finite.all() else int(np.argmin(finite))
