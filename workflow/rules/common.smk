@@ -11,6 +11,9 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import ExecMode
 
+import sdc.plan.checks
+import sdc.plan.resources
+import sdc.plan.selections
 from sdc import devices, plan, registry
 from sdc.errors import SDCError
 from sdc.report import figures

@@ -1,9 +1,3 @@
-import dataclasses
-import errno
-import json
-import subprocess
-import sys
-
 import h5py
 import numpy as np
 import pytest
@@ -11,30 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdc.errors import StorageError
-from sdc.head import Head
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage import features as storage_features
 from sdc.storage import hdf5
-from sdc.storage.codes import Codes, read_codes, write_codes
-from sdc.storage.columns import read_columns, write_columns
 from sdc.storage.features import FEATURES_SCHEMA, Features, feature_problems, link_features
-from sdc.storage.files import read_json, sha256_of, write_json, write_text, writing
 from sdc.storage.hdf5 import H5Writer
-from sdc.storage.heads import read_head, write_head
-from sdc.storage.manifest import Manifest, read_manifest, write_manifest
-
-
-def manifest(count=6):
-    index = np.arange(count)
-    return Manifest(
-        paths=[f"a, b/{i}.png" for i in index],
-        labels=[(int(i) % 2,) if i else () for i in index],
-        query=index < 2,
-        database=index >= 2,
-        train=index >= 4,
-        facts={"dataset": "x", "counts": {"train": 2}},
-    )
 
 
 def write_shards(folder, shards=3, rows=10, dim=4, **changes):
@@ -53,68 +29,6 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
             for row in range(start, stop):
                 writer.append(features=features[row : row + 1])
     return features
-
-
-def test_manifest_round_trip(tmp_path):
-    write_manifest(tmp_path / "m.csv", manifest())
-    read = read_manifest(tmp_path / "m.csv")
-    assert list(read.paths) == list(manifest().paths)
-    assert list(read.labels) == list(manifest().labels)
-    assert read.rows("train").tolist() == [4, 5]
-    assert read.facts == manifest().facts
-    assert read.sha256 == sha256_of(tmp_path / "m.csv")
-    assert (tmp_path / "m.csv").read_text().splitlines()[:2] == [
-        "row,path,labels,query,database,train",
-        '0,"a, b/0.png",,1,0,0',
-    ]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "row,path\n",
-        "row,path,labels,query,database,train\n1,a,0,1,0,0\n",
-        "row,path,labels,query,database,train\n0,a\n",
-    ],
-)
-def test_damaged_manifest_is_named(tmp_path, text):
-    write_manifest(tmp_path / "m.csv", manifest())
-    (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(StorageError, match=r"m.csv: is no whole manifest .*make it anew: snakemake"):
-        read_manifest(tmp_path / "m.csv")
-
-
-def test_missing_manifest_and_sidecar_are_named(tmp_path):
-    with pytest.raises(StorageError, match=r"m.json: cannot be read"):
-        read_manifest(tmp_path / "m.csv")
-
-
-def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    write_text(tmp_path / "a", "old")
-    with pytest.raises(RuntimeError), writing(tmp_path / "a") as part:
-        part.write_text("half")
-        raise RuntimeError
-    assert (tmp_path / "a").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-def test_what_a_killed_job_left_is_overwritten(tmp_path):
-    (tmp_path / "a.part").write_text("rest of a killed job")
-    write_text(tmp_path / "a", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
-def test_nan_is_no_json(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert not list(tmp_path.iterdir())
-
-
-def test_json_must_be_an_object(tmp_path):
-    (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(StorageError, match=r"a.json: holds no JSON object"):
-        read_json(tmp_path / "a.json")
 
 
 def test_features_are_one_array(tmp_path):
@@ -309,42 +223,6 @@ def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
         assert file["row"][:].tolist() == [1, 2, -1, -1]
 
 
-@pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
-def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
-    program = (
-        "import resource, signal, sys, numpy as np\n"
-        "from sdc.errors import StorageError\n"
-        "from sdc.storage.hdf5 import H5Writer\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
-        "try:\n"
-        "    with H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
-        "        writer.create('features', (1000, 4), np.float32)\n"
-        "        for _ in range(250): writer.append(features=np.ones((4, 4), np.float32))\n"
-        "except StorageError as error: print(error)\n"
-    )
-    command = [sys.executable, "-c", program, tmp_path / "a.h5", str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    if limit < 16000:
-        assert done.stdout == f"{tmp_path}/a.h5: cannot be written (File too large); make room, then run again\n"
-        assert not list(tmp_path.iterdir())
-    else:
-        assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
-
-
-def fill_the_disk(path):
-    with writing(path) as part:
-        part.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_full_disk_names_the_file(tmp_path):
-    with pytest.raises(StorageError, match=r"a: cannot be written \(No space left on device\); make room"):
-        fill_the_disk(tmp_path / "a")
-    assert not list(tmp_path.iterdir())
-
-
 def test_nan_names_shard_and_row(tmp_path):
     write_shards(tmp_path)
     bad = np.zeros((4, 4), np.float32)
@@ -440,111 +318,3 @@ def test_other_arrays_of_the_shards(tmp_path):
         del file["token_means"]
     with pytest.raises(StorageError, match=r"1-of-2.h5: differs from 0-of-2.h5 in arrays"):
         Features(tmp_path, 2)
-
-
-def test_writer_refuses_an_unfilled_array(tmp_path):
-    with (
-        pytest.raises(StorageError, match="rows are missing in features"),
-        H5Writer(tmp_path / "a.h5", {}) as writer,
-    ):
-        writer.create("features", (3, 2), np.float32)
-        writer.append(features=np.zeros((2, 2), np.float32))
-    assert not list(tmp_path.iterdir())
-
-
-def head():
-    arrays = {"0.weight": np.ones((8, 3), np.float32), "0.bias": np.zeros(8, np.float32)}
-    return Head(("linear",), arrays, {"method": "lsh", "bits": 8, "hyper_parameters": {"b": 1, "a": [2]}})
-
-
-def test_head_round_trip(tmp_path):
-    write_head(tmp_path / "h.safetensors", head())
-    read = read_head(tmp_path / "h.safetensors")
-    assert (read.layers, read.metadata) == (head().layers, head().metadata)
-    assert all(np.array_equal(read.arrays[name], array) for name, array in head().arrays.items())
-    first = (tmp_path / "h.safetensors").read_bytes()
-    write_head(tmp_path / "h.safetensors", head())
-    assert (tmp_path / "h.safetensors").read_bytes() == first
-
-
-@pytest.mark.parametrize("content", [b"", b"no head", None])
-def test_damaged_head_is_named(tmp_path, content):
-    path = tmp_path / "h.safetensors"
-    if content is None:
-        from safetensors.numpy import save_file
-
-        save_file({"0.weight": np.ones(2, np.float32)}, path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"h.safetensors: is no head that can be read"):
-        read_head(path)
-
-
-def test_columns_round_trip(tmp_path):
-    path = tmp_path / "a.csv"
-    write_columns(path, {"k": [1, 2], "precision": [0.1, 1e-20]})
-    assert path.read_text() == "k,precision\n1,0.1\n2,1e-20\n"
-    assert {name: values.tolist() for name, values in read_columns(path).items()} == {
-        "k": [1, 2], "precision": [0.1, 1e-20]
-    }  # fmt: skip
-    write_columns(path, {"k": [], "precision": []})
-    assert [values.tolist() for values in read_columns(path).values()] == [[], []]
-
-
-@pytest.mark.parametrize("text", ["", "k,precision\n1\n", "k\nx\n"])
-def test_damaged_columns(tmp_path, text):
-    (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(StorageError, match=r"a.csv: cannot be read .*; make it anew: snakemake"):
-        read_columns(tmp_path / "a.csv")
-
-
-def test_codes_round_trip(tmp_path):
-    codes = Codes(np.array([[1, 2], [3, 4]], np.uint8), np.array([0, 5]), {"bits": 16, "method": "lsh"})
-    write_codes(tmp_path / "c.h5", codes)
-    read = read_codes(tmp_path / "c.h5")
-    assert np.array_equal(read.codes, codes.codes)
-    assert read.row.tolist() == [0, 5]
-    assert read.attributes == codes.attributes
-    content = bytearray((tmp_path / "c.h5").read_bytes())
-    content[content.index(codes.codes.tobytes())] ^= 1
-    (tmp_path / "c.h5").write_bytes(content)
-    with pytest.raises(StorageError, match=r"c.h5: is damaged: codes of its rows 0 to 1 .*; make it anew"):
-        read_codes(tmp_path / "c.h5")
-
-
-def test_codes_by_two_thresholds_round_trip(tmp_path):
-    codes = Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, np.array([[0], [255]], np.uint8))
-    write_codes(tmp_path / "c.h5", codes)
-    assert read_codes(tmp_path / "c.h5").codes_raw.tolist() == [[0], [255]]
-    write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=None))
-    assert read_codes(tmp_path / "c.h5").codes_raw is None
-    write_codes(tmp_path / "c.h5", dataclasses.replace(codes, codes_raw=np.zeros((1, 1), np.uint8)))
-    with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
-        read_codes(tmp_path / "c.h5")
-
-
-def test_codes_that_do_not_fit_their_bits_are_refused(tmp_path):
-    codes = Codes(np.zeros((2, 2), np.uint8), np.arange(2), {"bits": 24})
-    write_codes(tmp_path / "c.h5", codes)
-    with pytest.raises(StorageError, match=r"c.h5: codes, rows and bits do not fit"):
-        read_codes(tmp_path / "c.h5")
-
-
-def test_json_round_trip(tmp_path):
-    write_json(tmp_path / "a.json", {"x": 1})
-    assert json.loads((tmp_path / "a.json").read_text()) == read_json(tmp_path / "a.json") == {"x": 1}
-
-
-def test_ground_truth_round_trip(tmp_path):
-    lists = {0: {"relevant": np.array([2, 4])}, 1: {"relevant": np.array([], np.int64)}}
-    write_manifest(tmp_path / "m.csv", dataclasses.replace(manifest(), relevance=lists))
-    read = read_manifest(tmp_path / "m.csv").relevance
-    assert {row: {name: rows.tolist() for name, rows in held.items()} for row, held in read.items()} == {
-        0: {"relevant": [2, 4]},
-        1: {"relevant": []},
-    }
-    write_manifest(tmp_path / "m.csv", manifest())
-    assert read_manifest(tmp_path / "m.csv").relevance is None
-    (tmp_path / "m.relevance.json").unlink()
-    with pytest.raises(StorageError, match="m.relevance.json: cannot be read"):
-        read_manifest(tmp_path / "m.csv")

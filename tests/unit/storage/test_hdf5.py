@@ -1,0 +1,42 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sdc.errors import StorageError
+from sdc.storage.hdf5 import H5Writer
+
+
+@pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
+def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
+    program = (
+        "import resource, signal, sys, numpy as np\n"
+        "from sdc.errors import StorageError\n"
+        "from sdc.storage.hdf5 import H5Writer\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "try:\n"
+        "    with H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
+        "        writer.create('features', (1000, 4), np.float32)\n"
+        "        for _ in range(250): writer.append(features=np.ones((4, 4), np.float32))\n"
+        "except StorageError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, tmp_path / "a.h5", str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    if limit < 16000:
+        assert done.stdout == f"{tmp_path}/a.h5: cannot be written (File too large); make room, then run again\n"
+        assert not list(tmp_path.iterdir())
+    else:
+        assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_writer_refuses_an_unfilled_array(tmp_path):
+    with (
+        pytest.raises(StorageError, match="rows are missing in features"),
+        H5Writer(tmp_path / "a.h5", {}) as writer,
+    ):
+        writer.create("features", (3, 2), np.float32)
+        writer.append(features=np.zeros((2, 2), np.float32))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,70 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sdc.errors import StorageError
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest, read_manifest, write_manifest
+
+
+def manifest(count=6):
+    index = np.arange(count)
+    return Manifest(
+        paths=[f"a, b/{i}.png" for i in index],
+        labels=[(int(i) % 2,) if i else () for i in index],
+        query=index < 2,
+        database=index >= 2,
+        train=index >= 4,
+        facts={"dataset": "x", "counts": {"train": 2}},
+    )
+
+
+def test_manifest_round_trip(tmp_path):
+    write_manifest(tmp_path / "m.csv", manifest())
+    read = read_manifest(tmp_path / "m.csv")
+    assert list(read.paths) == list(manifest().paths)
+    assert list(read.labels) == list(manifest().labels)
+    assert read.rows("train").tolist() == [4, 5]
+    assert read.facts == manifest().facts
+    assert read.sha256 == sha256_of(tmp_path / "m.csv")
+    assert (tmp_path / "m.csv").read_text().splitlines()[:2] == [
+        "row,path,labels,query,database,train",
+        '0,"a, b/0.png",,1,0,0',
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "row,path\n",
+        "row,path,labels,query,database,train\n1,a,0,1,0,0\n",
+        "row,path,labels,query,database,train\n0,a\n",
+    ],
+)
+def test_damaged_manifest_is_named(tmp_path, text):
+    write_manifest(tmp_path / "m.csv", manifest())
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(StorageError, match=r"m.csv: is no whole manifest .*make it anew: snakemake"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_missing_manifest_and_sidecar_are_named(tmp_path):
+    with pytest.raises(StorageError, match=r"m.json: cannot be read"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_ground_truth_round_trip(tmp_path):
+    lists = {0: {"relevant": np.array([2, 4])}, 1: {"relevant": np.array([], np.int64)}}
+    write_manifest(tmp_path / "m.csv", dataclasses.replace(manifest(), relevance=lists))
+    read = read_manifest(tmp_path / "m.csv").relevance
+    assert {row: {name: rows.tolist() for name, rows in held.items()} for row, held in read.items()} == {
+        0: {"relevant": [2, 4]},
+        1: {"relevant": []},
+    }
+    write_manifest(tmp_path / "m.csv", manifest())
+    assert read_manifest(tmp_path / "m.csv").relevance is None
+    (tmp_path / "m.relevance.json").unlink()
+    with pytest.raises(StorageError, match="m.relevance.json: cannot be read"):
+        read_manifest(tmp_path / "m.csv")
