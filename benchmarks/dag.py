@@ -90,7 +90,7 @@ def rates() -> dict[str, float]:
     from PIL import Image
 
     from sdc import hamming
-    from sdc.datasets.base import decode
+    from sdc.datasets.decode import decode
     from sdc.evaluation import ranking
     from sdc.head import Head
     from sdc.labels import Labels

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc.datasets.base import draw_splits
+from sdc.datasets.draws import draw_splits
 from sdc.evaluation.ranking import Cosine, SharedLabels, evaluate
 from sdc.storage.features import Features
 from sdc.storage.manifest import read_manifest

@@ -36,9 +36,9 @@ class Labels(Sequence[tuple[int, ...]]):
         counts: list[int] = []
 
         def counted(item: Iterable[int]) -> Iterable[int]:
-            held = tuple(item)
-            counts.append(len(held))
-            return held
+            classes = tuple(item)
+            counts.append(len(classes))
+            return classes
 
         indices = np.fromiter(itertools.chain.from_iterable(map(counted, items)), np.int64)
         return cls(indices, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
@@ -69,6 +69,13 @@ class Labels(Sequence[tuple[int, ...]]):
     def owners(self) -> np.ndarray:
         """The item of each of ``indices``, shape as theirs."""
         return np.repeat(np.arange(len(self)), self.counts)
+
+    @property
+    def class_indices(self) -> np.ndarray:
+        """One class index per item, shape ``(n,)``: -1 where an item has none, the last where it has several."""
+        classes = np.full(len(self), -1)
+        classes[self.owners] = self.indices
+        return classes
 
     def take(self, rows: np.ndarray | Sequence[int]) -> Labels:
         """The labels of some items, in the order asked for."""

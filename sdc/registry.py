@@ -24,7 +24,7 @@ DATASETS = {
     "nuswide": "sdc.datasets.nuswide:NUSWide",
     "mscoco": "sdc.datasets.mscoco:MSCOCO",
     "folder": "sdc.datasets.folder:Folder",
-    "features": "sdc.datasets.features:Features",
+    "features": "sdc.datasets.features:VectorDataset",
     "list": "sdc.datasets.list:Lists",
     "csv": "sdc.datasets.csv:CSV",
     "mirflickr": "sdc.datasets.mirflickr:MIRFlickr",

@@ -1,4 +1,4 @@
-"""What small pictures in a few published files have in common: download, checks, and protocols class by class."""
+"""What small images in a few published files have in common: download, checks, and protocols class by class."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, Problems, Protocol, draw_splits, draw_training, found_instead
+from sdc.datasets.base import Dataset, Protocol
 from sdc.datasets.download import fetch
+from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
@@ -156,7 +158,7 @@ class Arrays(Dataset):
             for name, value, usual in (("query", self.query, rule.queries), ("train", self.train, rule.training))
             if value not in (None, usual)
         ]
-        return self.listed(
+        return self.manifest(
             [str(index) for index in range(len(labels))],
             labels,
             self.classes,
@@ -189,7 +191,7 @@ class Arrays(Dataset):
     def _absent(self) -> list[str]:
         held = self._held()
         names = ", ".join(name for name in self.files if name not in held)
-        what = f"{names} not found" if self._home.is_dir() else found_instead(self._home)
+        what = f"{names} not found" if self._home.is_dir() else what_is_at(self._home)
         return [f"{self._home}: {what}; put {self.title} there or set download: true"] if names else []
 
     def _files(self, problems: Problems) -> dict[str, Path]:

@@ -64,5 +64,5 @@ class Cifar10(Arrays):
                 if len(images[-1]) != len(labels[-1]):
                     raise ValueError(f"{len(images[-1])} images but {len(labels[-1])} labels")
             except (KeyError, TypeError, ValueError) as error:
-                raise SDCError(f"{path}: is no {self.title} batch ({error}); delete it and download again") from error
+                raise SDCError(f"{path}: is not a {self.title} batch ({error}); delete and download it") from error
         return np.concatenate(images), np.concatenate(labels), sum(map(len, labels[:-1]))

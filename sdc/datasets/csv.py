@@ -1,4 +1,4 @@
-"""Bring your own: pictures and their labels in a CSV file, or one file each for queries, database and training."""
+"""Bring your own: images and their labels in a CSV file, or one file each for queries, database and training."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, LabelKind, Pictures, Problems, draw_splits, draw_training, found_instead
+from sdc.datasets.base import ImageFiles, LabelKind
+from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
 from sdc.storage.files import sha256_of
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import SPLITS, Manifest
 
 # By which headers a column is known; the first of these that is there.
 PATH = ("path", "image", "file", "id")
 LABEL = ("label", "class_id", "landmark_id", "labels")
-_SPLITS = ("query", "database", "train")
 
 
 class _Row(NamedTuple):
@@ -34,19 +35,19 @@ class _Row(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CSV(Pictures):
-    """Pictures named by a CSV file (comma separated, UTF-8, with a header).
+class CSV(ImageFiles):
+    """Images named by a CSV file (comma separated, UTF-8, with a header).
 
-    The picture is in the column ``path``, ``image``, ``file`` or ``id``, its label in ``label``, ``class_id`` or
+    The image is in the column ``path``, ``image``, ``file`` or ``id``, its label in ``label``, ``class_id`` or
     ``landmark_id``, or its labels in ``labels``. Labels are names or numbers; every cell is taken as it is written, so
     ``None`` is a name like any other. Several are separated by commas, semicolons or pipes, or, where the file has none
     of these, by blanks. A column ``split`` says ``query``, ``database`` or ``train``, or several of them.
 
     Attributes:
-        root: Folder that ``file`` and the pictures lie below.
+        root: Folder that ``file`` and the images lie below.
         file: The CSV file; with ``{split}`` in it, three files: ``{split}.csv`` stands for ``query.csv``,
             ``database.csv`` and ``train.csv``. The last may lack: then training items are drawn from the database.
-        picture: Where a picture lies below the root; ``{}`` stands for its cell, as in ``images/{}.jpg``.
+        picture: Where an image lies below the root; ``{}`` stands for its cell, as in ``images/{}.jpg``.
         labels: ``single`` takes a cell as one label, ``multi`` as any number of them; ``auto`` is ``multi`` where the
             column is called ``labels``.
         query: Where nothing says the splits: queries per class, or in all where there are several labels; an integer,
@@ -57,7 +58,7 @@ class CSV(Pictures):
     title: ClassVar[str] = "CSV"
     label_kind: ClassVar[LabelKind] = "any"
     on_disk: ClassVar[str] = (
-        "images.csv: columns path, label (or labels) and, if you like, split\nand the pictures where it says"
+        "images.csv: columns path, label (or labels) and, if you like, split\nand the images where it says"
     )
     source: ClassVar[str] = "your own"
 
@@ -69,7 +70,7 @@ class CSV(Pictures):
     train: float = option(0.5, **AMOUNT)
 
     def scan(self, problems: Problems) -> Manifest:
-        """The pictures of all files, shuffled by the seed, for a database sorted by class would flatter ties."""
+        """The images of all files, shuffled by the seed."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root and file to where it is")
         headers = {}
@@ -83,25 +84,25 @@ class CSV(Pictures):
         if not multi:
             rows = _labelled(rows, problems)
         paths = [self.picture.replace("{}", row.image) for row in rows]
-        usable, dropped = self.usable(paths, problems)
+        usable, skipped = self.usable(paths, problems)
         paths, rows = list(itertools.compress(paths, usable)), list(itertools.compress(rows, usable))
         labels, classes = _classes([row.label for row in rows], multi)
         if len(classes) < 2:
             raise SDCError(
-                f"{', '.join(map(str, headers))}: names {len(rows)} usable pictures of {len(classes)} classes; it "
+                f"{', '.join(map(str, headers))}: names {len(rows)} usable images of {len(classes)} classes; it "
                 "takes two classes to tell what is relevant"
             )
         said = any(row.splits for row in rows)
         splits = self._said(rows, labels, classes, multi) if said else self._drawn(labels, classes, multi)
-        order = np.random.RandomState(self.seed).permutation(len(rows))
-        return self.listed(
-            [paths[row] for row in order],
-            labels.take(order),
+        return self.manifest(
+            paths,
+            labels,
             classes,
-            {name: flags[order] for name, flags in splits.items()},
+            splits,
+            shuffle=True,
             protocol="splits as listed" if said else "a draw of images" if multi else "per-class draw",
             sources={file.name: sha256_of(file) for file in headers},
-            dropped=dropped,
+            skipped=skipped,
             problems=problems,
             label_kind="multi" if multi else "single",
             unlabelled=int((labels.counts == 0).sum()),
@@ -110,19 +111,19 @@ class CSV(Pictures):
     def missing(self) -> list[str]:
         """The files, as far as they are not there; that of training items need not be."""
         wanted = [file for split, file in self._files().items() if split != "train"]
-        return [f"{file}: {found_instead(file)}" for file in wanted if not file.is_file()]
+        return [f"{file}: {what_is_at(file)}" for file in wanted if not file.is_file()]
 
     def _files(self) -> dict[str, Path]:
         """By the split that all rows of a file are in; the empty one where the rows say it themselves."""
         if "{split}" not in self.file:
             return {"": Path(self.root) / self.file}
-        return {split: Path(self.root) / self.file.replace("{split}", split) for split in _SPLITS}
+        return {split: Path(self.root) / self.file.replace("{split}", split) for split in SPLITS}
 
     def _drawn(self, labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
         return draw_splits(*_groups(labels, classes, multi), self.query, self.train, self.seed)
 
     def _said(self, rows: list[_Row], labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
-        splits = {split: np.array([split in row.splits for row in rows]) for split in _SPLITS}
+        splits = {split: np.array([split in row.splits for row in rows]) for split in SPLITS}
         if not splits["train"].any():
             database = np.flatnonzero(splits["database"])
             splits["train"] = draw_training(database, *_groups(labels, classes, multi), self.train, self.seed)
@@ -130,7 +131,7 @@ class CSV(Pictures):
 
 
 def _groups(labels: Labels, classes: list[str], multi: bool) -> tuple[np.ndarray, list[str]]:
-    """What a draw goes by: classes; or all pictures alike, where one may be of several."""
+    """What a draw goes by: classes; or all images alike, where one may be of several."""
     return (np.zeros(len(labels), np.int64), ["all images"]) if multi else (labels.indices, classes)
 
 
@@ -155,18 +156,18 @@ def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
                     continue
                 row = dict(zip(header, map(str.strip, cells), strict=True))
                 splits = frozenset([split] if split else several([row["split"]])[0] if "split" in row else [])
-                if splits - set(_SPLITS) or ("split" in row and not splits):
+                if splits - set(SPLITS) or ("split" in row and not splits):
                     unsplit.append(reader.line_num)
                 rows.append(_Row(path, reader.line_num, row[image], row[label], splits))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SDCError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from error
+        raise SDCError(f"{path}: is not a CSV file in UTF-8 ({error}); save it as one") from error
     _tell(problems, path, ragged, f"has not {len(header)} cells as the header has; quote cells that hold commas")
-    _tell(problems, path, unsplit, f"is in no split; write {', '.join(_SPLITS)}")
+    _tell(problems, path, unsplit, f"is in no split; write {', '.join(SPLITS)}")
     return label, rows
 
 
 def _merge(listed: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
-    """Add the rows of a file by picture; one that another file lists too is in both splits."""
+    """Add the rows of a file by image; one that another file lists too is in both splits."""
     twice, other = [], []
     for row in rows:
         known = listed.setdefault(row.image, row)
@@ -178,8 +179,8 @@ def _merge(listed: dict[str, _Row], rows: list[_Row], problems: Problems) -> Non
             other.append(row.line)
         listed[row.image] = known._replace(splits=known.splits | row.splits)
     if rows:
-        _tell(problems, rows[0].file, twice, "names a picture that an earlier line names; take one of them out")
-        _tell(problems, rows[0].file, other, "has other labels than another file has for the same picture; mend one")
+        _tell(problems, rows[0].file, twice, "names an image that an earlier line names; take one of them out")
+        _tell(problems, rows[0].file, other, "has other labels than another file has for the same image; fix one")
 
 
 def _labelled(rows: list[_Row], problems: Problems) -> list[_Row]:

@@ -1,4 +1,4 @@
-"""Pairs of handwritten digits: 898 pictures of two scans side by side, 8 x 16 pixels, that show one digit or two.
+"""Pairs of handwritten digits: 898 images of two scans side by side, 8 x 16 pixels, that show one digit or two.
 
 A small dataset of several labels that needs no download: the scans are those of ``sdc.datasets.digits``.
 """
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, LabelKind, Problems, draw_splits
+from sdc.datasets.base import Dataset, LabelKind
 from sdc.datasets.digits import load_scans
+from sdc.datasets.draws import AMOUNT, draw_splits
+from sdc.datasets.problems import Problems
 from sdc.labels import Labels
 from sdc.settings import option
 from sdc.storage.manifest import Manifest
@@ -48,7 +50,7 @@ class DigitPairs(Dataset):
         pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
         # To the draw, the pairs are items of one class: which digits they show is left to chance.
         splits = draw_splits(np.zeros(len(pairs)), ["digit pairs"], self.query, self.train, self.seed)
-        return self.listed(
+        return self.manifest(
             [f"{left}+{right}" for left, right in pairs],
             Labels.of(np.unique(pair) for pair in digits[pairs]),
             [str(digit) for digit in range(10)],

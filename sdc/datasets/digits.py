@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, Problems, draw_splits
+from sdc.datasets.base import Dataset
+from sdc.datasets.draws import AMOUNT, draw_splits
+from sdc.datasets.problems import Problems
 from sdc.settings import option
 from sdc.storage.manifest import Manifest
 
@@ -44,7 +46,7 @@ class Digits(Dataset):
         splits = draw_splits(labels, classes, self.query, self.train, self.seed)
         sources = {"images": hashlib.sha256(images.tobytes()).hexdigest()}
         paths = [str(index) for index in range(len(images))]
-        return self.listed(
+        return self.manifest(
             paths, labels, classes, splits, protocol="per-class draw", sources=sources, problems=problems
         )
 

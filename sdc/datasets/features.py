@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Dataset, LabelKind, Problems, draw_splits, draw_training, found_instead
+from sdc.datasets.base import Dataset, LabelKind
 from sdc.datasets.csv import LABEL, PATH, several
+from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.datasets.vectors import VectorFile, Vectors, as_text, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
 from sdc.storage.files import sha256_of
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import SPLITS, Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_SPLITS = ("query", "database", "train")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class _Part:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Features(Dataset):
+class VectorDataset(Dataset):
     """Vectors in a file: ``.npy``, ``.npz``, ``.h5``, ``.parquet`` or ``.pt``; its backbone is ``imported``.
 
     Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too. Labels are a class per row, by
@@ -104,7 +104,7 @@ class Features(Dataset):
     train: float = option(0.5, **AMOUNT)
 
     def scan(self, problems: Problems) -> Manifest:
-        """The rows of all files, shuffled by the seed, for a database sorted by class would flatter ties."""
+        """The rows of all files, shuffled by the seed."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set file, labels and ids to what is there")
         parts = self._parts()
@@ -123,12 +123,12 @@ class Features(Dataset):
         _check_overlap(parts, problems)
         splits = self._splits(parts, labels, classes if single else None)
         names = [name for part in parts for name in part.names]
-        order = np.random.RandomState(self.seed).permutation(len(names))
-        return self.listed(
-            [names[row] for row in order],
-            labels.take(order),
+        return self.manifest(
+            names,
+            labels,
             classes,
-            {split: flags[order] for split, flags in splits.items()},
+            splits,
+            shuffle=True,
             protocol="splits as given" if len(parts) > 1 else "per-class draw" if single else "a draw of rows",
             sources={str(path): sha256_of(path) for path in self._paths()},
             problems=problems,
@@ -141,25 +141,25 @@ class Features(Dataset):
         Raises:
             SDCError: Always.
         """
-        raise SDCError(f"{self.file}: holds vectors, no pictures")
+        raise SDCError(f"{self.file}: holds vectors, no images")
 
     def vector_files(self) -> list[str]:
         """One file, or one per split."""
         return [str(path) for path in self._files(self.file).values()]
 
-    def vectors(self, listed: Manifest) -> Vectors:
+    def vectors(self, manifest: Manifest) -> Vectors:
         """The rows of all files, found by what they are called."""
-        return Vectors([(part.file, part.names) for part in self._parts()], listed.paths)
+        return Vectors([(part.file, part.names) for part in self._parts()], manifest.paths)
 
     def missing(self) -> list[str]:
         """The files, as far as they are not there; those of training rows need not be."""
-        return [f"{path}: {found_instead(path)}" for path in self._paths() if not path.is_file()]
+        return [f"{path}: {what_is_at(path)}" for path in self._paths() if not path.is_file()]
 
     def _files(self, pattern: str) -> dict[str, Path]:
         """Files by split, those of training rows only if they are there; one file is under the empty split."""
         if "{split}" not in self.file:
             return {"": Path(pattern)}
-        paths = {split: Path(pattern.replace("{split}", split)) for split in _SPLITS}
+        paths = {split: Path(pattern.replace("{split}", split)) for split in SPLITS}
         return {split: path for split, path in paths.items() if split != "train" or path.is_file()}
 
     def _paths(self) -> list[Path]:
@@ -184,12 +184,11 @@ class Features(Dataset):
         """Drawn by class; or from all rows alike, where one may be of several classes and ``classes`` is None."""
         groups, names = np.zeros(len(labels), np.int64), ["all rows"]
         if classes is not None:
-            groups, names = np.full(len(labels), -1), classes
-            groups[labels.owners] = labels.indices
+            groups, names = labels.class_indices, classes
         if len(parts) == 1:
             return draw_splits(groups, names, self.query, self.train, self.seed)
         role = np.repeat([part.split for part in parts], [len(part.file) for part in parts])
-        splits = {split: role == split for split in _SPLITS}
+        splits = {split: role == split for split in SPLITS}
         if not splits["train"].any():
             database = np.flatnonzero(splits["database"] & (groups >= 0))
             splits["train"] = draw_training(database, groups, names, self.train, self.seed)
@@ -263,8 +262,8 @@ def _flat(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
         keep = np.isfinite(values) & (values == np.rint(values)) if values.dtype.kind in "iufb" else np.zeros(1, bool)
         if values.ndim != 1 or not keep.all():
             raise SDCError(
-                f"{path}: labels {values.dtype} of shape {values.shape} are no classes; give a class per row by number "
-                "or name, or zeros and ones of shape (n, classes)"
+                f"{path}: labels {values.dtype} of shape {values.shape} are not classes; give a class per row by "
+                "number or name, or zeros and ones of shape (n, classes)"
             )
         values = values.astype(np.int64)
         keep = values >= 0

@@ -1,4 +1,4 @@
-"""Google Landmarks v2: 762,000 pictures to search, 1,129 queries, and 1.6 million cleaned pictures to train on.
+"""Google Landmarks v2: 762,000 images to search, 1,129 queries, and 1.6 million cleaned images to train on.
 
 Source: T. Weyand, A. Araujo, B. Cao, J. Sim, *Google Landmarks Dataset v2*, CVPR 2020; the cleaned training part is
 that of K. Yokoo et al., *Two-stage Discriminative Re-ranking for Large-scale Landmark Retrieval*, CVPR workshops 2020.
@@ -14,49 +14,50 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.base import Protocol
 from sdc.datasets.instances import Instances
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
 from sdc.storage.manifest import Manifest
 
 TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
-# Where people keep these files: beside the pictures, or as they are laid out for download.
+# Where people keep these files: beside the images, or as they are laid out for download.
 _FOLDERS = (".", "metadata", "ground_truth", "index", "test", "train")
 _USAGES = ("Public", "Private", "Ignored")
-# So many pictures are looked for where nobody asked for all of them.
+# So many images are looked for where nobody asked for all of them.
 _SAMPLE = 1000
 _ID_LENGTH = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GLDv2(Instances):
-    """Instance retrieval: the index in its own order, then the queries that are not ignored, then training pictures.
+    """Instance retrieval: the index in its own order, then the queries that are not ignored, then training images.
 
     The facts say under ``usage`` which rows are ``Public`` and which ``Private`` queries, for they are scored apart.
-    Only a thousand pictures and the queries are looked for while preparing; ``sdc datasets check``, and
+    Only a thousand images and the queries are looked for while preparing; ``sdc datasets check``, and
     ``on_error: skip``, look at all.
 
     Attributes:
         root: Folder that holds ``index``, ``test`` and ``train``, and the CSV files, at once or in ``metadata`` and
             ``ground_truth``.
-        train: ``clean``: all of train-clean; a fraction: so much of it, drawn picture by picture with the seed (0.8 is
+        train: ``clean``: all of train-clean; a fraction: so much of it, drawn image by image with the seed (0.8 is
             the size of the part that the paper and DELG train on, though not their draw); ``none``, where a head
-            trained elsewhere is used and the training pictures need not be there.
-        train_vectors: As ``query_vectors``, of the training pictures.
+            trained elsewhere is used and the training images need not be there.
+        train_vectors: As ``query_vectors``, of the training images.
         map_at: The benchmark's cut-off.
     """
 
     title: ClassVar[str] = "Google Landmarks v2"
     on_disk: ClassVar[str] = (
-        "index/<a>/<b>/<c>/<id>.jpg: 761,757 pictures in folders of the first three characters of their names\n"
+        "index/<a>/<b>/<c>/<id>.jpg: 761,757 images in folders of the first three characters of their names\n"
         "test/<a>/<b>/<c>/<id>.jpg: the 1,129 queries at least\n"
-        "train/<a>/<b>/<c>/<id>.jpg: 1,580,470 pictures, those of train_clean.csv at least\n"
+        "train/<a>/<b>/<c>/<id>.jpg: 1,580,470 images, those of train_clean.csv at least\n"
         "retrieval_solution_v2.1.csv, index.csv, train_clean.csv: here, in metadata/ or in ground_truth/"
     )
     source: ClassVar[str] = (
-        "github.com/cvdfoundation/google-landmark; annotations CC BY 4.0, training pictures under Creative Commons "
+        "github.com/cvdfoundation/google-landmark; annotations CC BY 4.0, training images under Creative Commons "
         "licences without ND, the others CC0 or in the public domain"
     )
     protocols: ClassVar[Mapping[str, Protocol]] = {
@@ -76,14 +77,14 @@ class GLDv2(Instances):
         return self.train if isinstance(self.train, str) else "part"
 
     def scan(self, problems: Problems) -> Manifest:
-        """The pictures the CSV files name; ``relevance`` has one list, ``relevant``."""
+        """The images the CSV files name; ``relevance`` has one list, ``relevant``."""
         if missing := self._missing_files():
             raise SDCError(f"{missing[0]}; set root to the folder that holds it, or get it again")
         index = [name for (name,) in _rows(self._file(INDEX), "id")]
         database = _paths("index", index, self._file(INDEX), problems)
         queries, truth, usages = self._queries(index, problems)
         train, labels, landmarks = self._training(problems)
-        manifest = self.listed_instances(
+        manifest = self.instance_manifest(
             database,
             queries,
             truth,
@@ -108,17 +109,17 @@ class GLDv2(Instances):
         if gone:
             named = ", ".join(gone[:10])
             problems(
-                f"{self.root}: {len(gone)} of the {len(set(looked))} pictures looked for are missing: {named}"
+                f"{self.root}: {len(gone)} of the {len(set(looked))} images looked for are missing: {named}"
                 f"{', …' if len(gone) > 10 else ''}; complete the copy or set on_error: skip"
             )
         return np.ones(len(paths), bool), []
 
     def missing(self) -> list[str]:
-        """The CSV files and the folders of pictures or the vectors, as far as they are not there."""
+        """The CSV files and the folders of images or the vectors, as far as they are not there."""
         if self.vector_files():
             return self._missing_files() + self.missing_vectors()
         folders = [Path(self.root) / name for name in ("index", "test", *(["train"] if self.train != "none" else []))]
-        return self._missing_files() + [f"{path}: {found_instead(path)}" for path in folders if not path.is_dir()]
+        return self._missing_files() + [f"{path}: {what_is_at(path)}" for path in folders if not path.is_dir()]
 
     def vector_paths(self) -> dict[str, str | None]:
         """The file of vectors of each kind of rows, as set."""
@@ -129,7 +130,7 @@ class GLDv2(Instances):
 
     def _missing_files(self) -> list[str]:
         gone = [path for name in self._files() if not (path := self._file(name)).is_file()]
-        return [f"{path}: {found_instead(path)}" for path in gone]
+        return [f"{path}: {what_is_at(path)}" for path in gone]
 
     def _file(self, name: str) -> Path:
         places = [Path(self.root) / folder / name for folder in _FOLDERS]
@@ -143,7 +144,7 @@ class GLDv2(Instances):
         queries, truth, usages, strangers = [], [], [], []
         place_of = {name: place for place, name in enumerate(index)}
         if len(place_of) < len(index):
-            problems(f"{self._file(INDEX)}: names {len(index) - len(place_of)} pictures twice; get it again")
+            problems(f"{self._file(INDEX)}: names {len(index) - len(place_of)} images twice; get it again")
         for query, images, usage in _rows(path, "id", "images", "Usage"):
             if usage not in _USAGES:
                 problems(f"{path}: Usage of {query} is {usage!r}, expected one of {', '.join(_USAGES)}; get it again")
@@ -155,20 +156,20 @@ class GLDv2(Instances):
                 usages.append(usage)
         if strangers:
             problems(
-                f"{path}: {len(strangers)} relevant pictures are not in {INDEX}, the first: {strangers[0]}; "
+                f"{path}: {len(strangers)} relevant images are not in {INDEX}, the first: {strangers[0]}; "
                 "get both files again"
             )
         paths = _paths("test", queries, path, problems)
         return paths, truth, dict(zip(paths, usages, strict=True))
 
     def _training(self, problems: Problems) -> tuple[list[str], np.ndarray, list[str]]:
-        """Paths of the training pictures, the landmark of each, counted from 0 by number, and these numbers."""
+        """Paths of the training images, the landmark of each, counted from 0 by number, and these numbers."""
         if self.train == "none":
             return [], np.zeros(0, np.int64), []
         path = self._file(CLEAN)
         rows = [(landmark, images.split()) for landmark, images in _rows(path, "landmark_id", "images")]
         if strange := next((landmark for landmark, _ in rows if not landmark.isdecimal()), None):
-            raise SDCError(f"{path}: landmark_id {strange!r} is no number; get it again")
+            raise SDCError(f"{path}: landmark_id {strange!r} is not a number; get it again")
         numbers, ranks = np.unique([int(landmark) for landmark, _ in rows], return_inverse=True)
         labels = np.repeat(ranks, [len(images) for _, images in rows])
         names = list(itertools.chain.from_iterable(images for _, images in rows))
@@ -199,14 +200,14 @@ def _rows(path: Path, *columns: str) -> Iterator[list[str]]:
                         f"{path}: line {number} has {len(cells)} cells, expected {len(header)}; get it again"
                     )
     except UnicodeDecodeError as error:
-        raise SDCError(f"{path}: is no text ({error}); get it again") from error
+        raise SDCError(f"{path}: is not text ({error}); get it again") from error
 
 
 def _paths(split: str, names: Sequence[str], source: Path, problems: Problems) -> list[str]:
     strange = [name for name in names if len(name) != _ID_LENGTH]
     if strange:
         problems(
-            f"{source}: {strange[0]!r} is no picture's name, which has {_ID_LENGTH} characters ({len(strange)} such); "
-            "get it again"
+            f"{source}: {strange[0]!r} is not the name of an image, which has {_ID_LENGTH} characters "
+            f"({len(strange)} such); get it again"
         )
     return [f"{split}/{name[:1]}/{name[1:2]}/{name[2:3]}/{name}.jpg" for name in names]

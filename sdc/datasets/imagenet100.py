@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Problems, Protocol, draw_training, found_instead
-from sdc.datasets.folder import SUFFIXES
-from sdc.datasets.listing import Published
+from sdc.datasets.base import Protocol
+from sdc.datasets.draws import AMOUNT, draw_training
+from sdc.datasets.list_dataset import PublishedLists
+from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.walk import SUFFIXES
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -45,7 +47,7 @@ _SOLUTION = "LOC_val_solution.csv"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImageNet100(Published):
+class ImageNet100(PublishedLists):
     """HashNet's lists, or the tree of ILSVRC 2012 itself; the queries are official validation images.
 
     From the tree, the database is every training image of the 100 classes, a query every validation image of them, and
@@ -93,7 +95,7 @@ train.txt                                   if you have it"""
         """The folders of the tree."""
         tree = self._tree()
         train, val = tree / "train", tree / "val"
-        gone = [f"{folder}: {found_instead(folder)}" for folder in (train, val) if not folder.is_dir()]
+        gone = [f"{folder}: {what_is_at(folder)}" for folder in (train, val) if not folder.is_dir()]
         if len(gone) == 2:
             return [self.neither(train)]
         if not gone and not self._has_folders(val) and self._solution() is None:
@@ -113,23 +115,26 @@ train.txt                                   if you have it"""
             images += self._of_folders(tree / "val", problems)
         else:
             images += self._of_solution(tree / "val", solution)
-        usable, dropped = self.usable([path for path, _ in images], problems)
+        usable, skipped = self.usable([path for path, _ in images], problems)
         kept = np.flatnonzero(usable)
         paths = [images[row][0] for row in kept]
         labels = np.array([images[row][1] for row in kept], np.int64)
         is_query = kept >= database
         if "train" in lists:
-            train = self.named(lists["train"], paths, problems)
+            train = self.members(lists["train"], paths, problems)
         else:
             train = draw_training(np.flatnonzero(~is_query), labels, WNIDS, self.train, self.seed)
         used = [file for file in (lists.get("train"), solution) if file is not None]
-        return self.shuffled(
+        return self.manifest(
             paths,
             Labels.single(labels),
+            self.classes,
             {"query": is_query, "database": ~is_query, "train": train},
+            shuffle=True,
+            protocol=self.protocol,
             problems=problems,
             sources={file.name: sha256_of(file) for file in used},
-            dropped=dropped,
+            skipped=skipped,
             drawn=[] if "train" in lists else ["train"],
         )
 

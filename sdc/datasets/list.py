@@ -1,4 +1,4 @@
-"""Pictures that your own list files name: ``PATH LABEL`` or ``PATH 0 1 0 …``, a line each."""
+"""Images that your own list files name: ``PATH LABEL`` or ``PATH 0 1 0 …``, a line each."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from sdc.datasets.base import LabelKind, Problems, found_instead
-from sdc.datasets.listing import LISTS, Listed
+from sdc.datasets.base import LabelKind
+from sdc.datasets.list_dataset import ListFileDataset
+from sdc.datasets.list_file import LISTS
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.storage.manifest import Manifest
 
 _REMEDIES = {
-    "database": "the database is what queries search: list its pictures there, or set database to a list",
+    "database": "the database is what queries search: list its images there, or set database to a list",
     "query": "list the queries there, or set query to a list",
     "train": "list the training items there, or set train to a list; the database list trains on all of it",
 }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lists(Listed):
+class Lists(ListFileDataset):
     """A training, a query and a database list, in the format that HashNet, SDC and DeepHash use.
 
-    If any picture has several labels, the dataset is multi-label: relevant is what shares one.
+    If any image has several labels, the dataset is multi-label: relevant is what shares one.
 
     Attributes:
-        root: Folder that picture names are relative to; their authors' prefixes are found out.
+        root: Folder that image names are relative to; their authors' prefixes are found out.
         train, query, database: List files; below the root, or else as given. Two may be one file.
         names: File of class names, a line each, in the order of columns or indices.
     """
@@ -36,7 +38,7 @@ class Lists(Listed):
 train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class
 test.txt       the same for the queries
 database.txt   the same for what queries search
-PATH           pictures, wherever the lists say"""
+PATH           images, wherever the lists say"""
     source: ClassVar[str] = "your own"
 
     root: str = "data/list"
@@ -69,7 +71,7 @@ PATH           pictures, wherever the lists say"""
     def _needed(self) -> list[str]:
         files = {split: self._file(getattr(self, split)) for split in LISTS}
         return super().missing() or [
-            f"{file}: {found_instead(file)}; {_REMEDIES[split]}" for split, file in files.items() if not file.is_file()
+            f"{file}: {what_is_at(file)}; {_REMEDIES[split]}" for split, file in files.items() if not file.is_file()
         ]
 
     def _file(self, name: str) -> Path:

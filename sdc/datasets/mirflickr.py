@@ -13,7 +13,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import LabelKind, Pictures, Problems, Protocol, found_instead
+from sdc.datasets.base import ImageFiles, LabelKind, Protocol
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -21,7 +22,7 @@ from sdc.storage.files import sha256_of
 from sdc.storage.manifest import Manifest
 
 IMAGES = 25_000
-# Topic -> how many pictures show it; those with _r1 show it as what the picture is about.
+# Topic -> how many images show it; those with _r1 show it as what the image is about.
 TOPICS = {
     "animals": 3216, "baby": 259, "baby_r1": 116, "bird": 742, "bird_r1": 484, "car": 1177, "car_r1": 380,
     "clouds": 3700, "clouds_r1": 1350, "dog": 684, "dog_r1": 590, "female": 6184, "female_r1": 3982, "flower": 1823,
@@ -31,39 +32,39 @@ TOPICS = {
     "transport": 2895, "tree": 4683, "tree_r1": 668, "water": 3331,
 }  # fmt: skip
 # Where the two archives are unpacked; each may also lie in the root itself.
-PICTURES, ANNOTATIONS = "mirflickr", "mirflickr25k_annotations_v080"
+IMAGES_FOLDER, ANNOTATIONS = "mirflickr", "mirflickr25k_annotations_v080"
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MIRFlickr(Pictures):
-    """MIRFLICKR-25k in the order of the pictures' numbers; relevant is what shares a topic.
+class MIRFlickr(ImageFiles):
+    """MIRFLICKR-25k in the order of the images' numbers; relevant is what shares a topic.
 
-    The draws are ours: the authors state their rules, but neither a generator nor a seed. 419 pictures show no topic.
+    The draws are ours: the authors state their rules, but neither a generator nor a seed. 419 images show no topic.
     They stay where they are drawn, and the facts count them as ``unlabelled``; as queries they find nothing relevant.
 
     Attributes:
         root: Folder that holds ``mirflickr`` and ``mirflickr25k_annotations_v080``, or what is in them.
-        protocol: ``bihalf``: what is not a query is database, and its first pictures train; ``deephash``: training
-            pictures are outside the database.
+        protocol: ``bihalf``: what is not a query is database, and its first images train; ``deephash``: training
+            images are outside the database.
         topics: 24, or 38 with the stricter ones. Who shares a stricter topic shares the wider one too, so it makes no
             difference to what is relevant.
         query, train: How many; None for what the protocol has.
         map_at: Both protocols score the whole ranking.
-        truncated: Public code loads what there is of a picture.
+        truncated: Public code loads what there is of an image.
     """
 
     title: ClassVar[str] = "MIRFLICKR-25k"
     label_kind: ClassVar[LabelKind] = "multi"
     on_disk: ClassVar[str] = (
-        f"{PICTURES}/im1.jpg … im25000.jpg: the pictures\n{ANNOTATIONS}/<topic>.txt: 38 lists of picture numbers"
+        f"{IMAGES_FOLDER}/im1.jpg … im25000.jpg: the images\n{ANNOTATIONS}/<topic>.txt: 38 lists of image numbers"
     )
     source: ClassVar[str] = (
         "press.liacs.nl/mirflickr, mirflickr25k.zip and mirflickr25k_annotations_v080.zip; under Creative Commons "
-        "licences that differ by picture"
+        "licences that differ by image"
     )
     protocols: ClassVar[Mapping[str, Protocol]] = {
-        "bihalf": Protocol("a random permutation (our draw), training pictures in the database", 2_000, 23_000, 5_000),
+        "bihalf": Protocol("a random permutation (our draw), training images in the database", 2_000, 23_000, 5_000),
         "deephash": Protocol("a random permutation (our draw), three disjoint parts", 1_000, 20_000, 4_000),
     }
 
@@ -76,40 +77,40 @@ class MIRFlickr(Pictures):
     truncated: Literal["fail", "load"] = "load"
 
     def scan(self, problems: Problems) -> Manifest:
-        """The pictures by number, with the topics whose lists name them."""
+        """The images by number, with the topics whose lists name them."""
         if missing := self.missing():
-            raise SDCError(f"{missing[0]}; set root to the folder that holds {PICTURES} and {ANNOTATIONS}")
+            raise SDCError(f"{missing[0]}; set root to the folder that holds {IMAGES_FOLDER} and {ANNOTATIONS}")
         topics = self._topics()
         shown = np.zeros((IMAGES, len(topics)), bool)
         for column, path in enumerate(topics.values()):
             shown[_numbers(path, problems) - 1, column] = True
         other = [topic for topic, total in zip(topics, shown.sum(axis=0), strict=True) if total != TOPICS[topic]]
         if other:
-            _log.warning("%s: other numbers of pictures than published: %s", self.title, ", ".join(other))
-        folder = self._folder(PICTURES, "im1.jpg").relative_to(self.root)
+            _log.warning("%s: other numbers of images than published: %s", self.title, ", ".join(other))
+        folder = self._folder(IMAGES_FOLDER, "im1.jpg").relative_to(self.root)
         paths = [(folder / f"im{number}.jpg").as_posix() for number in range(1, IMAGES + 1)]
-        usable, dropped = self.usable(paths, problems)
+        usable, skipped = self.usable(paths, problems)
         labels = Labels.multi_hot(shown[usable])
-        return self.listed(
+        return self.manifest(
             [paths[row] for row in np.flatnonzero(usable)],
             labels,
             list(topics),
             self._split(len(labels)),
             protocol=self.protocol,
             sources={path.name: sha256_of(path) for path in topics.values()},
-            dropped=dropped,
+            skipped=skipped,
             problems=problems,
             unlabelled=int((labels.counts == 0).sum()),
         )
 
     def missing(self) -> list[str]:
-        """The lists of topics and the folder of pictures, as far as they are not there."""
+        """The lists of topics and the folder of images, as far as they are not there."""
         gone = [path for path in self._topics().values() if not path.is_file()]
-        lines = [f"{path}: {found_instead(path)}" for path in gone[:1]]
+        lines = [f"{path}: {what_is_at(path)}" for path in gone[:1]]
         if len(gone) > 1:
             lines[0] = f"{len(gone)} lists of topics, the first {lines[0]}"
-        pictures = self._folder(PICTURES, "im1.jpg")
-        return lines + ([] if pictures.is_dir() else [f"{pictures}: {found_instead(pictures)}"])
+        images = self._folder(IMAGES_FOLDER, "im1.jpg")
+        return lines + ([] if images.is_dir() else [f"{images}: {what_is_at(images)}"])
 
     def _topics(self) -> dict[str, Path]:
         folder = self._folder(ANNOTATIONS, "sky.txt")
@@ -120,12 +121,12 @@ class MIRFlickr(Pictures):
         return root if (root / holds).is_file() and not (root / name).is_dir() else root / name
 
     def _split(self, count: int) -> dict[str, np.ndarray]:
-        """Queries, then training pictures, from one permutation of all."""
+        """Queries, then training images, from one permutation of all."""
         usual = self.protocols[self.protocol]
         queries, trained = self.query or usual.query or 0, self.train or usual.train or 0
         if queries + trained >= count:
             raise SDCError(
-                f"{self.root}: has {count} pictures, too few for query: {queries} and train: {trained}; "
+                f"{self.root}: has {count} images, too few for query: {queries} and train: {trained}; "
                 "complete the copy or lower the counts"
             )
         place = np.empty(count, np.int64)
@@ -139,7 +140,7 @@ class MIRFlickr(Pictures):
 
 
 def _numbers(path: Path, problems: Problems) -> np.ndarray:
-    """The picture numbers of a list, one a line."""
+    """The image numbers of a list, one a line."""
     numbers, bad = [], []
     for entry in path.read_text(encoding="utf-8", errors="replace").split():
         if entry.isdecimal() and 1 <= int(entry) <= IMAGES:
@@ -147,5 +148,5 @@ def _numbers(path: Path, problems: Problems) -> np.ndarray:
         else:
             bad.append(entry)
     if bad:
-        problems(f"{path}: {bad[0]!r} is no picture's number, 1 to {IMAGES} ({len(bad)} such); get it again")
+        problems(f"{path}: {bad[0]!r} is not the number of an image, 1 to {IMAGES} ({len(bad)} such); get it again")
     return np.array(numbers, np.int64)

@@ -81,4 +81,4 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
         sizes = np.frombuffer(content, ">u4", dimensions, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(*map(int, sizes))
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise SDCError(f"{path}: is no idx file of MNIST ({error}); delete it and download again") from error
+        raise SDCError(f"{path}: is not an idx file of MNIST ({error}); delete it and download again") from error

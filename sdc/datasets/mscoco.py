@@ -15,8 +15,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import LabelKind, Problems, Protocol, found_instead
-from sdc.datasets.listing import Published, locate
+from sdc.datasets.base import LabelKind, Protocol
+from sdc.datasets.list_dataset import PublishedLists
+from sdc.datasets.locate import locate
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -37,14 +39,14 @@ tennis racket, tie, toaster, toilet, toothbrush, traffic light, train, truck, tv
     .split(", ")
 )
 _PARTS = ("train", "val")
-# The same pictures, in other parts and under other names.
+# The same images, in other parts and under other names.
 _RELEASES = ("2014", "2017")
 # What is kept of an annotation file; outlines are nine tenths of it.
 _KEYS = frozenset({"images", "annotations", "categories", "id", "image_id", "category_id", "file_name", "name"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MSCOCO(Published):
+class MSCOCO(PublishedLists):
     """The 80 categories of COCO 2014, from lists or straight from the official annotations.
 
     Images without any instance are left out. Where ``test.txt`` or ``train.txt`` is not there, queries and training
@@ -105,7 +107,7 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
             return [self.neither(files[0])]
         folders = [root / f"{part}{release}" for release in _RELEASES for part in _PARTS]
         gone = [] if any(map(Path.is_dir, folders)) else folders[:2]
-        return [f"{path}: {found_instead(path)}" for path in [*(f for f in files if not f.is_file()), *gone]]
+        return [f"{path}: {what_is_at(path)}" for path in [*(f for f in files if not f.is_file()), *gone]]
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """All labelled images of both annotation files."""
@@ -123,11 +125,11 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         ids, firsts = np.unique(instances[:, 0], return_index=True)
         labels = Labels(instances[:, 1], np.append(firsts, len(instances)))
         paths = locate([named[image] for image in ids.tolist()], self.root, self.key)
-        usable, dropped = self.usable(paths, problems)
+        usable, skipped = self.usable(paths, problems)
         kept = np.flatnonzero(usable)
         paths, labels = [paths[row] for row in kept], labels.take(kept)
         order = np.random.RandomState(self.seed).permutation(len(paths))
-        splits = {split: self.named(lists[split], paths, problems) for split in ("query", "train") if split in lists}
+        splits = {split: self.members(lists[split], paths, problems) for split in ("query", "train") if split in lists}
         drawn = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
         for split, count in drawn.items():
             free = order[~sum(splits.values(), np.zeros(len(paths), bool))[order]]
@@ -137,13 +139,16 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         splits["database"] = ~splits["query"]
         if not self.train_in_database:
             splits["database"] &= ~splits["train"]
-        return self.shuffled(
+        return self.manifest(
             paths,
             labels,
+            self.classes,
             splits,
+            shuffle=True,
+            protocol=self.protocol,
             problems=problems,
             sources={file.name: sha256_of(file) for file in [*files, *lists.values()]},
-            dropped=dropped,
+            skipped=skipped,
             dropped_without_instances=images - len(ids),
             drawn=list(drawn),
         )

@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import LabelKind, Problems, Protocol, found_instead
-from sdc.datasets.listing import Published, locate
+from sdc.datasets.base import LabelKind, Protocol
+from sdc.datasets.list_dataset import PublishedLists
+from sdc.datasets.locate import locate
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
@@ -29,11 +31,11 @@ snow tree beach mountain
 """.split()
 )
 _IMAGES = "ImageList/Imagelist.txt"
-_PICTURES = "Flickr"
+_IMAGES_FOLDER = "Flickr"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NUSWide(Published):
+class NUSWide(PublishedLists):
     """The 21 most frequent concepts, from lists or from the raw data set.
 
     From the raw data, images without any of the concepts are left out, and a photo that is listed twice counts once.
@@ -47,14 +49,14 @@ class NUSWide(Published):
             are given to the first of their concepts that lacks training items, or else queries, as DeepHash's script
             does, so that queries show more of the concepts whose quotas fill late.
         query, train: Drawn per concept.
-        truncated: As in ``Pictures``; some files of every copy end too soon, and all public code loads them.
+        truncated: As in ``ImageFiles``; some files of every copy end too soon, and all public code loads them.
         map_at: As in the paper.
     """
 
     title: ClassVar[str] = "NUS-WIDE"
     on_disk: ClassVar[str] = """\
 train.txt, test.txt, database.txt           lists with 21 columns
-images/<number>_<photo>.jpg                 and the pictures in any folders
+images/<number>_<photo>.jpg                 and the images in any folders
 or the data set as published:
 ImageList/Imagelist.txt
 Groundtruth/AllLabels/Labels_<concept>.txt
@@ -87,18 +89,18 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         return stem.split("_")[1] if "_" in stem else stem
 
     def missing_originals(self) -> list[str]:
-        """The list of images, labels of concepts, or else the first picture."""
+        """The list of images, labels of concepts, or else the first image."""
         images = Path(self.root) / _IMAGES
         if not images.is_file():
             return [self.neither(images)]
         gone = [file for file in self._label_files() if not file.is_file()]
-        return [f"{file}: {found_instead(file)}" for file in gone] or self.absent(images, self.key, f"{_PICTURES}/")
+        return [f"{file}: {what_is_at(file)}" for file in gone] or self.absent(images, self.key, f"{_IMAGES_FOLDER}/")
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """The photos that show a concept; training items stay in the database."""
         images = Path(self.root) / _IMAGES
         names = [
-            f"{_PICTURES}/{name}"
+            f"{_IMAGES_FOLDER}/{name}"
             for name in images.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split()
         ]
         members = np.stack([_column(file, len(names)) for file in self._label_files()], axis=1)
@@ -106,21 +108,24 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         shown = np.asarray(members.any(axis=1))
         kept = np.sort(firsts[shown[firsts]])
         paths = locate([names[row] for row in kept], self.root, self.key)
-        usable, dropped = self.usable(paths, problems)
+        usable, skipped = self.usable(paths, problems)
         paths = [path for path, good in zip(paths, usable, strict=True) if good]
         members = members[kept[usable]]
-        splits = {split: self.named(lists[split], paths, problems) for split in ("query", "train") if split in lists}
+        splits = {split: self.members(lists[split], paths, problems) for split in ("query", "train") if split in lists}
         drawn = [split for split in ("query", "train") if split not in splits]
         quotas = {split: getattr(self, split) for split in drawn}
         splits |= (_walk if self.protocol == "deephash" else _per_concept)(members, quotas, splits, self.seed, problems)
         splits["database"] = ~splits["query"]
-        return self.shuffled(
+        return self.manifest(
             paths,
             Labels.multi_hot(members),
+            self.classes,
             splits,
+            shuffle=True,
+            protocol=self.protocol,
             problems=problems,
             sources={file.name: sha256_of(file) for file in [images, *self._label_files(), *lists.values()]},
-            dropped=dropped,
+            skipped=skipped,
             dropped_without_concepts=int((~shown).sum()),
             dropped_repeated=len(names) - len(firsts),
             drawn=drawn,

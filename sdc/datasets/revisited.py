@@ -1,4 +1,4 @@
-"""Revisited Oxford and Paris: 70 queries each for pictures of buildings, with easy, hard and junk lists.
+"""Revisited Oxford and Paris: 70 queries each for images of buildings, with easy, hard and junk lists.
 
 Source: F. Radenović, A. Iscen, G. Tolias, Y. Avrithis, O. Chum, *Revisiting Oxford and Paris: Large-Scale Image
 Retrieval Benchmarking*, CVPR 2018.
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sdc.datasets import pickles
-from sdc.datasets.base import Problems, Protocol, found_instead
+from sdc.datasets.base import Protocol
 from sdc.datasets.instances import Instances
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
@@ -43,7 +44,7 @@ class Revisited(Instances):
     """A revisited benchmark: the database in the order of ``imlist``, then the queries; nothing to train on.
 
     A query is cropped to its box before anything else. Boxes are rounded to whole pixels, as DELG does, and refer to
-    the picture as it is stored, so leave ``orientation`` alone.
+    the image as it is stored, so leave ``orientation`` alone.
 
     Attributes:
         root: Folder that holds ``jpg`` and the ground truth, ``gnd_<name>.pkl`` or MATLAB's ``gnd_<name>.mat``.
@@ -58,12 +59,12 @@ class Revisited(Instances):
     precision_at: tuple[int, ...] = option((1, 5, 10), minItems=1, items={"type": "integer", "minimum": 1})
 
     def scan(self, problems: Problems) -> Manifest:
-        """The pictures the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""
+        """The images the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""
         truth = self._truth()
         both = sorted(set(truth.database) & set(truth.queries))
         if both:
             problems(f"{self._file()}: {both[0]} is both query and in the database ({len(both)} such); get it again")
-        return self.listed_instances(
+        return self.instance_manifest(
             [_path(name) for name in truth.database],
             [_path(name) for name in truth.queries],
             truth.lists,
@@ -73,16 +74,16 @@ class Revisited(Instances):
         )
 
     def opener(self) -> Callable[[str], Image]:
-        """Pictures by their path below the root, queries cropped to their boxes."""
+        """Images by their path below the root, queries cropped to their boxes."""
         truth = self._truth()
         boxes = {_path(name): box for name, box in zip(truth.queries, truth.boxes, strict=True)}
         open_image = super().opener()
         return lambda path: open_image(path).crop(boxes[path]) if path in boxes else open_image(path)
 
     def missing(self) -> list[str]:
-        """The ground truth and the folder of pictures or the vectors, as far as they are not there."""
+        """The ground truth and the folder of images or the vectors, as far as they are not there."""
         wanted = (self._file(), *([] if self.vector_files() else [Path(self.root) / "jpg"]))
-        return [f"{path}: {found_instead(path)}" for path in wanted if not path.exists()] + self.missing_vectors()
+        return [f"{path}: {what_is_at(path)}" for path in wanted if not path.exists()] + self.missing_vectors()
 
     def _file(self) -> Path:
         """The ground truth; MATLAB's only where there is no pickle."""
@@ -93,11 +94,11 @@ class Revisited(Instances):
     def _truth(self) -> _Truth:
         path = self._file()
         if not path.is_file():
-            raise SDCError(f"{path}: {found_instead(path)}; set root to the folder that holds it and jpg/")
+            raise SDCError(f"{path}: {what_is_at(path)}; set root to the folder that holds it and jpg/")
         try:
             return _read_matlab(path) if path.suffix == ".mat" else _checked(pickles.load(path))
         except (OSError, LookupError, TypeError, ValueError, OverflowError) as error:
-            raise SDCError(f"{path}: is no ground truth of {self.title} ({error}); get it again") from error
+            raise SDCError(f"{path}: is not the ground truth of {self.title} ({error}); get it again") from error
 
 
 def _path(name: str) -> str:
@@ -115,7 +116,7 @@ def _read_matlab(path: Path) -> _Truth:
 
 
 def _checked(read: Mapping[str, Any], first: int = 0) -> _Truth:
-    """What was read, once it is what it should be; ``first`` is the number that its lists give the first picture.
+    """What was read, once it is what it should be; ``first`` is the number that its lists give the first image.
 
     Raises:
         LookupError, TypeError, ValueError, OverflowError: If it is not, and what is wrong.
@@ -126,7 +127,7 @@ def _checked(read: Mapping[str, Any], first: int = 0) -> _Truth:
     # MATLAB does not tell one thing from a list of one.
     entries = [read["gnd"]] if isinstance(read["gnd"], Mapping) else list(read["gnd"])
     if len(entries) != len(queries):
-        raise ValueError(f"{len(queries)} queries but {len(entries)} lists of relevant pictures")
+        raise ValueError(f"{len(queries)} queries but {len(entries)} lists of relevant images")
     boxes, lists = [], []
     for query, entry in zip(queries, entries, strict=True):
         left, top, right, bottom = (round(float(side)) for side in np.ravel(entry["bbx"]))
@@ -156,11 +157,11 @@ def _positions(numbers: Any, query: str, count: int, first: int) -> np.ndarray:
 
 
 def _on_disk(name: str, images: str) -> str:
-    return f"jpg/*.jpg: {images} pictures, in no folders below that\ngnd_{name}.pkl: or gnd_{name}.mat"
+    return f"jpg/*.jpg: {images} images, in no folders below that\ngnd_{name}.pkl: or gnd_{name}.mat"
 
 
 _SOURCE = (
-    "ground truth: cmp.felk.cvut.cz/revisitop; pictures: {archives} of robots.ox.ac.uk/~vgg, with blurred faces since "
+    "ground truth: cmp.felk.cvut.cz/revisitop; images: {archives} of robots.ox.ac.uk/~vgg, with blurred faces since "
     "2022; under the terms of Flickr"
 )
 _ABOUT = "cropped queries, easy, hard and junk lists; made for heads trained elsewhere"
@@ -168,7 +169,7 @@ _ABOUT = "cropped queries, easy, hard and junk lists; made for heads trained els
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ROxford5k(Revisited):
-    """Revisited Oxford: 70 queries, 4,993 pictures to find them in."""
+    """Revisited Oxford: 70 queries, 4,993 images to find them in."""
 
     title: ClassVar[str] = "ROxford5k"
     name: ClassVar[str] = "roxford5k"
@@ -181,7 +182,7 @@ class ROxford5k(Revisited):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RParis6k(Revisited):
-    """Revisited Paris: 70 queries, 6,322 pictures to find them in."""
+    """Revisited Paris: 70 queries, 6,322 images to find them in."""
 
     title: ClassVar[str] = "RParis6k"
     name: ClassVar[str] = "rparis6k"

@@ -13,7 +13,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import AMOUNT, Pictures, Problems, Protocol, draw_splits, found_instead
+from sdc.datasets.base import ImageFiles, Protocol
+from sdc.datasets.draws import AMOUNT, draw_splits
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
@@ -25,29 +27,29 @@ _COLUMNS = ["image_id", "class_id", "super_class_id", "path"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SOP(Pictures):
+class SOP(ImageFiles):
     """Online products by kind or by product; both protocols are ours, with queries outside the database.
 
     The lists of published hashing work are not to be had. The usual protocol of metric learning, in which every test
-    picture searches all others, is not supported: here no query may find itself.
+    image searches all others, is not supported: here no query may find itself.
 
-    - ``super``: drawn per kind from all pictures; training pictures are in the database.
-    - ``product``: of each product of the official test half one drawn picture is the query and the rest is database;
+    - ``super``: drawn per kind from all images; training images are in the database.
+    - ``product``: of each product of the official test half one drawn image is the query and the rest is database;
       the official training half, other products all, is for training. Set ``map_at: 100`` with it, as peers do.
 
     Attributes:
         root: Folder that holds ``Stanford_Online_Products``, or what is in it.
         labels: ``super``: the 12 kinds; ``product``: the 22,634 products.
-        query, train: Pictures per kind, for ``super``.
+        query, train: Images per kind, for ``super``.
     """
 
     title: ClassVar[str] = "Stanford Online Products"
     on_disk: ClassVar[str] = (
-        f"{FOLDER}/<kind>_final/*.JPG: 120,053 pictures in 12 folders\n"
+        f"{FOLDER}/<kind>_final/*.JPG: 120,053 images in 12 folders\n"
         f"{FOLDER}/Ebay_train.txt, {FOLDER}/Ebay_test.txt: as they come with them"
     )
     source: ClassVar[str] = (
-        "cvgl.stanford.edu/projects/lifted_struct, Stanford_Online_Products.zip; for research, the pictures are eBay's "
+        "cvgl.stanford.edu/projects/lifted_struct, Stanford_Online_Products.zip; for research, the images are eBay's "
         "sellers'"
     )
     protocols: ClassVar[Mapping[str, Protocol]] = {
@@ -66,7 +68,7 @@ class SOP(Pictures):
         return self.labels
 
     def scan(self, problems: Problems) -> Manifest:
-        """The pictures of both lists, shuffled by the seed: lists sorted by product would flatter ties."""
+        """The images of both lists, shuffled by the seed: lists sorted by product would flatter ties."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root to the folder that holds {FOLDER}")
         halves = [_read(self._folder() / name, problems) for name in LISTS]
@@ -75,7 +77,7 @@ class SOP(Pictures):
         tested = np.repeat([False, True], [len(half["paths"]) for half in halves])
 
         below = self._folder().relative_to(self.root)
-        usable, dropped = self.usable([(below / name).as_posix() for name in names], problems)
+        usable, skipped = self.usable([(below / name).as_posix() for name in names], problems)
         order = np.random.RandomState(self.seed).permutation(np.flatnonzero(usable))
         names, tested = names[order], tested[order]
         numbers, labels = np.unique((kinds if self.labels == "super" else products)[order], return_inverse=True)
@@ -86,21 +88,21 @@ class SOP(Pictures):
         else:
             classes = [str(number) for number in numbers]
             splits = _split_products(labels, tested)
-        return self.listed(
+        return self.manifest(
             [(below / name).as_posix() for name in names],
             labels,
             classes,
             splits,
             protocol=self.protocol,
             sources={name: sha256_of(self._folder() / name) for name in LISTS},
-            dropped=dropped,
+            skipped=skipped,
             problems=problems,
         )
 
     def missing(self) -> list[str]:
         """The lists, as far as they are not there."""
         wanted = [self._folder() / name for name in LISTS]
-        return [f"{path}: {found_instead(path)}" for path in wanted if not path.is_file()]
+        return [f"{path}: {what_is_at(path)}" for path in wanted if not path.is_file()]
 
     def _folder(self) -> Path:
         inside = Path(self.root) / FOLDER
@@ -108,7 +110,7 @@ class SOP(Pictures):
 
 
 def _split_products(labels: np.ndarray, tested: np.ndarray) -> dict[str, np.ndarray]:
-    """The first picture of each tested product is its query; one without a second picture would find nothing."""
+    """The first image of each tested product is its query; one without a second image would find nothing."""
     rows = np.flatnonzero(tested)
     _, first, counts = np.unique(labels[rows], return_index=True, return_counts=True)
     query = np.zeros(len(labels), bool)

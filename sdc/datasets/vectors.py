@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sdc.datasets.base import Problems, found_instead
+from sdc.datasets.problems import Problems, what_is_at
 from sdc.errors import SDCError
 
 _KEYS = {"features": ("features", "codes"), "labels": ("labels",), "ids": ("ids", "id")}
@@ -78,7 +78,7 @@ class VectorFile:
         blocks = np.split(np.arange(len(self)), range(self._step, len(self), self._step))
         bad = np.concatenate([rows[~np.isfinite(self.take(rows)).all(axis=1)] for rows in blocks])
         if len(bad):
-            problems(f"{self.path}: row {bad[0]} holds NaN or infinity ({len(bad)} such); make these vectors anew")
+            problems(f"{self.path}: row {bad[0]} holds NaN or infinity ({len(bad)} such); regenerate these vectors")
 
     @property
     def _step(self) -> int:
@@ -118,7 +118,7 @@ class Vectors:
         lacking = [path for path in paths if path not in places]
         if lacking:
             files = ", ".join(str(file.path) for file in self._files)
-            raise SDCError(f"{files}: no vector is of {lacking[0]} ({len(lacking)} such); add it, or list them anew")
+            raise SDCError(f"{files}: no vector is of {lacking[0]} ({len(lacking)} such); add it, or run prepare again")
         self._places = np.fromiter((places[path] for path in paths), np.int64, len(paths))
         self._ends = np.cumsum([len(file) for file in self._files])
         self.shape = (len(paths), first.shape[1])
@@ -165,7 +165,7 @@ def open_vectors(path: str | Path) -> VectorFile:
     if path.suffix not in _READERS:
         raise SDCError(f"{path}: suffix {path.suffix!r} is not known; allowed: {', '.join(_READERS)}")
     if not path.is_file():
-        raise SDCError(f"{path}: {found_instead(path)}; put the vectors there or name their file")
+        raise SDCError(f"{path}: {what_is_at(path)}; put the vectors there or name their file")
     try:
         opened, beside = _READERS[path.suffix](path)
         with opened() as array:

@@ -15,6 +15,8 @@ from sdc.errors import StorageError
 from sdc.labels import Labels
 from sdc.storage.files import read_json, remedy, sha256_of, write_json, writing
 
+SPLITS = ("query", "database", "train")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Manifest:
@@ -50,7 +52,7 @@ class Manifest:
         return np.flatnonzero(getattr(self, split))
 
 
-_MANIFEST_COLUMNS = ("row", "path", "labels", "query", "database", "train")
+_MANIFEST_COLUMNS = ("row", "path", "labels", *SPLITS)
 
 
 def relevance_path(manifest: str | Path) -> Path:

@@ -18,7 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sdc import registry
-from sdc.datasets.base import Dataset, Pictures, Problems, decode
+from sdc.datasets.base import Dataset, ImageFiles
+from sdc.datasets.decode import decode
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.storage.manifest import Manifest
 
@@ -158,7 +160,7 @@ def describe(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that can be said of a dataset on disk; every picture is decoded once.
+    """Everything that can be said of a dataset on disk; every image is decoded once.
 
     Args:
         name: Of the catalogue entry.
@@ -174,13 +176,13 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     dataset: Dataset = registry.build("datasets", name, settings)
     problems = Problems(gather=True)
-    problems.found += dataset.missing()
+    problems.lines += dataset.missing()
     report: dict[str, Any] = {"dataset": name, "settings": dataset.as_dict(), "source": dataset.source}
     try:
         manifest = dataset.scan(problems)
     except SDCError as error:
-        problems.found.append(str(error))
-        return {**report, "problems": list(dict.fromkeys(problems.found))}
+        problems.lines.append(str(error))
+        return {**report, "problems": list(dict.fromkeys(problems.lines))}
     facts = manifest.facts
     known = dataset.protocols.get(getattr(dataset, "protocol", ""))
     report |= {
@@ -194,7 +196,7 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     report["duplicates"] = _duplicates(manifest, contents, problems)
     unlabelled = manifest.labels.counts == 0
     report["without_labels"] = {split: int((unlabelled & getattr(manifest, split)).sum()) for split in _SPLITS}
-    # In a multi-label set some pictures show none of what is labelled.
+    # In a multi-label set some images show none of what is labelled.
     if dataset.label_kind == "single":
         for split in ("query", "train"):
             if report["without_labels"][split]:
@@ -202,12 +204,12 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
                 problems(f"{report['without_labels'][split]} images of {split} have no label, the first: {first}")
     report["histogram"] = _histogram(manifest)
     # The same file may be named by more than one check.
-    return {**report, "problems": list(dict.fromkeys(problems.found))}
+    return {**report, "problems": list(dict.fromkeys(problems.lines))}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """An item: the hash of its content; of a picture file also its mode, and whether it is whole and upright."""
+    """An item: the hash of its content; of a image file also its mode, and whether it is whole and upright."""
 
     content: bytes = b""
     mode: str = "RGB"
@@ -222,7 +224,7 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> tuple[lis
         seen = _look_at_vectors(dataset, manifest, problems)
     else:
         look: Any
-        if isinstance(dataset, Pictures):
+        if isinstance(dataset, ImageFiles):
             root = Path(dataset.root)
             look = lambda path: _look_at_file(root / path)  # noqa: E731
         else:
@@ -272,15 +274,15 @@ def _look_at_file(path: Path) -> _Seen:
     from PIL import Image
 
     try:
-        picture = decode(path, truncated="load")
+        decoded = decode(path, truncated="load")
         with Image.open(path) as image:
             mode, held = image.mode, image.getexif().get(_ORIENTATION, 1)
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
     except (SDCError, OSError) as error:
         # A file that is not there was named by the scan.
-        return _Seen() if not os.path.lexists(path) else _Seen(error=str(error).split("; mend")[0])
-    return _Seen(content, mode, bool(picture.info.get("truncated")), held not in _UPRIGHT)
+        return _Seen() if not os.path.lexists(path) else _Seen(error=str(error).split("; fix")[0])
+    return _Seen(content, mode, bool(decoded.info.get("truncated")), held not in _UPRIGHT)
 
 
 def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from sdc import registry
 from sdc.datasets import arrays
 from sdc.datasets.arrays import Arrays, class_protocols
-from sdc.datasets.base import Problems
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 LABELS = np.arange(60) % 3
@@ -107,7 +107,7 @@ def test_scaled_counts_keep_the_totals_and_say_so():
         assert "counts per class are ours" not in ten[name].about
 
 
-def test_pictures_are_rgb(toy):
+def test_images_are_rgb(toy):
     image = toy().opener()("7")
     assert (image.mode, image.getpixel((0, 0))) == ("RGB", (7, 7, 7))
 
@@ -121,7 +121,7 @@ def test_published_sums_are_checked_all_of_them(toy, tmp_path):
         toy().prepare()
     problems = Problems(gather=True)
     assert len(toy().scan(problems)) == 120
-    assert [problem.split(": MD5")[0] for problem in problems.found] == [f"{tmp_path}/toy/raw/{name}" for name in FILES]
+    assert [problem.split(": MD5")[0] for problem in problems.lines] == [f"{tmp_path}/toy/raw/{name}" for name in FILES]
     assert len(toy(checksum=False).prepare()) == 120
 
 

@@ -74,7 +74,7 @@ def official_draw():
 
 @pytest.fixture
 def whole(monkeypatch):
-    """CIFAR-10 of 60,000 labels and no pictures: each class has 5,000 official training and 1,000 test images."""
+    """CIFAR-10 of 60,000 labels and no images: each class has 5,000 official training and 1,000 test images."""
     generator = np.random.default_rng(0)
     labels = np.concatenate([generator.permutation(np.arange(count) % 10) for count in (50_000, 10_000)])
     monkeypatch.setattr(Cifar10, "_files", lambda self, problems: {})
@@ -172,7 +172,7 @@ def test_download_puts_the_batches_in_place(small, tmp_path, monkeypatch):
 def test_batch_cut_short_is_named(small, tmp_path):
     path = tmp_path / FOLDER / "data_batch_3"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(SDCError, match=r"data_batch_3: is no CIFAR-10 batch"):
+    with pytest.raises(SDCError, match=r"data_batch_3: is not a CIFAR-10 batch"):
         small.prepare()
 
 
@@ -182,5 +182,5 @@ def test_batch_that_calls_something_is_refused(small, tmp_path):
             return (print, ("called",))
 
     (tmp_path / FOLDER / "data_batch_2").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(SDCError, match=r"data_batch_2: is no CIFAR-10 batch \(asks for builtins.print\)"):
+    with pytest.raises(SDCError, match=r"data_batch_2: is not a CIFAR-10 batch \(asks for builtins.print\)"):
         small.prepare()

@@ -68,5 +68,5 @@ def test_classes_are_a_hundred_in_alphabetical_order():
 def test_a_file_of_cifar10_is_refused(small, tmp_path):
     batch = {"data": np.zeros((1, 3072), np.uint8), "labels": [0]}
     (tmp_path / FOLDER / "test").write_bytes(pickle.dumps(batch, protocol=2))
-    with pytest.raises(SDCError, match=r"test: is no CIFAR-100 batch \('fine_labels'\); delete it and download again"):
+    with pytest.raises(SDCError, match=r"test: is not a CIFAR-100 batch \('fine_labels'\); delete and download it"):
         small().prepare()

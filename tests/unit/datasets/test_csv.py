@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdc.datasets.base import Problems
 from sdc.datasets.csv import CSV
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 
 @pytest.fixture
 def write(make_images):
-    """Write CSV files, by name, beside 20 pictures ``p/0000.png`` to ``p/0019.png``; returns the root."""
+    """Write CSV files, by name, beside 20 images ``p/0000.png`` to ``p/0019.png``; returns the root."""
 
     def written(**files):
         root = make_images({"p": 20})
@@ -28,7 +28,7 @@ def rows(labels, header="path,label", start=0):
 
 
 def named(manifest):
-    """The class names of each picture."""
+    """The class names of each image."""
     classes = manifest.facts["classes"]
     return {
         path: [classes[label] for label in labels] for path, labels in zip(manifest.paths, manifest.labels, strict=True)
@@ -82,7 +82,7 @@ def test_marks_separate_and_blanks_belong_to_names(write, mark):
     ]  # fmt: skip
     assert manifest.facts["label_kind"] == "multi"
     assert manifest.facts["unlabelled"] == 4
-    # The draw is over pictures.
+    # The draw is over images.
     assert manifest.facts["counts"] == {"images": 20, "query": 2, "database": 18, "train": 3}
 
 
@@ -148,7 +148,7 @@ def test_a_pattern_makes_paths_of_cells(write):
         CSV(picture="p/x.png")
 
 
-def test_missing_and_unreadable_pictures(write):
+def test_missing_and_unreadable_images(write):
     root = write(images=rows([*TWO, "cat"]))
     with pytest.raises(SDCError, match=r"1 of 21 listed files are missing: p/0020.png"):
         CSV(root=root).prepare()
@@ -165,11 +165,11 @@ def test_missing_and_unreadable_pictures(write):
         ("", r"images.csv: columns are none; name one of them path, image, file, id and one label,"),
         ("picture,label\n", r"columns are picture, label; name one of them path"),
         ("path,kind\n", r"columns are path, kind; name one"),
-        ("path,label\n", r"names 0 usable pictures of 0 classes"),
-        (rows(["cat"] * 5), r"names 5 usable pictures of 1 classes; it takes two"),
+        ("path,label\n", r"names 0 usable images of 0 classes"),
+        (rows(["cat"] * 5), r"names 5 usable images of 1 classes; it takes two"),
         (rows(["cat", "dog,big", "", "dog,x"]), r"line 3 has not 2 cells as the header has; quote .* \(2 such lines\)"),
         (rows(["cat", "dog", ""]), r"images.csv: line 4 has no label; write one, or set labels: multi"),
-        (rows(TWO) + "\np/0003.png,cat\n", r"line 23 names a picture that an earlier line names"),
+        (rows(TWO) + "\np/0003.png,cat\n", r"line 23 names an image that an earlier line names"),
         (rows(["cat,query", "dog,test"], "path,label,split"), r"line 3 is in no split; write query, database, train"),
         (rows(["cat,query", "dog,"], "path,label,split"), r"line 3 is in no split"),
         (rows(["cat,query database", "dog,query"], "path,label,split"), r"p/0000.png: is both query and in the dat"),
@@ -190,7 +190,7 @@ def test_files_that_disagree(write):
         dataset.prepare()
     problems = Problems(gather=True)
     dataset.scan(problems)
-    assert problems.found[1].startswith("p/0003.png: is both query and in the database (1 such)")
+    assert problems.lines[1].startswith("p/0003.png: is both query and in the database (1 such)")
 
 
 def test_all_problems_are_gathered(write):
@@ -199,17 +199,15 @@ def test_all_problems_are_gathered(write):
     manifest = CSV(root=write(images=text), query=1, train=1).scan(problems)
     assert len(manifest) == 20
     words = ("cells", "earlier", "missing")
-    assert [[word for word in words if word in problem] for problem in problems.found] == [[word] for word in words]
-    assert (
-        "line 22 names a picture that an earlier line names; take one of them out (2 such lines)" in problems.found[1]
-    )
+    assert [[word for word in words if word in problem] for problem in problems.lines] == [[word] for word in words]
+    assert "line 22 names an image that an earlier line names; take one of them out (2 such lines)" in problems.lines[1]
 
 
 def test_no_text_and_nul_bytes(write):
     root = write(images="")
     for content in (b"path,label\n\xff\xfe,cat\n", b'path,label\n"' + b"a" * 200_000 + b'",cat\n'):
         Path(root, "images.csv").write_bytes(content)
-        with pytest.raises(SDCError, match=r"images.csv: is no CSV file in UTF-8 \(.*\); save it as one"):
+        with pytest.raises(SDCError, match=r"images.csv: is not a CSV file in UTF-8 \(.*\); save it as one"):
             CSV(root=root).prepare()
 
 
@@ -224,7 +222,7 @@ def test_what_is_missing_and_where(write, tmp_path):
     assert len(CSV(root=str(tmp_path / "nowhere")).missing()) == 1
 
 
-def test_the_draw_leaves_labels_with_their_pictures(write):
+def test_the_draw_leaves_labels_with_their_images(write):
     generator = np.random.default_rng(0)
     labels = [str(label) for label in generator.integers(0, 3, 20)]
     manifest = CSV(root=write(images=rows(labels)), query=1, train=0.5, seed=7).prepare()

@@ -35,7 +35,7 @@ def test_labels_are_the_digits_that_the_pair_shows():
     assert set(manifest.labels.counts) == {1, 2}
 
 
-def test_pictures_are_two_scans_side_by_side():
+def test_images_are_two_scans_side_by_side():
     scans = load_digits().images
     image = np.asarray(DigitPairs().opener()("12+7"))
     assert image.shape == (8, 16, 3)

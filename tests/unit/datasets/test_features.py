@@ -2,8 +2,8 @@ import h5py
 import numpy as np
 import pytest
 
-from sdc.datasets.base import Problems
-from sdc.datasets.features import Features
+from sdc.datasets.features import VectorDataset
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 NAMES = ("cat", "dog", "emu")
@@ -21,7 +21,7 @@ def data(tmp_path):
 
 def dataset(data, file="x.npy", labels="y.npy", ids=None, **settings):
     given = {"file": file, "labels": labels, "ids": ids}
-    return Features(**{key: str(data / name) for key, name in given.items() if name}, **settings)
+    return VectorDataset(**{key: str(data / name) for key, name in given.items() if name}, **settings)
 
 
 def by_split(manifest, split):
@@ -181,8 +181,8 @@ def test_what_is_missing_is_said(data):
     assert len(dataset(data, "{split}.h5", labels=None).missing()) == 1
 
 
-def test_there_are_no_pictures(data):
-    with pytest.raises(SDCError, match=r"x.npy: holds vectors, no pictures"):
+def test_there_are_no_images(data):
+    with pytest.raises(SDCError, match=r"x.npy: holds vectors, no images"):
         dataset(data).opener()
 
 
@@ -229,12 +229,12 @@ WRONG = {
     "labels": r"x.npy: 60 rows but 59 labels; give each row its own, in the same order",
     "ids": r"x.npy: 60 rows but 50 ids; give each row its own, in the same order",
     "twice": r"x.npy: id 3 is that of several rows \(2 such\); give each its own",
-    "nan": r"x.npy: row 4 holds NaN or infinity \(2 such\); make these vectors anew",
+    "nan": r"x.npy: row 4 holds NaN or infinity \(2 such\); regenerate these vectors",
     "type": r"x.npy: vectors are int32, expected float16, float32 or float64; save array.astype\('float32'\)",
     "negative": r"x.npy: row 5 has no label \(1 such\); leave such rows out",
     "empty": r"x.npy: row 2 has no label \(1 such\); leave such rows out",
-    "fractions": r"y.npy: labels float64 of shape \(60,\) are no classes; give a class per row by number or name",
-    "members": r"y.npy: labels float64 of shape \(60, 3\) are no classes",
+    "fractions": r"y.npy: labels float64 of shape \(60,\) are not classes; give a class per row by number or name",
+    "members": r"y.npy: labels float64 of shape \(60, 3\) are not classes",
     "one class": r"x.npy: all rows are of one class, 0; it takes two to tell what is relevant",
     "header": r"y.csv: columns are id, klass; name one of them label or class_id or landmark_id or labels",
     "ragged": r"y.csv: line 3 has not 2 cells as the header has; quote commas in cells",
@@ -260,13 +260,13 @@ def test_everything_that_is_wrong_is_gathered(data):
         settings = broken(data, what)
     problems = Problems(gather=True)
     assert len(dataset(data, **settings).scan(problems)) == 60
-    assert [line.split(": ")[1].partition(" (")[0] for line in problems.found] == [
+    assert [line.split(": ")[1].partition(" (")[0] for line in problems.lines] == [
         "row 5 has no label", "id 3 is that of several rows", "row 4 holds NaN or infinity",
     ]  # fmt: skip
     settings = broken(data, "labels")
     with pytest.raises(SDCError, match="60 rows but 59 labels"):
         dataset(data, **settings).scan(problems)
-    assert "60 rows but 59 labels" in problems.found[3]
+    assert "60 rows but 59 labels" in problems.lines[3]
 
 
 def test_query_that_is_in_the_database_too(data):

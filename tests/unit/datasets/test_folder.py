@@ -103,7 +103,7 @@ def test_bad_folders(make_images, tmp_path, folders, settings, message):
         Folder(root=str(tmp_path / "images"), **settings).prepare()
 
 
-def test_root_itself_is_a_class_for_pictures_directly_in_it(make_images):
+def test_root_itself_is_a_class_for_images_directly_in_it(make_images):
     root = make_images({"": 3, "dog": 3})
     manifest = Folder(root=str(root), query=1, train=1).prepare()
     assert manifest.facts["classes"] == ["dog", "images"]

@@ -5,8 +5,8 @@ import pytest
 
 from sdc import registry
 from sdc.datasets import gldv2
-from sdc.datasets.base import Problems
 from sdc.datasets.gldv2 import GLDv2
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.storage.manifest import read_manifest, write_manifest
 
@@ -26,18 +26,18 @@ SOLUTION = [
 ]
 
 
-def path(split, picture):
-    return f"{split}/{picture[0]}/{picture[1]}/{picture[2]}/{picture}.jpg"
+def path(split, image):
+    return f"{split}/{image[0]}/{image[1]}/{image[2]}/{image}.jpg"
 
 
 @pytest.fixture
 def root(tmp_path):
-    """A Google Landmarks v2 of six index pictures, four tests and three landmarks as it is laid out for download."""
+    """A Google Landmarks v2 of six index images, four tests and three landmarks as it is laid out for download."""
     from PIL import Image
 
     for split, names in (("index", INDEX), ("test", TEST), ("train", sum(CLEAN.values(), []))):
-        for picture in names:
-            file = tmp_path / path(split, picture)
+        for image in names:
+            file = tmp_path / path(split, image)
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (4, 3)).save(file)
     (tmp_path / "metadata").mkdir()
@@ -58,9 +58,9 @@ def relevance(manifest):
 
 def test_index_then_queries_that_are_not_ignored_then_training(root):
     manifest = GLDv2(root=str(root)).prepare()
-    asked = [path("test", picture) for picture in (TEST[0], TEST[2], TEST[3])]
-    trained = [path("train", picture) for pictures in CLEAN.values() for picture in pictures]
-    assert list(manifest.paths) == [path("index", picture) for picture in INDEX] + asked + trained
+    asked = [path("test", image) for image in (TEST[0], TEST[2], TEST[3])]
+    trained = [path("train", image) for images in CLEAN.values() for image in images]
+    assert list(manifest.paths) == [path("index", image) for image in INDEX] + asked + trained
     assert manifest.facts["counts"] == {"images": 15, "query": 3, "database": 6, "train": 6}
     assert relevance(manifest) == {6: {"relevant": [1, 4]}, 7: {"relevant": [0]}, 8: {"relevant": [0, 2, 5]}}
     assert manifest.facts["usage"] == {"Public": [7], "Private": [6, 8]}
@@ -114,30 +114,28 @@ def test_no_training_part_needs_none(root):
         GLDv2(root=str(root)).prepare()
 
 
-def test_lists_may_lie_beside_the_pictures(root):
+def test_lists_may_lie_beside_the_images(root):
     for file in [*(root / "metadata").iterdir(), *(root / "ground_truth").iterdir()]:
         file.rename(root / file.name)
     assert GLDv2(root=str(root)).missing() == []
     assert len(GLDv2(root=str(root)).prepare()) == 15
 
 
-def test_some_pictures_are_looked_for_and_all_on_demand(root, monkeypatch):
+def test_some_images_are_looked_for_and_all_on_demand(root, monkeypatch):
     (root / path("index", INDEX[3])).unlink()
-    (root / path("index", INDEX[2])).write_text("no picture")
-    with pytest.raises(
-        SDCError, match=rf"1 of the 15 pictures looked for are missing: {path('index', INDEX[3])}; compl"
-    ):
+    (root / path("index", INDEX[2])).write_text("no image")
+    with pytest.raises(SDCError, match=rf"1 of the 15 images looked for are missing: {path('index', INDEX[3])}; compl"):
         GLDv2(root=str(root)).prepare()
     monkeypatch.setattr(gldv2, "_SAMPLE", 0)
     assert len(GLDv2(root=str(root)).prepare()) == 15
     problems = Problems(gather=True)
     assert len(GLDv2(root=str(root)).scan(problems)) == 14
-    assert problems.found[0].startswith(f"{root}: 1 of 15 listed files are missing: {path('index', INDEX[3])};")
+    assert problems.lines[0].startswith(f"{root}: 1 of 15 listed files are missing: {path('index', INDEX[3])};")
     skipped = GLDv2(root=str(root), on_error="skip").prepare()
     assert relevance(skipped) == {4: {"relevant": [1, 2]}, 5: {"relevant": [0]}, 6: {"relevant": [0, 3]}}
     assert skipped.facts["usage"] == {"Public": [5], "Private": [4, 6]}
     (root / path("test", TEST[2])).unlink()
-    with pytest.raises(SDCError, match=rf"1 of the 3 pictures looked for are missing: {path('test', TEST[2])}"):
+    with pytest.raises(SDCError, match=rf"1 of the 3 images looked for are missing: {path('test', TEST[2])}"):
         GLDv2(root=str(root)).prepare()
     assert GLDv2(root=str(root), on_error="skip").prepare().facts["usage"] == {"Public": [], "Private": [4, 5]}
 
@@ -158,16 +156,16 @@ TRUTH = "ground_truth/retrieval_solution_v2.1.csv"
         (
             TRUTH,
             ["id,images,Usage", f"{TEST[0]},None,Public"],
-            r"1 relevant pictures are not in index.csv, the first: None",
+            r"1 relevant images are not in index.csv, the first: None",
         ),
-        ("metadata/index.csv", ["id", *INDEX, INDEX[0]], r"index.csv: names 1 pictures twice"),
+        ("metadata/index.csv", ["id", *INDEX, INDEX[0]], r"index.csv: names 1 images twice"),
         (
             "metadata/index.csv",
             ["id", *INDEX, "12"],
-            r"index.csv: '12' is no picture's name, which has 16 characters \(1",
+            r"index.csv: '12' is not the name of an image, which has 16 characters \(1",
         ),
         ("metadata/index.csv", ["name", *INDEX], r"index.csv: columns are name, expected id"),
-        ("metadata/train_clean.csv", ["landmark_id,images", f"None,{name(1)}"], r"landmark_id 'None' is no number"),
+        ("metadata/train_clean.csv", ["landmark_id,images", f"None,{name(1)}"], r"landmark_id 'None' is not a number"),
         ("metadata/train_clean.csv", [], r"train_clean.csv: columns are , expected landmark_id, images"),
     ],
 )
@@ -179,7 +177,7 @@ def test_bad_files(root, file, lines, message):
 
 def test_a_file_that_is_no_text(root):
     (root / "metadata/index.csv").write_bytes(b"id\n\xff\xfe\n")
-    with pytest.raises(SDCError, match=r"index.csv: is no text"):
+    with pytest.raises(SDCError, match=r"index.csv: is not text"):
         GLDv2(root=str(root)).prepare()
 
 
@@ -197,19 +195,19 @@ def test_other_counts_than_published_are_said(root, caplog):
 
 
 def test_a_cell_longer_than_the_csv_module_takes(root):
-    pictures = [name(number) for number in range(1000, 10_000)]
-    write(root, "metadata/train_clean.csv", "landmark_id,images", f"5,{' '.join(pictures)}")
+    images = [name(number) for number in range(1000, 10_000)]
+    write(root, "metadata/train_clean.csv", "landmark_id,images", f"5,{' '.join(images)}")
     rows = [images.split() for (images,) in gldv2._rows(root / "metadata/train_clean.csv", "images")]
-    assert rows == [pictures]
+    assert rows == [images]
     _, labels, landmarks = GLDv2(root=str(root))._training(Problems())
     assert np.array_equal(labels, np.zeros(9000)) and landmarks == ["5"]
 
 
-def test_vectors_in_place_of_pictures(root):
+def test_vectors_in_place_of_images(root):
     names = {"database": INDEX, "query": TEST[::-1], "train": sum(CLEAN.values(), [])}
-    for split, pictures in names.items():
-        values = np.float32([[int(picture[:5], 16)] for picture in pictures])
-        np.savez(root / f"{split}.npz", features=values, ids=pictures)
+    for split, images in names.items():
+        values = np.float32([[int(image[:5], 16)] for image in images])
+        np.savez(root / f"{split}.npz", features=values, ids=images)
     for folder in ("index", "test", "train"):
         (root / folder).rename(root / f"no {folder}")
     files = {f"{split}_vectors": str(root / f"{split}.npz") for split in names}

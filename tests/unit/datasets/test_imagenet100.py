@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from sdc import registry
-from sdc.datasets.base import Problems
 from sdc.datasets.imagenet100 import WNIDS, ImageNet100
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 
@@ -121,12 +121,12 @@ def test_training_list_is_taken_for_the_tree_too(tree):
 
 def test_training_list_with_strangers_is_a_problem(tree):
     (tree / "train.txt").write_text(f"image/{WNIDS[0]}_2.JPEG 0\nimage/{WNIDS[0]}_3.JPEG 0\n")
-    message = rf"train.txt: 1 of 2 pictures are not among the labelled ones: image/{WNIDS[0]}_3.JPEG; complete the copy"
+    message = rf"train.txt: 1 of 2 images are not among the labelled ones: image/{WNIDS[0]}_3.JPEG; complete the copy"
     with pytest.raises(SDCError, match=message):
         ImageNet100(root=str(tree)).prepare()
 
 
-def test_all_lists_find_their_pictures_in_the_tree(tree):
+def test_all_lists_find_their_images_in_the_tree(tree):
     database = [(f"image/{wnid}_{number}.JPEG", index) for index, wnid in enumerate(WNIDS) for number in (1, 2)]
     queries = [(f"val_image/ILSVRC2012_val_{index:08}.JPEG", index) for index in range(100)]
     for name, rows in {"database": database, "train": database[:5], "test": queries}.items():
@@ -175,7 +175,7 @@ def test_classes_without_images_are_named(tree):
         ImageNet100(root=str(tree), train=1).prepare()
     problems = Problems(gather=True)
     assert len(ImageNet100(root=str(tree), train=1).scan(problems)) == 495
-    assert sum("of the 100 classes have no images" in problem for problem in problems.found) == 2
+    assert sum("of the 100 classes have no images" in problem for problem in problems.lines) == 2
 
 
 def test_too_few_training_images(tree):

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sdc.datasets.base import Problems
 from sdc.datasets.instances import Instances
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 
@@ -16,7 +16,7 @@ class Things(Instances):
         truth = [{"easy": np.array([3, 1]), "junk": np.array([0])}, {"easy": np.array([2]), "junk": np.array([], int)}]
         database = [f"things/{place:04}.png" for place in range(4)]
         queries, train = ["asked/0000.png", "asked/0001.png"], ["others/0000.png", "others/0001.png"]
-        return self.listed_instances(
+        return self.instance_manifest(
             database, queries, truth, train, [5, 0], problems=problems, protocol="", sources={}
         )
 
@@ -63,7 +63,7 @@ def test_of_thousands_left_out_the_first_are_named(make_images):
     paths = [f"things/{place:04}.png" for place in range(1500)]
     things = Things(root=str(root), on_error="skip")
     given = {"problems": Problems(gather=True), "protocol": "", "sources": {}}
-    facts = things.listed_instances(paths, [], [], **given).facts
+    facts = things.instance_manifest(paths, [], [], **given).facts
     assert (len(facts["dropped"]), facts["dropped_files"], facts["counts"]["database"]) == (1000, 1498, 2)
 
 
@@ -79,11 +79,11 @@ def vectors(tmp_path):
 class Asked(Things):
     """Things without training items."""
 
-    def listed_instances(self, database, queries, truth, train, train_labels, **rest):
-        return super().listed_instances(database, queries, truth, **rest)
+    def instance_manifest(self, database, queries, truth, train, train_labels, **rest):
+        return super().instance_manifest(database, queries, truth, **rest)
 
 
-def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_pictures(vectors):
+def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_images(vectors):
     held = Asked(root="nowhere", **vectors)
     manifest = held.prepare()
     assert len(manifest) == 6
@@ -96,17 +96,17 @@ def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_pictures(vectors):
 
 
 def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
-    with pytest.raises(SDCError, match="Things: query_vectors is not set; vectors and pictures cannot be mixed"):
+    with pytest.raises(SDCError, match="Things: query_vectors is not set; vectors and images cannot be mixed"):
         Asked(database_vectors=vectors["database_vectors"]).prepare()
     with pytest.raises(SDCError, match=r"gone.npy: not found; .*; put the vectors there or name their file"):
         Asked(**{**vectors, "query_vectors": str(tmp_path / "gone.npy")}).prepare()
-    with pytest.raises(SDCError, match=r"no vector is of others/0000.png \(2 such\); add it, or list them anew"):
+    with pytest.raises(SDCError, match=r"no vector is of others/0000.png \(2 such\); add it, or run prepare again"):
         Things(**vectors).prepare()
     np.savez(tmp_path / "query.npz", features=np.full((3, 2), np.nan), ids=["0000", "0000", "2"])
     np.save(tmp_path / "database.npy", np.zeros((3, 2)))
     problems = Problems(gather=True)
     Asked(**vectors).scan(problems)
-    assert [line.removeprefix(f"{tmp_path}/").partition(";")[0] for line in problems.found] == [
+    assert [line.removeprefix(f"{tmp_path}/").partition(";")[0] for line in problems.lines] == [
         "database.npy: 3 rows where 4 are listed",
         "query.npz: id 0000 is that of several rows (1 such)",
         "query.npz: row 0 holds NaN or infinity (3 such)",

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from sdc.datasets import mirflickr
-from sdc.datasets.base import Problems
-from sdc.datasets.mirflickr import ANNOTATIONS, PICTURES, TOPICS, MIRFlickr
+from sdc.datasets.mirflickr import ANNOTATIONS, IMAGES_FOLDER, TOPICS, MIRFlickr
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 COUNT = 30
 
 
 def numbers(topic):
-    """Which pictures show a topic; the stricter topics are within the wider ones, and 7 shows nothing."""
+    """Which images show a topic; the stricter topics are within the wider ones, and 7 shows nothing."""
     place = sorted(TOPICS).index(topic.removesuffix("_r1"))
     shown = [number for number in range(1, COUNT + 1) if number % 11 == place % 11 and number != 7]
     return shown[:1] if topic.endswith("_r1") else shown
@@ -18,17 +18,17 @@ def numbers(topic):
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A MIRFLICKR of 30 pictures as its two archives unpack."""
+    """A MIRFLICKR of 30 images as its two archives unpack."""
     from PIL import Image
 
     monkeypatch.setattr(mirflickr, "IMAGES", COUNT)
-    (tmp_path / PICTURES).mkdir()
+    (tmp_path / IMAGES_FOLDER).mkdir()
     (tmp_path / ANNOTATIONS).mkdir()
     for number in range(1, COUNT + 1):
-        Image.new("RGB", (4, 3), (number, 0, 0)).save(tmp_path / PICTURES / f"im{number}.jpg")
+        Image.new("RGB", (4, 3), (number, 0, 0)).save(tmp_path / IMAGES_FOLDER / f"im{number}.jpg")
     for topic in TOPICS:
         (tmp_path / ANNOTATIONS / f"{topic}.txt").write_text("".join(f"{number}\r\n" for number in numbers(topic)))
-    (tmp_path / ANNOTATIONS / "README.txt").write_text("Annotations of 25000 pictures, 24 topics.\n")
+    (tmp_path / ANNOTATIONS / "README.txt").write_text("Annotations of 25000 images, 24 topics.\n")
     return tmp_path
 
 
@@ -40,11 +40,11 @@ def test_published_totals_are_of_24_topics_and_14_stricter_ones():
 
 
 @pytest.mark.parametrize("topics", [24, 38])
-def test_labels_are_the_topics_whose_lists_name_the_picture(root, topics):
+def test_labels_are_the_topics_whose_lists_name_the_image(root, topics):
     manifest = MIRFlickr(root=str(root), topics=topics, query=4, train=5).prepare()
     classes = manifest.facts["classes"]
     assert len(classes) == topics == len(manifest.facts["sources"])
-    assert list(manifest.paths) == [f"{PICTURES}/im{number}.jpg" for number in range(1, COUNT + 1)]
+    assert list(manifest.paths) == [f"{IMAGES_FOLDER}/im{number}.jpg" for number in range(1, COUNT + 1)]
     for number, labels in enumerate(manifest.labels, 1):
         assert [classes[label] for label in labels] == [topic for topic in classes if number in numbers(topic)]
     assert manifest.facts["label_kind"] == "multi"
@@ -59,7 +59,7 @@ def test_stricter_topics_change_nothing_about_what_is_relevant(root):
     assert shared(24) == shared(38)
 
 
-def test_pictures_of_no_topic_stay_and_are_counted(root):
+def test_images_of_no_topic_stay_and_are_counted(root):
     manifest = MIRFlickr(root=str(root), query=4, train=5).prepare()
     assert manifest.labels[6] == ()
     assert len(manifest) == COUNT
@@ -94,14 +94,14 @@ def test_published_counts_are_the_default():
 def test_other_totals_than_published_are_said(root, caplog, monkeypatch):
     monkeypatch.setattr(mirflickr, "TOPICS", {topic: len(numbers(topic)) for topic in TOPICS})
     MIRFlickr(root=str(root), query=4, train=5).prepare()
-    assert "other numbers of pictures" not in caplog.text
+    assert "other numbers of images" not in caplog.text
     (root / ANNOTATIONS / "tree.txt").write_text("1\n")
     MIRFlickr(root=str(root), query=4, train=5).prepare()
-    assert "MIRFLICKR-25k: other numbers of pictures than published: tree" in caplog.text
+    assert "MIRFLICKR-25k: other numbers of images than published: tree" in caplog.text
 
 
 def test_both_archives_may_lie_in_the_root(root):
-    for folder in (PICTURES, ANNOTATIONS):
+    for folder in (IMAGES_FOLDER, ANNOTATIONS):
         for file in (root / folder).iterdir():
             file.rename(root / file.name)
         (root / folder).rmdir()
@@ -109,8 +109,8 @@ def test_both_archives_may_lie_in_the_root(root):
     assert MIRFlickr(root=str(root), query=4, train=5).prepare().paths[2] == "im3.jpg"
 
 
-def test_missing_pictures_are_named_or_dropped_before_the_draw(root):
-    (root / PICTURES / "im9.jpg").unlink()
+def test_missing_images_are_named_or_dropped_before_the_draw(root):
+    (root / IMAGES_FOLDER / "im9.jpg").unlink()
     with pytest.raises(SDCError, match=r"1 of 30 listed files are missing: mirflickr/im9.jpg"):
         MIRFlickr(root=str(root)).prepare()
     manifest = MIRFlickr(root=str(root), query=4, train=5, on_error="skip").prepare()
@@ -120,27 +120,27 @@ def test_missing_pictures_are_named_or_dropped_before_the_draw(root):
     ]
 
 
-def test_too_few_pictures_and_lists_that_are_none(root):
-    with pytest.raises(SDCError, match=r"has 30 pictures, too few for query: 2000 and train: 5000; complete the copy"):
+def test_too_few_images_and_lists_that_are_none(root):
+    with pytest.raises(SDCError, match=r"has 30 images, too few for query: 2000 and train: 5000; complete the copy"):
         MIRFlickr(root=str(root)).prepare()
     (root / ANNOTATIONS / "sky.txt").write_text("1\n31\n0\nx\n2\n")
-    with pytest.raises(SDCError, match=r"sky.txt: '31' is no picture's number, 1 to 30 \(3 such\); get it again"):
+    with pytest.raises(SDCError, match=r"sky.txt: '31' is not the number of an image, 1 to 30 \(3 such\); get it"):
         MIRFlickr(root=str(root)).prepare()
     problems = Problems(gather=True)
     manifest = MIRFlickr(root=str(root), query=4, train=5).scan(problems)
     sky = manifest.facts["classes"].index("sky")
     assert [row for row, labels in enumerate(manifest.labels, 1) if sky in labels] == [1, 2]
-    assert "sky.txt" in problems.found[0]
+    assert "sky.txt" in problems.lines[0]
 
 
 def test_what_is_missing_and_where(root):
     (root / ANNOTATIONS / "dog.txt").unlink()
-    (root / PICTURES).rename(root / "pictures")
+    (root / IMAGES_FOLDER).rename(root / "images")
     assert [line.split(": not found; ")[0] for line in MIRFlickr(root=str(root)).missing()] == [
         f"{root}/{ANNOTATIONS}/dog.txt",
-        f"{root}/{PICTURES}",
+        f"{root}/{IMAGES_FOLDER}",
     ]
-    with pytest.raises(SDCError, match=rf"dog.txt: not found; .*; set root to the folder that holds {PICTURES} and"):
+    with pytest.raises(SDCError, match=rf"dog.txt: not found; .*; set root to the folder that holds {IMAGES_FOLDER}"):
         MIRFlickr(root=str(root)).prepare()
     nowhere = MIRFlickr(root=str(root / "nowhere")).missing()
     assert nowhere[0].startswith(f"24 lists of topics, the first {root}/nowhere/{ANNOTATIONS}/animals.txt: not found")

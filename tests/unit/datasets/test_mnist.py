@@ -94,11 +94,15 @@ def packed(content):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t10k-labels-idx1-ubyte.gz", b"\0\0\x08", r"labels-idx1-ubyte.gz: is no idx file of MNIST \(Not a gzipped"),
+        (
+            "t10k-labels-idx1-ubyte.gz",
+            b"\0\0\x08",
+            r"labels-idx1-ubyte.gz: is not an idx file of MNIST \(Not a gzip",
+        ),
         ("t10k-labels-idx1-ubyte.gz", packed(b"\0\0\x08"), r"begins with 00 00 08, expected 00 00 08 01"),
-        ("t10k-labels-idx1-ubyte.gz", packed(bytes(9))[:-4], r"is no idx file of MNIST \(Compressed file ended"),
+        ("t10k-labels-idx1-ubyte.gz", packed(bytes(9))[:-4], r"is not an idx file of MNIST \(Compressed file ended"),
         ("t10k-labels-idx1-ubyte.gz", packed(idx(np.zeros(20, np.uint8))[:-3]), r"cannot reshape"),
-        ("t10k-labels-idx1-ubyte.gz", packed(bytes([0, 0, 8, 1, 0, 0])), r"is no idx file of MNIST \(buffer"),
+        ("t10k-labels-idx1-ubyte.gz", packed(bytes([0, 0, 8, 1, 0, 0])), r"is not an idx file of MNIST \(buffer"),
         (
             "t10k-labels-idx1-ubyte.gz",
             packed(idx(np.zeros(19, np.uint8))),

@@ -205,7 +205,7 @@ def test_columns_of_another_dataset_are_refused(coco):
 
 def test_query_that_shows_nothing_is_named(coco):
     listed(coco, "test.txt", [3, 7])
-    with pytest.raises(SDCError, match=r"test.txt: 1 of 2 pictures are not among the labelled ones: .*000007.jpg"):
+    with pytest.raises(SDCError, match=r"test.txt: 1 of 2 images are not among the labelled ones: .*000007.jpg"):
         made(coco).prepare()
 
 

@@ -223,7 +223,7 @@ def test_what_is_missing(raw):
     (raw / "Groundtruth/AllLabels/Labels_sky.txt").write_text("")
     (raw / "Flickr").rename(raw.parent / "elsewhere")
     assert made(raw).missing() == [
-        f"{raw}: Flickr/actor/0000_5000.jpg, the first of Imagelist.txt, is not there; copy the pictures"
+        f"{raw}: Flickr/actor/0000_5000.jpg, the first of Imagelist.txt, is not there; copy the images"
     ]
     (raw / "ImageList/Imagelist.txt").unlink()
     with pytest.raises(

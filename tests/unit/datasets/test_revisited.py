@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sdc import registry
-from sdc.datasets.base import Problems
+from sdc.datasets.problems import Problems
 from sdc.datasets.revisited import ROxford5k, RParis6k
 from sdc.errors import SDCError
 
@@ -28,7 +28,7 @@ def truth():
 
 @pytest.fixture
 def dataset(make_images):
-    """A revisited Oxford of four pictures and two queries in the official layout."""
+    """A revisited Oxford of four images and two queries in the official layout."""
     root = make_images({"jpg": 0})
     generator = np.random.default_rng(0)
     for name in DATABASE + QUERIES:
@@ -69,7 +69,7 @@ def test_queries_are_cropped_to_the_rounded_box_and_nothing_else_is(dataset):
     assert opened(f"jpg/{QUERIES[1]}.jpg").size == opened(f"jpg/{DATABASE[0]}.jpg").size == (12, 10)
 
 
-def test_truncated_pictures_are_loaded(dataset):
+def test_truncated_images_are_loaded(dataset):
     path = f"jpg/{QUERIES[0]}.jpg"
     file = Path(dataset.root, path)
     file.write_bytes(file.read_bytes()[:-40])
@@ -99,7 +99,7 @@ def test_matlab_counts_from_one(dataset, tmp_path):
     for name, picture in zip(QUERIES, expected, strict=True):
         assert np.array_equal(np.asarray(dataset.opener()(f"jpg/{name}.jpg")), picture)
     dataset._file().write_bytes(b"MATLAB 5.0 MAT-file" + b" " * 200)
-    with pytest.raises(SDCError, match=r"gnd_roxford5k.mat: is no ground truth of ROxford5k \(.*\); get it again"):
+    with pytest.raises(SDCError, match=r"gnd_roxford5k.mat: is not the ground truth of ROxford5k \(.*\); get it again"):
         dataset.prepare()
 
 
@@ -111,7 +111,7 @@ def test_a_pickle_that_calls_something_is_refused(dataset):
     rewrite(dataset, gnd=[{"bbx": [0, 0, 1, 1], "easy": Evil(), "hard": [], "junk": []}] * 2)
     for act in (dataset.prepare, dataset.opener):
         with pytest.raises(
-            SDCError, match=r"gnd_roxford5k.pkl: is no ground truth of ROxford5k \(asks for builtins.exec"
+            SDCError, match=r"gnd_roxford5k.pkl: is not the ground truth of ROxford5k \(asks for builtins.exec"
         ):
             act()
 
@@ -138,7 +138,7 @@ def test_a_pickle_that_calls_something_is_refused(dataset):
 def test_ground_truth_that_is_none(dataset, changes, why):
     rewrite(dataset, **changes)
     with pytest.raises(
-        SDCError, match=rf"gnd_roxford5k.pkl: is no ground truth of ROxford5k \(.*{why}.*\); get it again"
+        SDCError, match=rf"gnd_roxford5k.pkl: is not the ground truth of ROxford5k \(.*{why}.*\); get it again"
     ):
         dataset.prepare()
     dataset._file().write_bytes(pickle.dumps([1]))
@@ -158,9 +158,9 @@ def test_all_problems_are_gathered(dataset):
     for name in DATABASE[:2]:
         (dataset._file().parent / "jpg" / f"{name}.jpg").unlink()
     manifest = dataset.scan(problems)
-    assert "radcliffe_camera_000519 is both query and in the database" in problems.found[0]
+    assert "radcliffe_camera_000519 is both query and in the database" in problems.lines[0]
     assert (
-        "2 of 6 listed files are missing: jpg/all_souls_000001.jpg, jpg/christ_church_000007.jpg" in problems.found[1]
+        "2 of 6 listed files are missing: jpg/all_souls_000001.jpg, jpg/christ_church_000007.jpg" in problems.lines[1]
     )
     assert relevance(manifest) == {2: {"easy": [1], "hard": [], "junk": []}, 3: {"easy": [], "hard": [0], "junk": []}}
 
@@ -185,7 +185,7 @@ def test_counts_of_the_benchmark_are_the_published_ones():
         assert f"gnd_{name}.pkl" in made.on_disk
 
 
-def test_vectors_in_place_of_pictures(dataset, tmp_path):
+def test_vectors_in_place_of_images(dataset, tmp_path):
     np.save(tmp_path / "database.npy", np.arange(4.0)[:, None])
     np.savez(
         tmp_path / "query.npz", features=np.arange(2.0)[:, None] - 2, ids=[f"{name}.jpg" for name in QUERIES[::-1]]

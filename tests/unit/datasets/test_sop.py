@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sdc.datasets.base import Problems
+from sdc.datasets.problems import Problems
 from sdc.datasets.sop import FOLDER, SOP
 from sdc.errors import SDCError
 
@@ -11,7 +11,7 @@ HEADER = "image_id class_id super_class_id path"
 
 @pytest.fixture
 def root(tmp_path):
-    """Three kinds with four products of three pictures each; the last two products of a kind are the test half."""
+    """Three kinds with four products of three images each; the last two products of a kind are the test half."""
     from PIL import Image
 
     halves = {"train": [], "test": []}
@@ -35,7 +35,7 @@ def product_of(path):
     return path.partition("_final/")[2].partition("_")[0]
 
 
-def test_kinds_are_drawn_from_all_pictures(root):
+def test_kinds_are_drawn_from_all_images(root):
     manifest = SOP(root=str(root), query=2, train=3).prepare()
     assert manifest.facts["classes"] == list(KINDS)
     assert manifest.facts["counts"] == {"images": 36, "query": 6, "database": 30, "train": 9}
@@ -63,7 +63,7 @@ def test_products_have_one_query_each_outside_the_database(root):
         assert int(product_of(path)) == 110000000001 + labels[0]
 
 
-def test_a_product_with_one_picture_asks_for_nothing(root):
+def test_a_product_with_one_image_asks_for_nothing(root):
     path = root / FOLDER / "Ebay_test.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:2], *lines[4:]]) + "\n")
@@ -84,7 +84,7 @@ def test_root_may_be_the_folder_itself(root):
     assert SOP(root=str(root / FOLDER)).opener()(manifest.paths[0]).mode == "RGB"
 
 
-def test_missing_pictures_and_lists(root):
+def test_missing_images_and_lists(root):
     (root / FOLDER / "sofa_final/110000000005_0.JPG").unlink()
     with pytest.raises(SDCError, match=r"1 of 36 listed files are missing: .*sofa_final/110000000005_0.JPG"):
         SOP(root=str(root)).prepare()
@@ -119,7 +119,7 @@ def test_bad_lines_are_left_out_where_problems_are_gathered(root):
     path.write_text(path.read_text() + "one two three four\n\n")
     problems = Problems(gather=True)
     assert len(SOP(root=str(root), query=1, train=1).scan(problems)) == 36
-    assert "Ebay_test.txt: line 20 is not three numbers and a path (1 such lines)" in problems.found[0]
+    assert "Ebay_test.txt: line 20 is not three numbers and a path (1 such lines)" in problems.lines[0]
 
 
 def test_defaults_are_what_the_protocol_counts_say():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc.datasets import vectors
-from sdc.datasets.base import Problems
+from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 
@@ -174,7 +174,7 @@ def test_rows_that_are_not_finite_are_counted_and_the_first_is_named(tmp_path, f
     open_vectors(tmp_path / "a.npy").check(Problems())
     features[[17, 31], [0, 5]] = np.nan, np.inf
     np.save(tmp_path / "a.npy", features)
-    with pytest.raises(SDCError, match=r"a.npy: row 17 holds NaN or infinity \(2 such\); make these vectors anew"):
+    with pytest.raises(SDCError, match=r"a.npy: row 17 holds NaN or infinity \(2 such\); regenerate these vectors"):
         open_vectors(tmp_path / "a.npy").check(Problems())
 
 
@@ -194,7 +194,7 @@ def test_files_one_after_the_other(tmp_path, features):
     assert (joined.shape, joined.dtype, len(joined)) == ((4, 6), np.float64, 4)
     assert np.array_equal(joined.take(np.arange(4)), features[[31, 2, 20, 19]])
     assert np.array_equal(joined.take(np.array([3, 0])), features[[19, 31]])
-    with pytest.raises(SDCError, match=r"a.npy, .*b.npy: no vector is of pic98 \(2 such\); add it, or list them anew"):
+    with pytest.raises(SDCError, match=r"a.npy, .*b.npy: no vector is of pic98 \(2 such\); add it, or run prep"):
         Vectors(named, ["pic1", "pic98", "pic99"])
     with pytest.raises(SDCError, match=r"a.npy: 20 rows where 19 are listed; give each its own, in order"):
         Vectors([(parts[0], IDS[:19])], IDS[:19])

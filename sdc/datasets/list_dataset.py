@@ -1,0 +1,228 @@
+"""Datasets whose images and splits are named by list files, a list per split."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import itertools
+import logging
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from sdc.datasets.base import ImageFiles
+from sdc.datasets.join_lists import join_lists
+from sdc.datasets.list_file import LISTS, ListFile, read_list
+from sdc.datasets.locate import Key, locate
+from sdc.datasets.problems import Problems, what_is_at
+from sdc.errors import SDCError
+from sdc.labels import Labels
+from sdc.storage.files import sha256_of
+from sdc.storage.manifest import Manifest
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListFileDataset(ImageFiles):
+    """Images that list files name.
+
+    Attributes:
+        strip_prefix: What every listed name begins with and the path below the root does not. None finds it out: of a
+            name as written, and then of ever fewer of its last components, the first that is there is taken.
+    """
+
+    strip_prefix: str | None = None
+
+    def from_lists(
+        self,
+        files: Mapping[str, Path],
+        classes: Sequence[str] | None,
+        problems: Problems,
+        *,
+        protocol: str,
+        key: Key | None = None,
+        train_in_database: bool = True,
+    ) -> Manifest:
+        """The manifest of three list files; rows in the order of the database list, then of the others.
+
+        Lines without a label stay, as distractors, for they count in what is published; ``unlabelled`` counts them.
+
+        Args:
+            files: Of ``database``, ``query`` and ``train``.
+            classes: Their names, in the order of columns or indices; None if nobody knows.
+            problems: Told of what is wrong.
+            protocol: As in ``manifest``.
+            key: What identifies an image in every copy of the dataset.
+            train_in_database: False takes training items out of the database.
+        """
+        known = None if classes is None else len(classes)
+        lists = {file: read_list(file, problems, known) for file in dict.fromkeys(files.values())}
+        wide = {each.columns: each.path for each in lists.values() if each.columns > 1}
+        if len(wide) > 1:
+            raise SDCError(
+                f"{' but '.join(f'{file} has {columns}' for columns, file in wide.items())} label columns; "
+                "take lists of one source"
+            )
+        located = dict(zip(lists, self.relocate(list(lists.values()), problems, key), strict=True))
+        union = join_lists({split: located[file] for split, file in files.items()}, problems, key)
+        if classes is None:
+            largest = int(union.labels.indices.max(initial=-1))
+            classes = [str(index) for index in range(max(largest + 1, *wide, 0))]
+        usable, skipped = self.usable(union.paths, problems)
+        kept = np.flatnonzero(usable)
+        labels = union.labels.take(kept)
+        splits = {split: flags[kept] for split, flags in union.splits.items()}
+        if not train_in_database:
+            splits["database"] &= ~splits["train"]
+        unlabelled = {split: int((flags & (labels.counts == 0)).sum()) for split, flags in splits.items()}
+        if unlabelled["query"]:
+            _log.warning("%d queries have no label: nothing is relevant to them", unlabelled["query"])
+        return self.manifest(
+            [union.paths[row] for row in kept],
+            labels,
+            classes,
+            splits,
+            problems=problems,
+            protocol=protocol,
+            sources={os.path.relpath(file, self.root): sha256_of(file) for file in lists},
+            skipped=skipped,
+            unlabelled=unlabelled,
+            repeated=union.repeated,
+            drawn=[],
+        )
+
+    def relocate(self, lists: Sequence[ListFile], problems: Problems, key: Key | None = None) -> list[ListFile]:
+        """The same lists with paths below the root for names."""
+        prefix = self.strip_prefix
+        if prefix is None:
+            paths = iter(locate([name for each in lists for name in each.names], self.root, key))
+        else:
+            paths = (name.removeprefix(prefix).lstrip("/") for each in lists for name in each.names)
+        located = [dataclasses.replace(each, names=list(itertools.islice(paths, len(each.names)))) for each in lists]
+        for each, there in zip(lists, located, strict=True):
+            others = [name for name in each.names if not name.startswith(prefix or "")]
+            if others:
+                problems(
+                    f"{each.path}: {others[0]} does not begin with strip_prefix: {prefix} ({len(others)} such); "
+                    "leave strip_prefix out to have names matched"
+                )
+            if key is None and len(set(there.names)) < len(set(each.names)):
+                problems(
+                    f"{each.path}: some names are the same file below {self.root}; say what they begin with: "
+                    "strip_prefix"
+                )
+        return located
+
+    def absent(self, file: Path, key: Key | None = None, below: str = "") -> list[str]:
+        """The first image of a list, if it is nowhere below the root; nothing if files may be missing.
+
+        Args:
+            file: The list; only its first line is read.
+            key: What identifies an image in every copy of the dataset.
+            below: What the names of the list begin with below the root.
+        """
+        with open(file, encoding="utf-8-sig", errors="replace") as lines:
+            name = next((words[0].replace("\\", "/") for words in map(str.split, lines) if words), None)
+        if self.on_error == "skip" or name is None:
+            return []
+        unread = ListFile(file, [below + name], Labels.of([]), 0)
+        first = self.relocate([unread], Problems(gather=True), key)[0].names[0]
+        there = (Path(self.root) / first).is_file()
+        return [] if there else [f"{self.root}: {first}, the first of {file.name}, is not there; copy the images"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PublishedLists(ListFileDataset):
+    """A dataset whose splits are published as lists, and can also be drawn from what its authors give.
+
+    Attributes:
+        splits: ``lists`` takes ``train.txt``, ``test.txt`` (the queries) and ``database.txt`` below the root; ``draw``
+            draws by seed; ``auto`` takes the lists if all are there, else ``train.txt`` and ``test.txt`` as far as they
+            are there, and makes the rest.
+        protocol: A key of ``protocols``.
+
+    What a class says besides:
+        classes: Names of the classes, in the order of columns or indices.
+    """
+
+    classes: ClassVar[tuple[str, ...]]
+
+    protocol: str
+    splits: Literal["auto", "lists", "draw"] = "auto"
+
+    @staticmethod
+    @abc.abstractmethod
+    def key(name: str) -> Hashable:
+        """What identifies an image in every copy of the dataset, from any path to it."""
+
+    @abc.abstractmethod
+    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
+        """A manifest from what the authors give, with the splits of the lists that are there; rows are shuffled."""
+
+    @abc.abstractmethod
+    def missing_originals(self) -> list[str]:
+        """What ``draw`` needs and is not there, a line each."""
+
+    def scan(self, problems: Problems) -> Manifest:
+        """From the lists, in their order, if all three are there; else drawn, and shuffled by the seed.
+
+        A database sorted by class would flatter codes with many ties wherever ties are broken by row.
+        """
+        lists = self.lists()
+        needed = self._needed(lists)
+        if needed:
+            raise SDCError(needed[0])
+        if len(lists) < len(LISTS):
+            return self.draw(lists, problems)
+        inside = self.train_in_database
+        return self.from_lists(
+            lists, self.classes, problems, protocol=self.protocol, key=self.key, train_in_database=inside
+        )
+
+    @property
+    def train_in_database(self) -> bool:
+        """Whether training items stay in the database."""
+        return True
+
+    def missing(self) -> list[str]:
+        """The root, the lists or what else the splits are made from, or else the first image."""
+        lists = self.lists()
+        complete = len(lists) == len(LISTS)
+        return self._needed(lists) or (self.absent(lists["query"], self.key) if complete else [])
+
+    def lists(self) -> dict[str, Path]:
+        """The lists to take, by split; without the other two, a list of the database is of no use."""
+        files = {split: Path(self.root) / name for split, name in LISTS.items()}
+        if self.splits == "lists":
+            return files
+        there = {split: file for split, file in files.items() if self.splits == "auto" and file.is_file()}
+        return there if len(there) == len(LISTS) else {split: there[split] for split in there if split != "database"}
+
+    def _needed(self, lists: Mapping[str, Path]) -> list[str]:
+        return (
+            super().missing()
+            or [f"{file}: {what_is_at(file)}" for file in lists.values() if not file.is_file()]
+            or ([] if len(lists) == len(LISTS) else self.missing_originals())
+        )
+
+    def neither(self, path: Path) -> str:
+        """What to say where neither all lists are there nor what the splits are drawn from."""
+        return f"{path}: {what_is_at(path)}; nor are all of train.txt, test.txt and database.txt below {self.root}"
+
+    def members(self, file: Path, paths: Sequence[str], problems: Problems) -> np.ndarray:
+        """Which images a list names: boolean array of shape ``(n,)``."""
+        rows = {self.key(path): row for row, path in enumerate(paths)}
+        names = read_list(file, problems, len(self.classes)).names
+        unknown = [name for name in names if self.key(name) not in rows]
+        if unknown:
+            what = f"{file}: {len(unknown)} of {len(names)} images are not among the labelled ones: {unknown[0]}"
+            if self.on_error == "fail":
+                problems(f"{what}; complete the copy or set on_error: skip")
+            _log.warning("%s", what)
+        flags = np.zeros(len(paths), bool)
+        flags[[rows[self.key(name)] for name in names if self.key(name) in rows]] = True
+        return flags
