@@ -91,8 +91,8 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
 def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, imbalance: float, seed: int) -> np.ndarray:
     """Draw a long tail from given rows: of class c out of C, n imbalance^(-c / (C - 1)) items, at least one.
 
-    n is the size of the largest class; counts are rounded down. A class that has fewer than its number, and rows without
-    a class, stay whole.
+    n is the size of the largest class; counts are rounded down. A class that has fewer than its number stays whole, and
+    so do rows without a class.
 
     Source: long-tailed CIFAR of Y. Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
 
