@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sdc.errors import SDCError
 from sdc.plan.entries import build_entry, view_settings
 
-# Kinds of features: of the pictures themselves, or of augmented views of the training pictures.
-KINDS = ("clean", "views", "views_asymmetric", "tokens")
+# Kinds of features: of the images themselves, or of augmented views of the training images.
+Kind = Literal["clean", "views", "views_asymmetric", "tokens"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, method: str) -> dict[str, str]:

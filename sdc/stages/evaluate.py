@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def run(
     codes: Path | None = None,
     features: Path | None = None,
     shards: int = 1,
-    map_at: Sequence[int | None] = (1000,),
+    map_at: Sequence[int | Literal["all"]] = (1000,),
     precision_at: Sequence[int] = (1, 5, 10, 100),
     ties: ranking.Ties = "expected",
     convention: ranking.Convention = "standard",
@@ -47,7 +48,7 @@ def run(
     pairs: Path | None = None,
     ranks: Path | None = None,
     per_class: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
 ) -> None:
     """Score the ranking of the database for every query.
 
@@ -55,14 +56,18 @@ def run(
         manifest: ``manifest.csv``: who is query, who is database, and what is relevant to whom.
         out: ``metrics.json`` to write; ``sdc.evaluation.ranking.evaluate`` says what is in it. Metrics of codes with
             the thresholds as trained, where the codes have other ones, begin with ``raw_``.
-        codes: ``codes.h5``, ranked by Hamming distance; or
-        features, shards: folder and number of feature shards, ranked by exact cosine: the continuous baseline.
-        map_at: R of mAP@R, the first is the headline; None for the whole database.
+        codes: ``codes.h5``, ranked by Hamming distance.
+        features: Instead of codes, the folder of feature shards, ranked by exact cosine: the continuous baseline.
+        shards: How many feature shards there are.
+        map_at: R of mAP@R, the first is the headline; ``all`` for the whole database.
         precision_at: K of precision, hit rate, recall and NDCG.
         ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
-        convention: ``standard`` or ``official``; see ``ranking.evaluate``.
-        query_codes, database_codes, query_labels, database_labels: Instead of the manifest, codes and labels of any
-            project; see ``sdc.evaluation.foreign``.
+        convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
+        query_codes: Instead of the manifest, codes of any project: npy, npz or HDF5 (``FILE`` or ``FILE:NAME``), packed
+            bytes, 0 and 1, or -1 and 1.
+        database_codes: Likewise.
+        query_labels: Likewise, class indices or a column per class.
+        database_labels: Likewise.
         bits: Code length of those, if the files do not say.
         per_query: ``average_precision.csv`` to write: the headline of each query that counts, for comparisons of
             methods on the same queries.
@@ -75,7 +80,7 @@ def run(
             ``database``), ``queries`` that count, their ``mAP``, its ``group`` (see ``classes.by_class``), and, of up
             to 256 classes, ``overlap_{B}_bins``, the overlap of its queries' positive and negative pairs: of codes on
             their B similarities, of features in as many bins. Else, and without a manifest, only a header.
-        jobs: Processes that share the queries; see ``ranking.evaluate``.
+        jobs: Processes that share the queries; one per core if not given.
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
@@ -83,7 +88,8 @@ def run(
     """
     began = time.perf_counter()
     options: dict[str, Any] = {
-        "map_at": map_at, "precision_at": precision_at, "rule": ties, "convention": convention, "jobs": jobs,
+        "map_at": [None if cutoff == "all" else cutoff for cutoff in map_at], "precision_at": precision_at,
+        "rule": ties, "convention": convention, "jobs": jobs or os.cpu_count() or 1,
     }  # fmt: skip
     files = {
         "--query-codes": query_codes, "--database-codes": database_codes,

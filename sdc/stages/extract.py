@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +23,7 @@ from sdc.backbones import views as augmented
 from sdc.backbones.imported import Imported
 from sdc.errors import SDCError
 from sdc.plan.entries import canonical, check_kinds
-from sdc.plan.shards import shard_range
+from sdc.plan.shards import Kind, shard_range
 from sdc.storage.features import FEATURES_SCHEMA
 from sdc.storage.hdf5 import H5Writer
 from sdc.storage.manifest import read_manifest
@@ -50,15 +50,15 @@ _BLOCK_BYTES = 32 * 2**20
 def run(
     manifest: Path,
     backbone: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     shard: int,
     shards: int,
     out: Path,
     device: str = "auto",
-    batch_size: int | None = None,
-    kind: str = "clean",
+    batch_size: int | Literal["auto"] = "auto",
+    kind: Kind = "clean",
     views: int = 4,
-    augmentation: str = "photographs",
+    augmentation: Literal["photographs", "scans"] = "photographs",
     view_seed: int = 0,
     decoding: Mapping[str, str] | None = None,
 ) -> None:
@@ -71,12 +71,15 @@ def run(
     Args:
         manifest: ``manifest.csv``; its sidecar says where the images are.
         backbone: Name of the catalogue entry.
-        settings: The entry.
-        shard, shards: Which of how many equal ranges of rows.
+        settings: The entry's settings.
+        shard: Which shard, from 0.
+        shards: Of how many, equal ranges of rows.
         out: The HDF5 file to write.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_size: Images per forward pass; None is what suits the device. It is halved where memory does not hold it.
-        kind: One of ``KINDS``.
+        device: ``auto`` (the environment's ``SDC_DEVICE``, else the best there is), ``cpu``, ``cuda``, ``cuda:N`` or
+            ``mps``.
+        batch_size: Images per forward pass; ``auto`` is what suits the device. It is halved where memory does not
+            hold it.
+        kind: Of the images themselves, or of augmented views of the training images.
         views: V, how many views an image has.
         augmentation: What may be done to the pictures: that to ``photographs``, or to ``scans``.
         view_seed: Of the draws of views.
@@ -87,11 +90,13 @@ def run(
             vectors and the dataset holds pictures, or the other way round. An image that has gone since it was listed
             is named; one that has changed is noticed only if it cannot be decoded any more, as no hash of it is kept.
     """
+    if batch_size != "auto" and batch_size < 1:
+        raise SDCError(f"{batch_size} is not a batch size; give auto or a number from 1")
     listed = read_manifest(manifest)
     facts = listed.facts
     decoding = dict(decoding or {})
     dataset = registry.build("datasets", facts["dataset"], {**facts["settings"], **decoding})
-    network = registry.build("backbones", backbone, settings)
+    network = registry.build("backbones", backbone, settings or {})
     start, stop = shard_range(shard, shards, len(listed))
     if start == stop:
         raise SDCError(f"datasets.{facts['dataset']}.shards: {shards} shards for {len(listed)} images; lower it")
@@ -129,7 +134,7 @@ def run(
     from sdc.backbones.forward import Forward
 
     target = devices.choose(device)
-    batch_size = batch_size or _BATCH.get(target.type, 16)
+    batch = _BATCH.get(target.type, 16) if batch_size == "auto" else batch_size
     devices.make_deterministic()
     devices.keep_freed_memory()
     open_image, cut = dataset.opener(), collections.deque[str]()
@@ -152,7 +157,7 @@ def run(
         module = network.token_module() if kind == "tokens" else network.module()
         if kind == "tokens" and network.tokens is not None:
             attributes["tokens"] = network.tokens
-        batch_size = max(1, batch_size // views)
+        batch = max(1, batch // views)
     whole = torch.nn.Sequential(network.scaler(), module).to(target).to(memory_format=torch.channels_last)
 
     def some_pictures() -> torch.Tensor:
@@ -186,7 +191,7 @@ def run(
         return {name: array.reshape(*batch.shape[:axes], *array.shape[1:]) for name, array in named}
 
     spent, written = _Spent(), 0
-    chunks = [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    chunks = [rows[at : at + batch] for at in range(0, len(rows), batch)]
     widths: dict[str, tuple[int, ...]] = {}
     with (
         H5Writer(out, attributes) as writer,
@@ -229,7 +234,7 @@ def run(
     shares = {part: round(spent.seconds[part] / seconds / lanes, 3) for part in ("loading", "computing")}
     _log.info(
         "%d images in %.1f s: %.1f images/s, on %s in %s, %d batches of %d at a time",
-        len(rows), seconds, len(rows) / seconds, target, precision, lanes, batch_size,
+        len(rows), seconds, len(rows) / seconds, target, precision, lanes, batch,
     )  # fmt: skip
     _log.info(
         "%s",

@@ -26,7 +26,7 @@ def run(
     features: Path,
     shards: int,
     method: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any] | None,
     bits: int,
     seed: int,
     out: Path,
@@ -42,19 +42,20 @@ def run(
         features: Folder of the feature shards.
         shards: How many there are.
         method: Name of the catalogue entry.
-        settings: The entry.
-        bits: Code length.
+        settings: The entry's settings.
+        bits: Code length, a multiple of 8.
         seed: Of the training.
         out: ``head.safetensors`` to write.
         curve: ``curve.csv`` to write: a row per epoch; only a header for closed-form methods.
-        device: For trained methods; see ``sdc.devices.choose``.
-        views, tokens: Folders of the shards of augmented views and of their patch tokens, as many as of features, for
-            methods that require them.
+        device: ``auto`` (the environment's ``SDC_DEVICE``, else the best there is), ``cpu``, ``cuda``, ``cuda:N`` or
+            ``mps``.
+        views: Folder of the shards of augmented views, as many as of features, for methods that require them.
+        tokens: Folder of the shards of patch tokens, likewise.
 
     Raises:
         SDCError: If the features do not belong to the manifest, or the method cannot be fitted to them.
     """
-    hashing = registry.build("methods", method, settings, bits=bits, seed=seed)
+    hashing = registry.build("methods", method, settings or {}, bits=bits, seed=seed)
     listed = read_manifest(manifest)
     cached = Features(features, shards, listed.sha256)
     given: dict[str, Any] = {"features": cached.read(listed.train)}

@@ -14,7 +14,8 @@ def run(first: Path, second: Path) -> int:
     """Print the difference of two mAPs, its 95 % interval and its p-value by the paired bootstrap.
 
     Args:
-        first, second: ``average_precision.csv`` of either run.
+        first: ``average_precision.csv`` of a run.
+        second: That of another.
 
     Returns:
         Exit status 0.

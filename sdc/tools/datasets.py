@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -39,23 +39,24 @@ _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
 
 
 def run(
-    action: str | None = None,
+    action: Literal["describe", "check"] | None = None,
     name: str | None = None,
+    *,
     root: str | None = None,
     settings: Mapping[str, Any] | None = None,
     configfile: Path | None = None,
-    as_json: bool = False,
+    json_: bool = False,
 ) -> int:
     """List datasets, or check one.
 
     Args:
-        action: None lists; ``describe`` says what must lie where, which protocols there are, and what can be set;
-            ``check`` checks.
-        name: Of the dataset: registered, or an entry of the config; with ``describe``, None is all of them.
+        action: Nothing lists all datasets; ``describe`` says what must lie where, which protocols there are, and what
+            can be set; ``check`` checks.
+        name: Of the dataset: registered, or an entry of the config; with ``describe``, all of them if not given.
         root: Where it lies, instead of what its settings say.
         settings: Of the entry, over those of the config.
         configfile: A config whose ``datasets`` to list, or among which to look for the name.
-        as_json: Print JSON instead of text.
+        json_: Print JSON instead of text.
 
     Returns:
         Exit status: 0 if all is well, or nothing was checked; 1 if the check found something.
@@ -66,16 +67,18 @@ def run(
     entries = _entries(configfile)
     if action is None:
         listed = [_presence(name, entry) for name, entry in entries.items()]
-        print(json.dumps(listed, indent=2) if as_json else _table(listed))
+        print(json.dumps(listed, indent=2) if json_ else _table(listed))
         return 0
     if action == "describe":
         names = list(registry.DATASETS) if name is None else [name]
         print("\n".join(describe(name, entries.get(name, {})) for name in names))
         return 0
     entry = {**entries.get(str(name), {}), **(settings or {}), **({"root": root} if root else {})}
+    if name is None:
+        raise SDCError("which dataset? sdc datasets check NAME")
     # Who asks what is there does not ask for more.
     report = check(str(name), {**entry, **_no_download(str(name), entry)})
-    print(json.dumps(report, indent=2) if as_json else _text(report))
+    print(json.dumps(report, indent=2) if json_ else _text(report))
     return 1 if report["problems"] else 0
 
 

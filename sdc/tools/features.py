@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,13 +19,14 @@ from sdc.storage.manifest import Manifest, read_manifest
 
 
 def run(
-    action: str,
+    action: Literal["info", "verify", "export", "link"],
     folder: Path,
+    *,
     shards: int | None = None,
     manifest: Path | None = None,
     array: str = "features",
     out: Path | None = None,
-    as_json: bool = False,
+    json_: bool = False,
 ) -> int:
     """Describe a set, verify it, export it, or link its shards to one array.
 
@@ -33,11 +34,11 @@ def run(
         action: ``info`` prints what the set says of itself; ``verify`` reads all of it and prints what is wrong, a line
             each; ``export`` writes ``out``; ``link`` writes ``all.h5`` beside the shards, one array for plain h5py.
         folder: ``results/features/{dataset}/{backbone}/{kind}``.
-        shards: How many it has; None finds out.
+        shards: How many it has, where the folder holds several sets.
         manifest: ``manifest.csv`` that it must belong to; what is exported then has labels.
         array: What is exported: ``features``, or another array of the shards.
         out: ``.npy`` or ``.parquet``.
-        as_json: Print JSON instead of text.
+        json_: Print JSON instead of text.
 
     Returns:
         Exit status: 0 if all is well; 1 if ``verify`` found something.
@@ -50,12 +51,12 @@ def run(
     sha256 = listed.sha256 if listed else None
     if action == "verify":
         problems = feature_problems(folder, count, sha256)
-        print(json.dumps({"problems": problems}, indent=2) if as_json else "\n".join(problems) or f"{folder}: whole")
+        print(json.dumps({"problems": problems}, indent=2) if json_ else "\n".join(problems) or f"{folder}: whole")
         return 1 if problems else 0
     features = Features(folder, count, sha256, array=array)
     if action == "info":
         facts = describe(folder, count)
-        print(json.dumps(facts, indent=2) if as_json else _text(facts))
+        print(json.dumps(facts, indent=2) if json_ else _text(facts))
     elif action == "link":
         print(link_features(folder, count))
     else:

@@ -1,8 +1,70 @@
+"""The command line; ``python tests/unit/test_cli.py`` writes what its ``--help`` says to ``cli_help.txt``."""
+
+import contextlib
+import io
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from sdc.cli import main
+from sdc.cli import COMMANDS, main, parser
+
+HELP = Path(__file__).with_name("cli_help.txt")
+
+
+def every_help():
+    """What ``--help`` prints, of ``sdc`` and of each command."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        for command in ([], *([name] for name in sorted(COMMANDS))):
+            print(f"$ sdc {' '.join([*command, '--help'])}")
+            with contextlib.suppress(SystemExit):
+                main([*command, "--help"])
+            print()
+    return printed.getvalue()
+
+
+def test_options_are_those_that_were_promised():
+    # Where lines break is for each version of Python to say.
+    again = "what --help says has changed; if that is meant, run python tests/unit/test_cli.py"
+    assert every_help().split() == HELP.read_text().split(), again
+
+
+def test_help_imports_no_stage(python):
+    for command in COMMANDS:
+        program = f"import sys; from sdc.cli import parser; parser({command!r}); print(*sys.modules)"
+        modules = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+        assert not {"torch", "pandas", f"sdc.stages.{command}", f"sdc.tools.{command}"} & set(modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("evaluate --out x", {"map_at": [1000], "ties": "expected", "jobs": None, "manifest": None}),
+        ("evaluate --out x --map-at 5 all --precision-at 1 2", {"map_at": [5, "all"], "precision_at": [1, 2]}),
+        ("evaluate --out x --manifest m.csv", {"manifest": Path("m.csv"), "out": Path("x")}),
+        ("prepare --dataset digits --out x", {"dataset": "digits", "settings": {}}),
+        ('prepare --dataset digits --out x --settings {"query":3}', {"settings": {"query": 3}}),
+        ("aggregate --results r --selection {} --out a b", {"out": [Path("a"), Path("b")], "embed": []}),
+        ("encode --manifest m --features f --shards 2 --head h --out c --recentre", {"recentre": True, "shards": 2}),
+        ("features info some/folder --json", {"action": "info", "folder": Path("some/folder"), "json_": True}),
+        ("compare a b", {"first": Path("a"), "second": Path("b")}),
+        ("datasets", {"action": None, "name": None, "json_": False}),
+        ("datasets check digits --root r", {"action": "check", "name": "digits", "root": "r"}),
+    ],
+)
+def test_arguments_become_values_of_the_parameters_types(arguments, options):
+    words = arguments.split()
+    parsed = vars(parser(words[0]).parse_args(words))
+    assert {name: parsed[name] for name in options} == options
+
+
+@pytest.mark.parametrize(
+    "arguments", ["evaluate --out x --map-at none", "features --json", "features see f", "evaluate --out x --ties no"]
+)
+def test_values_of_another_type_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments.split())
+    assert "error: " in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line_and_status_2(tmp_path, caplog):
@@ -41,6 +103,10 @@ def test_usage_errors(arguments, capsys):
 
 
 def test_module_and_console_script_are_the_same(python):
-    for command in ([python, "-m", "sdc"], [str(__import__("pathlib").Path(python).parent / "sdc")]):
+    for command in ([python, "-m", "sdc"], [str(Path(python).parent / "sdc")]):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "0.1.0"
+
+
+if __name__ == "__main__":
+    HELP.write_text(every_help())

@@ -280,7 +280,9 @@ def further_tables():
     made = [f"results/tables/ablation/{name}.csv" for name in config.get("ablations", {})]
     mapped = [name for name in config.get("ablations", {}) if plan.ablations.has_heat_map(config, name)]
     made += [f"results/figures/ablation/{name}.svg" for name in mapped]
-    tailed = [name for name in config["run"]["datasets"] if plan.entries.entry(config, "datasets", name).get("long_tail")]
+    tailed = [
+        name for name in config["run"]["datasets"] if plan.entries.entry(config, "datasets", name).get("long_tail")
+    ]
     made += [f"results/tables/longtail/{name}.csv" for name in tailed]
     return made + ["results/tables/instance.csv"] * bool(plan.entries.instance_datasets(config))
 

@@ -93,10 +93,9 @@ def test_list_says_what_is_there(capsys, folder, tmp_path, monkeypatch):
     assert listed == {"digits": [], "pets": []}
 
 
-def test_which_dataset_to_check_must_be_said(capsys):
-    with pytest.raises(SystemExit):
-        main(["datasets", "check"])
-    assert "which dataset?" in capsys.readouterr().err
+def test_which_dataset_to_check_must_be_said(caplog):
+    assert main(["datasets", "check"]) == 2
+    assert "which dataset?" in caplog.records[-1].getMessage()
 
 
 def test_vectors_are_compared_by_their_bytes(tmp_path):
