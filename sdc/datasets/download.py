@@ -6,6 +6,7 @@ import http.client
 import logging
 import os
 import shutil
+import sys
 import tarfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -15,14 +16,15 @@ from sdc.errors import SDCError
 from sdc.storage.files import writing
 
 _log = logging.getLogger(__name__)
+_CHUNK_BYTES = 2**16
 
 
 def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mirrors: Sequence[str]) -> None:
     """Download what is missing of a dataset's files; those that are there stay as they are.
 
     Everything is downloaded, checked and unpacked in ``{folder}.part``, and then renamed, file by file. What a killed
-    job left there is used where it is whole and made anew where it is not. Of two jobs, one waits for the other and
-    finds its files.
+    job left there is used where it is whole and downloaded again where it is not. Of two jobs, one waits for the other
+    and finds its files.
 
     Args:
         folder: Where the files belong.
@@ -57,7 +59,7 @@ def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mi
                     with writing(folder / name) as staged:
                         os.replace(unpacked / name, staged)
                 shutil.rmtree(part)
-    except (OSError, EOFError, RuntimeError, tarfile.TarError, zlib.error, http.client.HTTPException) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error, http.client.HTTPException) as error:
         raise SDCError(
             f"{folder}: is not complete and cannot be downloaded ({error}); "
             "put the files there yourself and set download: false, or try again"
@@ -65,15 +67,21 @@ def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mi
 
 
 def _download(name: str, md5: str, part: Path, mirrors: Sequence[str]) -> None:
-    # The one place where preparing loads torch.
-    from torchvision.datasets.utils import download_url
+    import pooch
 
+    pooch.get_logger().setLevel("WARNING")
     failures = []
     for mirror in mirrors:
         _log.info("downloading %s%s", mirror, name)
+        # What is published gzipped is wanted gzipped, whatever a server offers.
+        headers = {"Accept-Encoding": "identity"}
+        downloader = pooch.HTTPDownloader(sys.stderr.isatty(), _CHUNK_BYTES, headers=headers)
         try:
             # Does nothing where a whole file is there already.
-            return download_url(mirror + name, str(part), name, md5)
-        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=part, downloader=downloader)
+            return
+        except (OSError, http.client.HTTPException) as error:
             failures.append(f"{mirror}{name}: {error}")
+        except ValueError:
+            failures.append(f"{mirror}{name}: does not match its checksum, MD5 {md5}")
     raise OSError("; ".join(failures))

@@ -55,7 +55,6 @@ def test_environment_has_what_its_stages_import(root, name):
         needed |= {distribution for path in modules for distribution in third_party(path)}
     if name == "heads":
         needed.add("scipy")
-    # CIFAR-10's download is the one place where preparing reaches torchvision; its environment has it for extraction.
     assert needed <= set(environment(root, name)), needed - set(environment(root, name))
 
 

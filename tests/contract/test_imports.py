@@ -1,7 +1,11 @@
 """The import budget: what needs no torch imports none, and importing the package costs nothing."""
 
+import functools
+import hashlib
+import http.server
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -27,11 +31,30 @@ def test_catalogue_classes_load_no_torch():
     assert not modules_after(code) & {"torch", "torchvision", "scipy", "pandas", "sklearn"}
 
 
+def test_downloading_loads_no_torch(tmp_path, monkeypatch):
+    content = np.random.default_rng(0).bytes(1000)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/part").write_bytes(content)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    code = (
+        "from pathlib import Path; from sdc.datasets.download import fetch;"
+        "fetch(Path(sys.argv[1]), ['part'], {'part': sys.argv[2]}, [sys.argv[3]])"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        loaded = modules_after(code, str(tmp_path / "data/set"), hashlib.md5(content).hexdigest(), address)
+        server.shutdown()
+    assert not loaded & {"torch", "torchvision", "scipy", "pandas", "sklearn"}
+    assert (tmp_path / "data/set/part").read_bytes() == content
+
+
 def test_stages_that_need_no_torch_import_none(tmp_path):
     stage = "from sdc.cli import main; assert main(sys.argv[1:]) == 0"
     manifest, head, codes = f"{tmp_path}/m.csv", f"{tmp_path}/h.safetensors", f"{tmp_path}/c.h5"
     features = ("--manifest", manifest, "--features", f"{tmp_path}/f", "--shards", "1")
-    assert not modules_after(stage, "prepare", "--dataset", "digits", "--out", manifest) & {"torch"}
+    assert not modules_after(stage, "prepare", "--dataset", "digits", "--out", manifest) & {"torch", "torchvision"}
 
     extract = ("extract", "--manifest", manifest, "--backbone", "pixels", "--shard", "0", "--shards", "1")
     subprocess.run([sys.executable, "-m", "sdc", *extract, "--out", f"{tmp_path}/f/0-of-1.h5"], check=True)
