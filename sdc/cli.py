@@ -44,13 +44,16 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in [chosen] if chosen in COMMANDS else COMMANDS:
+        # Only the chosen command is imported: a list of all of them takes no more than reading their files.
         tree = ast.parse(COMMANDS[name].read_text(encoding="utf-8"))
         run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
         summary, description, helps = _documented(ast.get_docstring(run) or "")
         command = commands.add_parser(name, help=summary, description=description)
         if name == chosen:
-            for parameter in _signature(tree, run).parameters.values():
-                _add(command, parameter, helps[parameter.name], positional=COMMANDS[name].parent.name == "tools")
+            kind = COMMANDS[name].parent.name
+            signature = inspect.signature(importlib.import_module(f"sdc.{kind}.{name}").run, eval_str=True)
+            for parameter in signature.parameters.values():
+                _add(command, parameter, helps[parameter.name], positional=kind == "tools")
     return parser
 
 
@@ -77,21 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outputs = options["out"] if isinstance(options["out"], list) else [options["out"]]
         _log.info("done in %.2f s: %s", time.perf_counter() - began, " ".join(map(str, outputs)))
     return status or 0
-
-
-def _signature(tree: ast.Module, run: ast.FunctionDef) -> inspect.Signature:
-    """The signature of a module's ``run``, without importing the module, which may take seconds."""
-    run.body, run.returns = [ast.Pass()], None
-    names = {node.id for node in ast.walk(run) if isinstance(node, ast.Name)}
-    needed: list[ast.stmt] = []
-    for node in tree.body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            node.names = [alias for alias in node.names if (alias.asname or alias.name) in names]
-            needed += [node] if node.names else []
-    namespace: dict[str, Any] = {}
-    code = ast.fix_missing_locations(ast.Module([*needed, run], []))
-    exec(compile(code, "<signature>", "exec", dont_inherit=True), namespace)
-    return inspect.signature(namespace["run"])
 
 
 def _documented(docstring: str) -> tuple[str, str, dict[str, str]]:
