@@ -16,7 +16,7 @@ import requests
 import torch
 from torchvision.models import get_model
 
-from tests.workflow.conftest import ARITHMETIC, Workflow, copied, timeless, until
+from tests.support.workflow import ARITHMETIC, Workflow, copied, timeless, until
 
 pytestmark = pytest.mark.kubernetes
 moto = pytest.importorskip("moto.server")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster, missing
-from tests.workflow.conftest import ROOT, Workflow, timeless, until
+from tests.support.workflow import ROOT, Workflow, timeless, until
 
 pytestmark = [
     pytest.mark.slurm,

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.workflow.conftest import Workflow
+from tests.support.workflow import Workflow
 
 # Datasets, shards of features, heads, codes, and tables of a dataset and code length. Spectral hashing runs once for
 # all seeds of digits.yaml. paper.yaml: three backbones with 4, 3 and 3 kinds of features and 12, 3 and 3 methods.

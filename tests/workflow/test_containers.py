@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.workflow.conftest import ARITHMETIC, Workflow, timeless
+from tests.support.workflow import ARITHMETIC, Workflow, timeless
 
 # Runs what it is given on this machine; the image is taken for granted.
 STUB = """#!/bin/bash

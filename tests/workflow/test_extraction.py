@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.workflow.conftest import Workflow
+from tests.support.workflow import Workflow
 
 SHARDS = [f"results/features/digits/pixels/clean/{shard}-of-3.h5" for shard in range(3)]
 

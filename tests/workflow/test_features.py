@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.workflow.conftest import Workflow
+from tests.support.workflow import Workflow
 
 RUN = "runs/target/imported/itq/16bit/seed0"
 CONFIG = {

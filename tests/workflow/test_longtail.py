@@ -2,7 +2,7 @@
 
 import json
 
-from tests.workflow.conftest import merged
+from tests.support.workflow import merged
 
 
 def test_long_tail_from_the_config_to_its_table(workflow):

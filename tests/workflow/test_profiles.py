@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT
+from tests.support.workflow import ROOT
 
 OURS = ["default", "gpu", "kubernetes", "slurm"]
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchvision.models import get_model
 
 from sdc import registry
-from tests.workflow.conftest import copied
+from sdc.methods.base import TrainedMethod
+from tests.support.workflow import copied
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text()
@@ -49,33 +51,78 @@ def numbers(markdown):
 
 
 @pytest.fixture(scope="module")
-def made(clone):
-    """What ``make`` prints. The environment is this one, so that it is not installed again."""
-    venv = Path(sys.prefix)
-    (venv / ".installed").touch()
-    return run(["make", f"VENV={venv}"], clone)
+def make(clone):
+    """``make()``: run ``make`` in the clone, with this environment, so that it is not installed again."""
+    return lambda: run(["make", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"], clone)
 
 
-def test_make_ends_with_the_table_and_where_it_lies(clone, made):
+@pytest.fixture(scope="module")
+def made(make):
+    """What ``make`` prints."""
+    return make()
+
+
+def test_make_ends_with_the_table_and_where_it_lies(clone, make, made):
     table = (clone / "results/table1.md").read_text()
     assert table in made
     assert made.rstrip().endswith("results/metrics.csv")
     assert "results/table1.csv" in made.splitlines()[-1]
-    assert "Nothing to be done" in run(["make", f"VENV={sys.prefix}"], clone)
+    assert "Nothing to be done" in make()
+
+
+def processor():
+    """What the last digits of training depend on: the processor, and the libraries that compute on it."""
+    info = Path("/proc/cpuinfo")
+    fields = dict(re.findall(r"^(\w.*?)\s*: (.*)$", info.read_text(), re.MULTILINE)) if info.exists() else {}
+    model = "-".join(fields.get(name, "?") for name in ("vendor_id", "cpu family", "model"))
+    capability = torch.backends.cpu.get_cpu_capability()
+    device = f" {torch.accelerator.current_accelerator()}" if torch.accelerator.is_available() else ""
+    return f"{model} {capability}{device}, torch {torch.__version__.partition('+')[0]}, numpy {np.__version__}"
+
+
+def tolerances(shown):
+    """By how much each cell may differ on another processor, whose last digits training follows as it does a seed.
+
+    Closed-form methods, which compute in double precision, and the exact baseline: not at all. Trained methods: by four
+    times the standard deviation over the seeds of docs/results.md (which has the command), pooled over the code lengths;
+    AVX2 in place of AVX-512 changes at most 0.9 standard deviations. The per-query oracle: as its column's best method.
+    """
+    digits = (ROOT / "docs/results.md").read_text().partition("\n## Digits\n")[2].partition("\n## ")[0]
+    trained = {registry.load("methods", name).title for name in registry.METHODS if is_trained(name)}
+    spread = {}
+    for name, cells in re.findall(r"^\| (.+?) \|(.*±.*)$", digits, re.MULTILINE):
+        deviations = [float(value) for value in re.findall(r"± ([\d.]+)", cells)]
+        if name.rstrip("‡") in trained:
+            spread[name] = 4 * float(np.sqrt(np.mean(np.square(deviations))))
+    allowed = {}
+    for name, column in shown:
+        scores = {row: float(score) for (row, where), score in shown.items() if where == column and row in spread}
+        oracle = spread[max(scores, key=scores.__getitem__)] if "query" in name else 0.0
+        allowed[name, column] = spread.get(name, oracle)
+    return allowed
+
+
+def is_trained(name):
+    return issubclass(registry.load("methods", name), TrainedMethod)
 
 
 def test_table_in_the_readme_is_the_table_that_make_prints(clone, made):
-    shown = numbers(TEXT.split("<!-- table: results/table1.md -->")[1].split("\n\n")[0])
-    found = numbers((clone / "results/table1.md").read_text())
+    origin, shown = re.search(r"<!-- table: results/table1.md; made on (.*?) -->\n(.*?)\n\n", TEXT, re.DOTALL).groups()
+    shown, found = numbers(shown), numbers((clone / "results/table1.md").read_text())
     assert set(shown) == set(found)
-    # Another processor rounds otherwise, and training follows; on one machine the numbers are the same ones.
-    assert all(abs(float(shown[cell]) - float(found[cell])) <= 1.5 for cell in shown), (shown, found)
+    allowed = dict.fromkeys(shown, 0.0) if processor() == origin else tolerances(shown)
+    different = [
+        f"{row}, {column}: {score} in the README, {found[row, column]} here, tolerance {allowed[row, column]:.1f}"
+        for (row, column), score in shown.items()
+        if not abs(float(score) - float(found[row, column])) <= allowed[row, column]
+    ]
+    assert not different, "\n".join([f"README: {origin}; here: {processor()}", *different])
     # Chance is about 10, which a method that collapses comes down to: at 16 bits GreedyHash does, and WCH on one patch
-    # nearly (docs/results.md); the others must carry the class at every length.
+    # nearly (docs/results.md); on another processor they may elsewhere. The others carry the class at every length.
     for column in ("digits/16", "digits/32", "digits/64"):
-        scores = [float(score) for (_, where), score in found.items() if where == column]
-        assert min(scores) > 8
+        scores = [float(score) for (_, where), score in shown.items() if where == column]
         assert sum(score > 30 for score in scores) >= len(scores) - (2 if column == "digits/16" else 0)
+    assert all(float(score) > (8 if row in ("GreedyHash", "WCH‡") else 30) for (row, _), score in found.items()), found
 
 
 def methods(markdown):

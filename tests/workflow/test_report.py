@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from sdc.report import figures
-from tests.unit.report.test_page import Checked
+from tests.support.page import Checked
 
 PAIR = "figures/digits/pixels"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import timeless
+from tests.support.workflow import timeless
 
 TABLE = "results/tables/digits/16.csv"
 

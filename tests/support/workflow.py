@@ -1,0 +1,132 @@
+"""Snakemake, run for real in a directory of its own, and what it executed."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The order in which numbers are added, and so their last digit, for those who compare runs of two environments.
+ARITHMETIC = {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "OPENBLAS_"))}
+
+# A whole run in seconds: the same stages and methods, briefly.
+TINY = {
+    "run": {
+        "datasets": ["digits"],
+        "backbones": ["pixels"],
+        "methods": ["lsh", "itq", "sdc"],
+        "bits": [16],
+        "seeds": [0],
+    },
+    "methods": {"sdc": {"epochs": 1, "hidden": 16}},
+}
+
+
+def merged(base, change):
+    """The base with a change: mappings merge, everything else is replaced, as in Snakemake."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a call of Snakemake did."""
+
+    status: int
+    text: str
+
+    @property
+    def jobs(self):
+        """How often each rule was executed (or planned, in a dry run), without ``all``."""
+        rules = re.findall(r"^(?:local)?rule (\w+):", self.text, re.MULTILINE)
+        return dict(Counter(rule for rule in rules if rule != "all"))
+
+    @property
+    def wildcards(self):
+        """The wildcards of executed jobs by rule."""
+        pairs = re.findall(r"^(?:local)?rule (\w+):.*?^    wildcards: ([^\n]*)", self.text, re.MULTILINE | re.DOTALL)
+        return [(rule, dict(item.split("=") for item in text.split(", "))) for rule, text in pairs]
+
+
+class Workflow:
+    """A working directory with a config, in which Snakemake runs."""
+
+    def __init__(self, folder, root=ROOT):
+        self.folder = Path(folder)
+        self.root = root
+        self.config = TINY
+
+    def configure(self, change):
+        self.config = merged(self.config, change)
+
+    def command(self, *arguments, cores=2):
+        (self.folder / "test.yaml").write_text(yaml.safe_dump(self.config))
+        options = ["--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder), "--cores", str(cores)]
+        # Targets first: --configfile takes every word that follows it.
+        return [sys.executable, "-m", "snakemake", *arguments, *options, "--configfile", str(self.folder / "test.yaml")]
+
+    def __call__(self, *arguments, cores=2, expect=0, env=None):
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **(env or {})}
+        command = self.command(*arguments, cores=cores)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        assert expect is None or done.returncode == expect, done.stdout
+        return Outcome(done.returncode, done.stdout)
+
+    def path(self, name):
+        return self.folder / "results" / name
+
+    def files(self):
+        """Every artefact and its content; logs, benchmarks and times of day are not artefacts."""
+        skip = ("logs", "benchmarks")
+        found = (path for path in (self.folder / "results").rglob("*") if path.is_file())
+        return {
+            name: path.read_bytes()
+            for path in found
+            if (name := path.relative_to(self.folder / "results").as_posix()).split("/")[0] not in skip
+        }
+
+
+def timeless(files):
+    """Artefacts without the seconds that some of them report."""
+    cleaned = {}
+    for name, content in files.items():
+        if name == "report.html" or name.endswith(("/cost.csv", "/cost.svg")):
+            continue  # they show what jobs took
+        if name.endswith("metrics.json"):
+            content = re.sub(rb'"seconds": [\d.e-]+', b"", content)
+        elif name.endswith(("metrics.csv", "curve.csv")) or name.startswith("tables/"):
+            rows = [line for line in content.split(b"\n") if b",seconds," not in line or name.startswith("tables/")]
+            seconds_last = name.endswith("curve.csv") or name.startswith("tables/")
+            content = b"\n".join(line.rpartition(b",")[0] if seconds_last else line for line in rows)
+        cleaned[name] = content
+    return cleaned
+
+
+def until(found, process, log):
+    """What ``found`` gives as soon as it gives something; the run, whose log that is, must not end before."""
+    while not (what := found()):
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.1)
+    return what
+
+
+def copied(target):
+    """The folder, with the repository's tracked and not ignored files in it as they are now."""
+    listed = subprocess.run(["git", "ls-files", "-zco", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target / name)
+    return target
