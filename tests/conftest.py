@@ -1,7 +1,12 @@
 """What all tests share: small data that they make themselves."""
 
+import os
 import sys
 from pathlib import Path
+
+# Before NumPy and torch are there: arrays of tests are small, and tests run beside each other. Threads of a library
+# that takes every core for each product would only wait for one another, spinning: seven times the core-seconds.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np

@@ -84,7 +84,7 @@ def tolerances(shown):
     """By how much each cell may differ on another processor, whose last digits training follows as it does a seed.
 
     Closed-form methods, which compute in double precision, and the exact baseline: not at all. Trained methods: by four
-    times the standard deviation over the seeds of docs/results.md (which has the command), pooled over the code lengths;
+    times the standard deviation over the seeds of docs/results.md (which has the command), pooled over code lengths;
     AVX2 in place of AVX-512 changes at most 0.9 standard deviations. The per-query oracle: as its column's best method.
     """
     digits = (ROOT / "docs/results.md").read_text().partition("\n## Digits\n")[2].partition("\n## ")[0]
