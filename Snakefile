@@ -4,10 +4,13 @@ import os
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.20")
+
+# Of this file: workflow.basedir is that of the Snakefile that Snakemake was started with, which may use this as a module.
+ROOT = workflow.current_basedir.get_path_or_uri(secret_free=True)
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{ROOT}/config.yaml"
 
 
 # Where jobs run in containers (--sdm apptainer): the image that the Containerfile makes.

@@ -19,7 +19,7 @@ from sdc.errors import SDCError
 from sdc.report import figures
 
 try:
-    with open(f"{workflow.basedir}/workflow/schemas/config.schema.yaml") as schema:
+    with open(f"{ROOT}/workflow/schemas/config.schema.yaml") as schema:
         plan.checks.check_config(config, yaml.safe_load(schema))
     # A variant of an ablation is a method like others.
     config.setdefault("methods", {}).update(plan.ablations.variant_entries(config))
@@ -60,11 +60,11 @@ resource_scopes:
 
 
 # A container sees the code from any --directory too, and not only what its image was made with.
-BINDS = [*os.environ.get("APPTAINER_BIND", "").split(","), str(workflow.basedir)]
+BINDS = [*os.environ.get("APPTAINER_BIND", "").split(","), ROOT]
 os.environ.update(APPTAINER_BIND=",".join(filter(None, dict.fromkeys(BINDS))))
 
 # Jobs find the package from any --directory and inside conda environments.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}'; ")
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(ROOT)}; ")
 
 
 def names(catalogue):

@@ -1,0 +1,28 @@
+"""Where the checkout lies, and from where its Snakefile is used, is the user's to choose."""
+
+import re
+import tomllib
+
+
+def test_checkout_whose_path_a_shell_would_misread(workflow, root):
+    workflow.root = workflow.folder / """it's "mine" & $HOME"""
+    workflow.root.symlink_to(root)
+    workflow("results/runs/digits/pixels/lsh/16bit/seed0/metrics.json")
+    assert workflow.path("runs/digits/pixels/lsh/16bit/seed0/metrics.json").is_file()
+
+
+def test_workflow_is_a_module_of_another(workflow, root):
+    (workflow.folder / "Snakefile").write_text(
+        f'module sdc:\n    snakefile: "{root}/Snakefile"\n    config: config\n\nuse rule * from sdc\n\n'
+        'rule copy:\n    input: "results/tables/digits/16.csv"\n    output: "copy.csv"\n    shell: "cp {input} {output}"\n'
+    )
+    workflow.configure({"run": {"methods": ["lsh"]}})
+    workflow.root = workflow.folder
+    assert workflow("copy.csv").jobs["copy"] == 1
+    assert (workflow.folder / "copy.csv").read_text().splitlines()[1].startswith("digits,pixels,lsh,16")
+
+
+def test_snakefile_and_package_ask_for_the_same_snakemake(root):
+    asked = re.search(r'min_version\("([\d.]+)"\)', (root / "Snakefile").read_text())[1]
+    package = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert package["workflow"] == [f"snakemake>={asked},<10"]
