@@ -11,7 +11,7 @@ from typing import Any
 
 from sdc.settings import Settings, check, schema_of
 
-# Raise it when library code changes what a feature shard holds: every shard is then made anew.
+# Raise it when library code changes what a feature shard holds: every shard is then extracted again.
 FEATURES_VERSION = 3
 
 DATASETS = {

@@ -51,14 +51,14 @@ def run(
     for key, value in expected.items():
         if hasher.metadata[key] != value:
             raise StorageError(
-                f"{head}: was trained with another {key}; make it anew: snakemake --cores 1 --force {head}"
+                f"{head}: was trained with another {key}; regenerate it with: snakemake --cores 1 --force {head}"
             )
     if hasher.metadata.get("input") == "token_means" and "token_means" in cached.arrays:
         cached = Features(features, shards, listed.sha256, array="token_means")
     if cached.shape[1] != hasher.dim:
         raise StorageError(
             f"{head}: takes {hasher.dim} numbers per picture, {features} holds {cached.shape[1]}; "
-            f"make it anew: snakemake --cores 1 --force {head}"
+            f"regenerate it with: snakemake --cores 1 --force {head}"
         )
     wanted = listed.query | listed.database
     keys = (

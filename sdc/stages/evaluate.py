@@ -158,7 +158,7 @@ def _score_manifest(
             listed.query | listed.database
         ):
             raise StorageError(
-                f"{codes}: was made from another manifest; make it anew: snakemake --cores 1 --force {codes}"
+                f"{codes}: was made from another manifest; regenerate it with: snakemake --cores 1 --force {codes}"
             )
         query, database = listed.query[coded.row], listed.database[coded.row]
         rankings = {"": ranking.Hamming(coded.codes[query], coded.codes[database])}

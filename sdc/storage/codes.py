@@ -53,7 +53,7 @@ def read_codes(path: str | Path) -> Codes:
         attributes.pop("schema")
         codes, row = (read_array(Path(path), file, name) for name in ("codes", "row"))
         raw = read_array(Path(path), file, "codes_raw") if "codes_raw" in file else None
-    for held in (codes,) if raw is None else (codes, raw):
-        if len(held) != len(row) or held.dtype != np.uint8 or held.shape[1] * 8 != attributes.get("bits"):
+    for array in (codes,) if raw is None else (codes, raw):
+        if len(array) != len(row) or array.dtype != np.uint8 or array.shape[1] * 8 != attributes.get("bits"):
             raise StorageError(f"{path}: codes, rows and bits do not fit each other; {remedy(path)}")
     return Codes(codes, row, attributes, raw)

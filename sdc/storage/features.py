@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from sdc.errors import StorageError
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
-from sdc.storage.files import remedy, writing
+from sdc.storage.files import remedy
 from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array, reading_h5
 
 FEATURES_SCHEMA = "sdc.features/1"
@@ -20,7 +20,7 @@ _BLOCK_BYTES = 64 * 2**20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Shard:
+class Shard:
     """What a feature shard says of itself.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Shard:
     dtypes: Mapping[str, np.dtype[Any]]
     attributes: Mapping[str, Any]
 
-    def check_like(self, first: _Shard) -> None:
+    def check_like(self, first: Shard) -> None:
         """Check that two shards are of one set.
 
         Raises:
@@ -48,7 +48,16 @@ class _Shard:
             raise StorageError(f"{self.path}: differs from {first.path.name} in {unlike[0]}; {remedy(self.path)}")
 
 
-def _read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str | None) -> _Shard:
+def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str | None) -> Shard:
+    """What one shard of a set says of itself; of its features nothing is read.
+
+    Args:
+        folder, shards, manifest_sha256: As of ``Features``.
+        shard: Which, from 0.
+
+    Raises:
+        StorageError: If it is missing or damaged, or not that shard of the manifest by this version of the extraction.
+    """
     path = Path(folder) / f"{shard_names(shards)[shard]}.h5"
     with reading_h5(path, FEATURES_SCHEMA) as file:
         attributes = attributes_of(file)
@@ -67,7 +76,7 @@ def _read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: st
         in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
         if not (inside and whole and in_place) or any(shape[0] != len(row) for shape in shapes.values()):
             raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
-        return _Shard(path, row, shapes, dtypes, attributes)
+        return Shard(path, row, shapes, dtypes, attributes)
 
 
 class Features:
@@ -85,6 +94,7 @@ class Features:
         shape: Of the whole array: ``(n, dim)``; of views ``(n, V, dim)``, of tokens ``(n, V, P, dim)``.
         dtype: As stored.
         arrays: Names of the arrays in the shards.
+        shards: What each shard says of itself.
         attributes: What the shards say of themselves: dataset, backbone, weights, transform, and so on.
 
     Raises:
@@ -94,22 +104,22 @@ class Features:
     def __init__(
         self, folder: str | Path, shards: int, manifest_sha256: str | None = None, array: str = "features"
     ) -> None:
-        held: list[_Shard] = []
+        members: list[Shard] = []
         for shard in range(shards):
-            held.append(_read_shard(folder, shard, shards, manifest_sha256))
-            held[-1].check_like(held[0])
-        first = held[0]
+            members.append(read_shard(folder, shard, shards, manifest_sha256))
+            members[-1].check_like(members[0])
+        first = members[0]
         if array not in first.shapes:
             raise StorageError(
                 f"{first.path}: holds {', '.join(first.shapes) or 'nothing'}, not {array}; {remedy(first.path)}"
             )
-        widths = {shard.shapes[array][1:] for shard in held if len(shard.row)}
+        widths = {shard.shapes[array][1:] for shard in members if len(shard.row)}
         if len(widths) != 1:
             raise StorageError(f"{folder}: the shards do not make one array; {remedy(first.path)}")
-        self._shards, self._array = held, array
+        self.shards, self._array = members, array
         self.arrays: tuple[str, ...] = tuple(first.shapes)
         self.attributes = first.attributes
-        self.rows: np.ndarray = np.concatenate([shard.row for shard in held])
+        self.rows: np.ndarray = np.concatenate([shard.row for shard in members])
         self.shape: tuple[int, ...] = (len(self.rows), *widths.pop())
         self.dtype: np.dtype[Any] = first.dtypes[array]
 
@@ -149,8 +159,8 @@ class Features:
             filled += kept
         return result
 
-    def _opened(self) -> Iterator[tuple[_Shard, StoredArray]]:
-        for shard in self._shards:
+    def _opened(self) -> Iterator[tuple[Shard, StoredArray]]:
+        for shard in self.shards:
             if len(shard.row):
                 with (
                     reading_h5(shard.path, FEATURES_SCHEMA) as file,
@@ -158,9 +168,7 @@ class Features:
                 ):
                     yield shard, stored
 
-    def _fill(
-        self, target: np.ndarray, shard: _Shard, stored: StoredArray, low: int, wanted: np.ndarray | None
-    ) -> None:
+    def _fill(self, target: np.ndarray, shard: Shard, stored: StoredArray, low: int, wanted: np.ndarray | None) -> None:
         """Fill an array with the wanted rows of a shard, from one of its rows on."""
         if wanted is None and target.dtype == stored.dtype and stored.finite:
             stored.read(low, target)
@@ -176,84 +184,8 @@ class Features:
                 bad = None if stored.finite else not_finite(piece)
                 if bad is not None:
                     raise StorageError(
-                        f"{shard.path}: row {rows[bad]} holds NaN or infinity; mend the image or the backbone"
+                        f"{shard.path}: row {rows[bad]} holds NaN or infinity; fix the image or the backbone"
                     )
                 target[filled : filled + count] = piece[keep]
                 filled += count
             low += stored.step
-
-
-def feature_problems(folder: str | Path, shards: int, manifest_sha256: str | None = None) -> list[str]:
-    """Everything that is wrong with a set of shards, a line each; every number of it is read.
-
-    Args:
-        folder, shards, manifest_sha256: As of ``Features``.
-    """
-    found: list[str] = []
-    first: _Shard | None = None
-    for index in range(shards):
-        try:
-            shard = _read_shard(folder, index, shards, manifest_sha256)
-            first = first or shard
-            shard.check_like(first)
-            for name in shard.shapes:
-                found += _array_problems(shard, name)
-        except StorageError as error:
-            found.append(str(error))
-    return found
-
-
-def _array_problems(shard: _Shard, name: str) -> list[str]:
-    """What is wrong with an array of a shard: of damaged parts the first, and their number; of bad rows likewise."""
-    damaged: list[str] = []
-    bad: list[int] = []
-    with reading_h5(shard.path, FEATURES_SCHEMA) as file, StoredArray(shard.path, file, name) as stored:
-        for start in range(0, len(shard.row), stored.step):
-            rows = shard.row[start : start + stored.step]
-            piece = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
-            try:
-                stored.read(start, piece)
-            except StorageError as error:
-                damaged.append(str(error))
-                continue
-            bad += rows[~np.isfinite(piece).reshape(len(piece), -1).all(axis=1)].tolist()
-    lines = [damaged[0] + f" ({len(damaged)} such parts)" * (len(damaged) > 1)] if damaged else []
-    if bad:
-        lines.append(
-            f"{shard.path}: {name} of row {bad[0]} hold NaN or infinity ({len(bad)} such rows); "
-            "mend the image or the backbone"
-        )
-    return lines
-
-
-def link_features(folder: str | Path, shards: int) -> Path:
-    """Write ``all.h5`` beside the shards: their arrays as one each, which HDF5 reads from the shards (without checks).
-
-    Returns:
-        Its path. It names the shards relative to itself, so the folder may move; of a shard that is gone, features are
-        NaN and rows -1.
-
-    Raises:
-        StorageError: If the shards do not make one set.
-    """
-    import h5py
-
-    features = Features(folder, shards)
-    path = Path(folder) / "all.h5"
-    with writing(path) as part, h5py.File(part, "w", libver="v110") as file:
-        file.attrs.update({**features.attributes, "start": 0, "stop": features.attributes["rows"]})
-        for name in ("row", *features.arrays):
-            _link(file, name, [shard for shard in features._shards if len(shard.row)])
-    return path
-
-
-def _link(file: Any, name: str, shards: Sequence[_Shard]) -> None:
-    import h5py
-
-    width, dtype = ((), shards[0].row.dtype) if name == "row" else (shards[0].shapes[name][1:], shards[0].dtypes[name])
-    layout, filled = h5py.VirtualLayout((sum(len(shard.row) for shard in shards), *width), dtype), 0
-    for shard in shards:
-        count = len(shard.row)
-        layout[filled : filled + count] = h5py.VirtualSource(shard.path.name, name, (count, *width))
-        filled += count
-    file.create_virtual_dataset(name, layout, fillvalue=-1 if name == "row" else np.nan)

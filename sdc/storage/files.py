@@ -57,14 +57,14 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        StorageError: If the file is missing or no JSON object.
+        StorageError: If the file is missing, or is not a JSON object.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
     if not isinstance(values, dict):
-        raise StorageError(f"{path}: holds no JSON object; {remedy(path)}")
+        raise StorageError(f"{path}: is not a JSON object; {remedy(path)}")
     return values
 
 
@@ -75,10 +75,10 @@ def sha256_of(path: str | Path) -> str:
 
 
 def unwritten(path: str | Path, error: OSError) -> StorageError:
-    """What to say of a file that the full disk did not take."""
+    """The error of a file for which the disk has no room."""
     return StorageError(f"{path}: cannot be written ({error.strerror}); make room, then run again")
 
 
 def remedy(path: str | Path) -> str:
     """The command that regenerates a file."""
-    return f"make it anew: snakemake --cores 1 --force {path}"
+    return f"regenerate it with: snakemake --cores 1 --force {path}"

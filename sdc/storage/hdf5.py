@@ -13,9 +13,9 @@ import numpy as np
 from sdc.errors import StorageError
 from sdc.storage.files import remedy, unwritten, writing
 
-# Of an array that share a checksum: they are verified while a core's cache holds them.
+# Bytes of an array that share a checksum: few enough to be verified while a core's cache holds them.
 _CHECKED_BYTES = 2**18
-# At multiples of which arrays that are not small begin, so that they can be mapped.
+# Arrays that are not small begin at multiples of it, so that they can be mapped.
 _PAGE_BYTES = 4096
 
 
@@ -27,7 +27,7 @@ def write_h5(path: str | Path, arrays: Mapping[str, np.ndarray], attributes: Map
             writer.append(**{name: array})
 
 
-class _Disk(io.FileIO):
+class _ErrorKeepingFile(io.FileIO):
     """A file that keeps its first error to itself: HDF5, once told of one, crashes when Python ends."""
 
     error: OSError | None = None
@@ -61,37 +61,37 @@ class _Checksums:
         self.rows = rows
         self.written = 0
         self.finite = True
-        self._found: list[int] = []
-        self._open = xxh3_64()
+        self._digests: list[int] = []
+        self._hash = xxh3_64()
 
     def update(self, block: np.ndarray) -> None:
         """Take in the next rows."""
         self.finite &= bool(np.isfinite(block).all())
         while len(block):
             room = self.rows - self.written % self.rows
-            self._open.update(block[:room].data)
+            self._hash.update(block[:room].data)
             self.written += len(block[:room])
             if room <= len(block):
                 self._close()
             block = block[room:]
 
     def _close(self) -> None:
-        self._found.append(self._open.intdigest())
-        self._open.reset()
+        self._digests.append(self._hash.intdigest())
+        self._hash.reset()
 
     def finish(self) -> np.ndarray:
         """All of them, uint64."""
         if self.written % self.rows:
             self._close()
-        return np.array(self._found, np.uint64)
+        return np.array(self._digests, np.uint64)
 
 
 class H5Writer:
     """Write an HDF5 file block by block: contiguous arrays, uncompressed, with checksums of their rows.
 
     An array's attribute ``xxh3_64`` has a checksum of every ``checked_rows`` of its rows, and ``finite`` says whether
-    all of it is; HDF5 itself keeps checksums of where what is. Use as a context manager; the file gets its
-    name when the block ends and every row has been written.
+    all of it is; HDF5 itself keeps checksums of its metadata. Use as a context manager; the file gets its name when
+    the block ends and every row has been written.
 
     Raises:
         StorageError: If the disk is full, or rows are missing at the end.
@@ -107,10 +107,14 @@ class H5Writer:
 
         with contextlib.ExitStack() as stack:
             part = stack.enter_context(writing(self._path))
-            self._disk = stack.enter_context(_Disk(part, "w+"))
+            self._raw = stack.enter_context(_ErrorKeepingFile(part, "w+"))
             # The first version whose metadata have checksums.
             self._file = h5py.File(
-                self._disk, "w", libver="v110", alignment_threshold=16 * _PAGE_BYTES, alignment_interval=_PAGE_BYTES
+                self._raw,
+                "w",
+                libver="v110",
+                alignment_threshold=16 * _PAGE_BYTES,
+                alignment_interval=_PAGE_BYTES,
             )
             stack.push(self._close)
             self.note(**self._attributes)
@@ -125,7 +129,7 @@ class H5Writer:
 
     def append(self, **blocks: np.ndarray) -> None:
         """Write the next rows of each named array."""
-        with self._noticing():
+        with self._raising_kept_errors():
             for name, block in blocks.items():
                 array, checksums = self._file[name], self._checksums[name]
                 block = np.ascontiguousarray(block, array.dtype)
@@ -137,18 +141,18 @@ class H5Writer:
         self._file.attrs.update(attributes)
 
     @contextlib.contextmanager
-    def _noticing(self) -> Iterator[None]:
-        """Raise what the disk kept to itself, in place of what HDF5 then fails at."""
+    def _raising_kept_errors(self) -> Iterator[None]:
+        """Raise the error that the file kept to itself, in place of what HDF5 then fails at."""
         try:
             yield
         except Exception:
-            if self._disk.error is None:
+            if self._raw.error is None:
                 raise
-        if self._disk.error:
-            raise unwritten(self._path, self._disk.error)
+        if self._raw.error:
+            raise unwritten(self._path, self._raw.error)
 
     def _close(self, kind: type[BaseException] | None, *_: Any) -> None:
-        with self._noticing(), self._file:
+        with self._raising_kept_errors(), self._file:
             short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
             for name, checksums in self._checksums.items():
                 found = {"checked_rows": checksums.rows, "xxh3_64": checksums.finish(), "finite": checksums.finite}
@@ -178,8 +182,8 @@ def reading_h5(path: str | Path, schema: str) -> Iterator[Any]:
 
 
 def damaged(path: str | Path, error: Exception) -> StorageError:
-    """What to say of a file that HDF5 cannot read."""
-    return StorageError(f"{path}: is damaged or cut short ({error}); {remedy(path)}")
+    """The error of a file that HDF5 cannot read."""
+    return StorageError(f"{path}: is damaged or truncated ({error}); {remedy(path)}")
 
 
 def attributes_of(file: Any) -> dict[str, Any]:
@@ -200,19 +204,17 @@ class StoredArray:
     """
 
     def __init__(self, path: Path, file: Any, name: str) -> None:
-        self._path, self._name, self._held = path, name, file[name]
-        self.shape: tuple[int, ...] = self._held.shape
-        self.dtype: np.dtype[Any] = self._held.dtype
-        self.finite = bool(self._held.attrs.get("finite"))
-        if self._held.fletcher32:  # as they were once written: HDF5 verifies its chunks
-            self.step = int(self._held.chunks[0])
-        else:
-            self._checksums = np.asarray(self._held.attrs.get("xxh3_64", ())).tolist()
-            self.step = int(self._held.attrs.get("checked_rows", 1))
-            # Empty arrays have no place in the file.
-            self._offset = self._held.id.get_offset() or 0
-            if len(self._checksums) != -(-self.shape[0] // self.step):
-                raise StorageError(f"{path}: {name} has no checksums; {remedy(path)}")
+        array = file[name]
+        self._path, self._name = path, name
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+        self.finite = bool(array.attrs.get("finite"))
+        self._checksums = np.asarray(array.attrs.get("xxh3_64", ())).tolist()
+        self.step = int(array.attrs.get("checked_rows", 1))
+        # Empty arrays have no place in the file.
+        self._offset = array.id.get_offset() or 0
+        if len(self._checksums) != -(-self.shape[0] // self.step):
+            raise StorageError(f"{path}: {name} has no checksums; {remedy(path)}")
         self._row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
         self.step_bytes = self.step * self._row_bytes
 
@@ -227,14 +229,11 @@ class StoredArray:
         """Fill an array with the rows from one at which a step begins.
 
         Raises:
-            StorageError: If a step's do not have their checksum, or cannot be read.
+            StorageError: If rows do not match their checksum, or cannot be read.
         """
         from xxhash import xxh3_64_intdigest
 
         try:
-            if self._held.fletcher32:
-                self._held.read_direct(target, np.s_[start : start + len(target)])
-                return
             # HDF5 would take a third longer, most of it to find out that the rows lie one after the other.
             self._raw.seek(self._offset + start * self._row_bytes)
             space = target.reshape(-1).view(np.uint8).data
@@ -244,7 +243,7 @@ class StoredArray:
                 if not whole or xxh3_64_intdigest(piece) != self._checksums[step]:
                     rows = f"rows {step * self.step} to {min(self.shape[0], (step + 1) * self.step) - 1}"
                     raise StorageError(
-                        f"{self._path}: is damaged: {self._name} of its {rows} do not have their checksum; "
+                        f"{self._path}: is damaged: {self._name} of its {rows} do not match their checksum; "
                         f"{remedy(self._path)}"
                     )
         except OSError as error:

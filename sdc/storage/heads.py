@@ -38,4 +38,4 @@ def read_head(path: str | Path) -> Head:
             layers = tuple(metadata.pop("layers"))
             return Head(layers, {name: file.get_tensor(name) for name in file.keys()}, metadata)  # noqa: SIM118
     except (OSError, KeyError, ValueError, SafetensorError) as error:
-        raise StorageError(f"{path}: is no head that can be read ({error}); {remedy(path)}") from error
+        raise StorageError(f"{path}: is not a valid head ({error}); {remedy(path)}") from error

@@ -63,15 +63,15 @@ def relevance_path(manifest: str | Path) -> Path:
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
     """Write ``manifest.csv`` after its sidecar and its ground truth: the CSV completes the three."""
     write_json(Path(path).with_suffix(".json"), dict(manifest.facts))
-    listed = manifest.relevance
+    relevance = manifest.relevance
     write_json(
         relevance_path(path),
         {"relevant": "shares a label"}
-        if listed is None
+        if relevance is None
         else {
             "relevant": "listed",
             "queries": {
-                str(row): {name: rows.tolist() for name, rows in lists.items()} for row, lists in listed.items()
+                str(row): {name: rows.tolist() for name, rows in lists.items()} for row, lists in relevance.items()
             },
         },
         indent=None,
@@ -125,4 +125,4 @@ def read_manifest(path: str | Path) -> Manifest:
             sha256=sha256_of(path),
         )
     except (OSError, ValueError, KeyError) as error:
-        raise StorageError(f"{path}: is no whole manifest ({error}); {remedy(path)}") from error
+        raise StorageError(f"{path}: is not a valid manifest ({error}); {remedy(path)}") from error

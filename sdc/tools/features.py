@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 
-from sdc.errors import SDCError
+from sdc.errors import SDCError, StorageError
 from sdc.labels import Labels
 from sdc.plan.shards import shard_names
-from sdc.storage.features import Features, feature_problems, link_features
+from sdc.storage.features import FEATURES_SCHEMA, Features, Shard, read_shard
 from sdc.storage.files import writing
+from sdc.storage.hdf5 import StoredArray, reading_h5
 from sdc.storage.manifest import Manifest, read_manifest
 
 
@@ -47,10 +49,10 @@ def run(
         SDCError: If there is no such set, or, unless it is being verified, it is not whole.
     """
     count = shards or _count(folder)
-    listed = read_manifest(manifest) if manifest else None
-    sha256 = listed.sha256 if listed else None
+    belonging = read_manifest(manifest) if manifest else None
+    sha256 = belonging.sha256 if belonging else None
     if action == "verify":
-        problems = feature_problems(folder, count, sha256)
+        problems = problems_of(folder, count, sha256)
         print(json.dumps({"problems": problems}, indent=2) if json_ else "\n".join(problems) or f"{folder}: whole")
         return 1 if problems else 0
     features = Features(folder, count, sha256, array=array)
@@ -58,12 +60,12 @@ def run(
         facts = describe(folder, count)
         print(json.dumps(facts, indent=2) if json_ else _text(facts))
     elif action == "link":
-        print(link_features(folder, count))
+        print(link(folder, count))
     else:
         write = {".npy": _write_npy, ".parquet": _write_parquet}.get(out.suffix if out else "")
         if out is None or write is None:
             raise SDCError(f"--out {out}: give a file that ends in .npy or .parquet")
-        write(out, features, listed)
+        write(out, features, belonging)
     return 0
 
 
@@ -106,12 +108,84 @@ def _text(facts: dict[str, Any]) -> str:
     return "\n".join([facts["folder"], *(f"  {key:18} {value}" for key, value in shown.items())])
 
 
-def _write_npy(out: Path, features: Features, listed: Manifest | None) -> None:
+def problems_of(folder: str | Path, shards: int, manifest_sha256: str | None = None) -> list[str]:
+    """Everything that is wrong with a set of shards, a line each; all of it is read.
+
+    Args:
+        folder, shards, manifest_sha256: As of ``Features``.
+    """
+    problems: list[str] = []
+    first: Shard | None = None
+    for index in range(shards):
+        try:
+            shard = read_shard(folder, index, shards, manifest_sha256)
+            first = first or shard
+            shard.check_like(first)
+            for name in shard.shapes:
+                problems += _problems_of_array(shard, name)
+        except StorageError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _problems_of_array(shard: Shard, name: str) -> list[str]:
+    """What is wrong with an array of a shard: of damaged parts the first, and their number; of bad rows likewise."""
+    damaged: list[str] = []
+    bad: list[int] = []
+    with reading_h5(shard.path, FEATURES_SCHEMA) as file, StoredArray(shard.path, file, name) as stored:
+        for start in range(0, len(shard.row), stored.step):
+            rows = shard.row[start : start + stored.step]
+            piece = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
+            try:
+                stored.read(start, piece)
+            except StorageError as error:
+                damaged.append(str(error))
+                continue
+            bad += rows[~np.isfinite(piece).reshape(len(piece), -1).all(axis=1)].tolist()
+    lines = [damaged[0] + f" ({len(damaged)} such parts)" * (len(damaged) > 1)] if damaged else []
+    if bad:
+        lines.append(
+            f"{shard.path}: {name} of row {bad[0]} hold NaN or infinity ({len(bad)} such rows); "
+            "fix the image or the backbone"
+        )
+    return lines
+
+
+def link(folder: str | Path, shards: int) -> Path:
+    """Write ``all.h5`` beside the shards: their arrays as one each, which HDF5 reads from the shards (without checks).
+
+    Returns:
+        Its path. It names the shards relative to itself, so the folder may move; of a missing shard, features are
+        NaN and rows -1.
+
+    Raises:
+        StorageError: If the shards do not make one set.
+    """
+    features = Features(folder, shards)
+    path = Path(folder) / "all.h5"
+    with writing(path) as part, h5py.File(part, "w", libver="v110") as file:
+        file.attrs.update({**features.attributes, "start": 0, "stop": features.attributes["rows"]})
+        for name in ("row", *features.arrays):
+            _link_array(file, name, [shard for shard in features.shards if len(shard.row)])
+    return path
+
+
+def _link_array(file: Any, name: str, shards: Sequence[Shard]) -> None:
+    width, dtype = ((), shards[0].row.dtype) if name == "row" else (shards[0].shapes[name][1:], shards[0].dtypes[name])
+    layout, filled = h5py.VirtualLayout((sum(len(shard.row) for shard in shards), *width), dtype), 0
+    for shard in shards:
+        count = len(shard.row)
+        layout[filled : filled + count] = h5py.VirtualSource(shard.path.name, name, (count, *width))
+        filled += count
+    file.create_virtual_dataset(name, layout, fillvalue=-1 if name == "row" else np.nan)
+
+
+def _write_npy(out: Path, features: Features, manifest: Manifest | None) -> None:
     """Write ``x.npy``, and ``x.rows.npy`` and ``x.labels.npy`` beside it, which are for its rows."""
     _stream(out, features.shape, features.dtype, (block for _, block in features.blocks()))
     beside = {"rows": features.rows}
-    if listed:
-        beside["labels"] = _label_array(listed.labels.take(features.rows))
+    if manifest:
+        beside["labels"] = _label_array(manifest.labels.take(features.rows))
     for name, values in beside.items():
         _stream(out.with_suffix(f".{name}.npy"), values.shape, values.dtype, [values])
 
@@ -133,12 +207,12 @@ def _label_array(labels: Labels) -> np.ndarray:
     return columns
 
 
-def _write_parquet(out: Path, features: Features, listed: Manifest | None) -> None:
+def _write_parquet(out: Path, features: Features, manifest: Manifest | None) -> None:
     """Write a row group per block: ``row``, ``features``; and of a manifest ``path``, ``labels`` and the splits."""
     arrow, parquet = _pyarrow(out)
     width = int(np.prod(features.shape[1:]))
     fields = {"row": arrow.int64(), "features": arrow.list_(arrow.from_numpy_dtype(features.dtype), width)}
-    if listed:
+    if manifest:
         fields |= {"path": arrow.string(), "labels": arrow.list_(arrow.int64())}
         fields |= dict.fromkeys(("query", "database", "train"), arrow.bool_())
     about = {"shape": list(features.shape), **features.attributes}
@@ -146,11 +220,14 @@ def _write_parquet(out: Path, features: Features, listed: Manifest | None) -> No
 
     with writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
         for rows, block in features.blocks():
-            held = {"row": rows, "features": arrow.FixedSizeListArray.from_arrays(arrow.array(block.ravel()), width)}
-            if listed:
-                held |= {"path": [listed.paths[row] for row in rows], "labels": [listed.labels[row] for row in rows]}
-                held |= {split: getattr(listed, split)[rows] for split in ("query", "database", "train")}
-            writer.write_table(arrow.table(held, schema=schema))
+            columns = {"row": rows, "features": arrow.FixedSizeListArray.from_arrays(arrow.array(block.ravel()), width)}
+            if manifest:
+                columns |= {
+                    "path": [manifest.paths[row] for row in rows],
+                    "labels": [manifest.labels[row] for row in rows],
+                }
+                columns |= {split: getattr(manifest, split)[rows] for split in ("query", "database", "train")}
+            writer.write_table(arrow.table(columns, schema=schema))
 
 
 def _pyarrow(out: Path) -> tuple[Any, Any]:

@@ -150,11 +150,11 @@ def test_shard_of_another_manifest_and_shard_cut_short(pictures):
 
     shard.write_bytes(whole[:-50])
     os.utime(shard, (0, 0))
-    attempt(["0-of-1.h5: is damaged or cut short", "make it anew: snakemake"])
+    attempt(["0-of-1.h5: is damaged or truncated", "regenerate it with: snakemake"])
     shard.write_bytes(whole)
     manifest.write_text(original.replace("cat/", "cow/"))
     os.utime(manifest, (0, 0))
-    attempt(["0-of-1.h5: was made from another manifest", "make it anew: snakemake"])
+    attempt(["0-of-1.h5: was made from another manifest", "regenerate it with: snakemake"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops a Linux capability, so that root too is refused")

@@ -14,7 +14,8 @@ def test_checkout_whose_path_a_shell_would_misread(workflow, root):
 def test_workflow_is_a_module_of_another(workflow, root):
     (workflow.folder / "Snakefile").write_text(
         f'module sdc:\n    snakefile: "{root}/Snakefile"\n    config: config\n\nuse rule * from sdc\n\n'
-        'rule copy:\n    input: "results/tables/digits/16.csv"\n    output: "copy.csv"\n    shell: "cp {input} {output}"\n'
+        'rule copy:\n    input: "results/tables/digits/16.csv"\n'
+        '    output: "copy.csv"\n    shell: "cp {input} {output}"\n'
     )
     workflow.configure({"run": {"methods": ["lsh"]}})
     workflow.root = workflow.folder

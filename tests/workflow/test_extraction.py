@@ -83,7 +83,7 @@ def test_shard_edited_by_a_byte_is_refused_and_the_command_that_is_named_mends_i
     refused = workflow(target, expect=1)
     line = next(line for line in refused.text.splitlines() if "1-of-3.h5: is damaged" in line)
     assert "Traceback" not in refused.text
-    command = line.rpartition("make it anew: snakemake --cores 1 ")[2].split()
+    command = line.rpartition("regenerate it with: snakemake --cores 1 ")[2].split()
     assert command == ["--force", SHARDS[1]]
     workflow(SHARDS[1], "--force")
     assert features(workflow) == expected

@@ -45,7 +45,9 @@ def test_only_the_selection_counts(results):
 
 def test_missing_metrics_are_named(results):
     (results / "runs/digits/pixels/itq/16bit/seed1/metrics.json").unlink()
-    with pytest.raises(StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*make it anew: snakemake"):
+    with pytest.raises(
+        StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*regenerate it with: snakemake"
+    ):
         aggregate.run(results, SELECTION, [results / "table1.csv"])
     assert not (results / "table1.csv").exists()
 

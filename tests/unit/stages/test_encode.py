@@ -40,7 +40,7 @@ def test_head_of_other_features_is_refused(stages):
     stages.extract()
     stages.train()
     stages.extract(settings={"size": 5})
-    with pytest.raises(StorageError, match=r"head.safetensors: was trained with another transform; make it anew"):
+    with pytest.raises(StorageError, match=r"head.safetensors: was trained with another transform; regenerate it with"):
         stages.encode()
     assert not stages.codes.exists()
 

@@ -149,7 +149,7 @@ def test_codes_of_another_manifest_are_refused(stages):
     stages.train()
     stages.encode()
     stages.prepare(seed=1)
-    with pytest.raises(StorageError, match=r"codes.h5: was made from another manifest; make it anew"):
+    with pytest.raises(StorageError, match=r"codes.h5: was made from another manifest; regenerate it with"):
         stages.evaluate()
 
 

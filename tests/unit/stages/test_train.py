@@ -68,7 +68,7 @@ def test_again_is_the_same_bytes(stages, method):
 def test_features_of_another_manifest_are_refused(stages):
     stages.extract()
     stages.prepare(seed=1)
-    with pytest.raises(StorageError, match=r"0-of-2.h5: was made from another manifest; make it anew: snakemake"):
+    with pytest.raises(StorageError, match=r"0-of-2.h5: was made from another manifest; regenerate it with: snakemake"):
         stages.train()
     assert not stages.head.exists()
 

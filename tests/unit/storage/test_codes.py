@@ -17,7 +17,7 @@ def test_codes_round_trip(tmp_path):
     content = bytearray((tmp_path / "c.h5").read_bytes())
     content[content.index(codes.codes.tobytes())] ^= 1
     (tmp_path / "c.h5").write_bytes(content)
-    with pytest.raises(StorageError, match=r"c.h5: is damaged: codes of its rows 0 to 1 .*; make it anew"):
+    with pytest.raises(StorageError, match=r"c.h5: is damaged: codes of its rows 0 to 1 .*; regenerate it with"):
         read_codes(tmp_path / "c.h5")
 
 

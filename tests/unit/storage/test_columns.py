@@ -18,5 +18,5 @@ def test_columns_round_trip(tmp_path):
 @pytest.mark.parametrize("text", ["", "k,precision\n1\n", "k\nx\n"])
 def test_damaged_columns(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(StorageError, match=r"a.csv: cannot be read .*; make it anew: snakemake"):
+    with pytest.raises(StorageError, match=r"a.csv: cannot be read .*; regenerate it with: snakemake"):
         read_columns(tmp_path / "a.csv")

@@ -9,26 +9,9 @@ from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage import features as storage_features
 from sdc.storage import hdf5
-from sdc.storage.features import FEATURES_SCHEMA, Features, feature_problems, link_features
+from sdc.storage.features import FEATURES_SCHEMA, Features
 from sdc.storage.hdf5 import H5Writer
-
-
-def write_shards(folder, shards=3, rows=10, dim=4, **changes):
-    features = np.random.default_rng(0).standard_normal((rows, dim)).astype(np.float32)
-    for shard, name in enumerate(shard_names(shards)):
-        start, stop = shard_range(shard, shards, rows)
-        attributes = {
-            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
-            "features_version": FEATURES_VERSION,
-            "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
-        }  # fmt: skip
-        with H5Writer(folder / f"{name}.h5", attributes) as writer:
-            writer.create("row", (stop - start,), np.int64)
-            writer.append(row=np.arange(start, stop))
-            writer.create("features", (stop - start, dim), np.float32)
-            for row in range(start, stop):
-                writer.append(features=features[row : row + 1])
-    return features
+from tests.support.shards import write_shards, write_views
 
 
 def test_features_are_one_array(tmp_path):
@@ -61,7 +44,7 @@ def test_same_content_is_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "manifest_sha256", "message"),
     [
-        ({}, "other", r"0-of-3.h5: was made from another manifest; make it anew"),
+        ({}, "other", r"0-of-3.h5: was made from another manifest; regenerate it with"),
         ({"1-of-3": {"features_version": 0}}, "m", r"1-of-3.h5: was made by another version of the extraction"),
         ({"1-of-3": {"backbone": "c"}}, "m", r"1-of-3.h5: differs from 0-of-3.h5 in backbone"),
         ({"1-of-3": {"start": 2}}, "m", r"1-of-3.h5: does not hold the rows it should"),
@@ -77,7 +60,7 @@ def test_mixed_shards_are_refused(tmp_path, changes, manifest_sha256, message):
 def test_missing_shard_is_named(tmp_path):
     write_shards(tmp_path)
     (tmp_path / "1-of-3.h5").unlink()
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is missing; make it anew: snakemake"):
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is missing; regenerate it with: snakemake"):
         Features(tmp_path, 3)
 
 
@@ -85,7 +68,7 @@ def test_shard_cut_short_is_named(tmp_path):
     write_shards(tmp_path)
     path = tmp_path / "1-of-3.h5"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short"):
+    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or truncated"):
         Features(tmp_path, 3).read()
 
 
@@ -95,7 +78,9 @@ def test_flipped_bit_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(expected[4].tobytes())] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged: features of its rows 0 to 2 .*; make it anew"):
+    with pytest.raises(
+        StorageError, match=r"1-of-3.h5: is damaged: features of its rows 0 to 2 .*; regenerate it with"
+    ):
         Features(tmp_path, 3).read()
 
 
@@ -118,7 +103,7 @@ def test_any_byte_that_changes_is_found_or_means_nothing(tmp_path, monkeypatch):
             assert np.array_equal(features.read(), expected)
             assert features.attributes == known
         except StorageError as error:
-            assert "make it anew: snakemake" in str(error)
+            assert "regenerate it with: snakemake" in str(error)
             refused += 1
     assert refused > 200
 
@@ -147,80 +132,17 @@ def test_any_rows_in_any_steps(tmp_path_factory, rows, step, batch, data):
         assert len(file["features"].attrs["xxh3_64"]) == -(-rows // step)
 
 
-def rewrite(path, chunks=None):
-    """Write a shard as it was once written, in chunks with HDF5's own checksums; or without any."""
+def test_shard_without_checksums_is_refused(tmp_path):
+    write_shards(tmp_path)
+    path = tmp_path / "1-of-3.h5"
     with h5py.File(path) as file:
         arrays, attributes = {name: file[name][:] for name in file}, dict(file.attrs)
     with h5py.File(path, "w") as file:
         file.attrs.update(attributes)
         for name, array in arrays.items():
-            chunk = (chunks, *array.shape[1:]) if chunks else None
-            file.create_dataset(name, data=array, chunks=chunk, fletcher32=chunks is not None)
-
-
-def test_shards_of_an_earlier_format_are_read_and_verified(tmp_path):
-    expected = write_shards(tmp_path)
-    rewrite(tmp_path / "1-of-3.h5", chunks=2)
-    assert np.array_equal(Features(tmp_path, 3).read(), expected)
-    path = tmp_path / "1-of-3.h5"
-    content = bytearray(path.read_bytes())
-    content[content.index(expected[4].tobytes())] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or cut short .*filter.*; make it anew"):
-        Features(tmp_path, 3).read()
-    assert len(feature_problems(tmp_path, 3)) == 1
-
-
-def test_shard_without_checksums_is_refused(tmp_path):
-    write_shards(tmp_path)
-    rewrite(tmp_path / "1-of-3.h5")
-    with pytest.raises(StorageError, match=r"1-of-3.h5: row has no checksums; make it anew"):
+            file.create_dataset(name, data=array)
+    with pytest.raises(StorageError, match=r"1-of-3.h5: row has no checksums; regenerate it with"):
         Features(tmp_path, 3)
-
-
-def test_all_problems_of_a_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 16)
-    expected = write_shards(tmp_path, shards=4, rows=12)
-    assert feature_problems(tmp_path, 4, "m") == []
-    (tmp_path / "1-of-4.h5").unlink()
-    for name, rows in {"0-of-4": (0, 2), "2-of-4": (7,)}.items():
-        content = bytearray((tmp_path / f"{name}.h5").read_bytes())
-        for row in rows:
-            content[content.index(expected[row].tobytes())] ^= 1
-        (tmp_path / f"{name}.h5").write_bytes(content)
-    attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
-    attributes["features_version"] = FEATURES_VERSION
-    with H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
-        writer.create("row", (3,), np.int64)
-        writer.append(row=np.arange(9, 12))
-        writer.create("features", (3, 4), np.float32)
-        writer.append(features=np.array([[0, 0, 0, 0], [0, np.nan, 0, 0], [0, 0, 0, np.inf]], np.float32))
-    found = feature_problems(tmp_path, 4, "m")
-    expected = [
-        "0-of-4.h5: is damaged: features of its rows 0 to 0 do not have their checksum",
-        "1-of-4.h5: is missing; make it anew",
-        "2-of-4.h5: is damaged: features of its rows 1 to 1 do not have their checksum",
-        "3-of-4.h5: features of row 10 hold NaN or infinity (2 such rows)",
-    ]
-    assert len(found) == len(expected)
-    assert all(text in line for text, line in zip(expected, found, strict=True))
-    assert found[0].endswith("(2 such parts)")
-
-
-def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
-    expected = write_views(tmp_path / "a")
-    assert link_features(tmp_path / "a", 3) == tmp_path / "a/all.h5"
-    (tmp_path / "a").rename(tmp_path / "b")
-    with h5py.File(tmp_path / "b/all.h5") as file:
-        assert np.array_equal(file["features"][:], expected)
-        assert file["features"].dtype == np.float16
-        assert file["row"][:].tolist() == [1, 2, 7, 9]
-        assert (file.attrs["start"], file.attrs["stop"], file.attrs["views"]) == (0, 10, 2)
-    assert np.array_equal(Features(tmp_path / "b", 3).read(), expected)
-    (tmp_path / "b/2-of-3.h5").unlink()
-    with h5py.File(tmp_path / "b/all.h5") as file:
-        assert np.isnan(file["features"][2:]).all()
-        assert file["row"][:].tolist() == [1, 2, -1, -1]
 
 
 def test_nan_names_shard_and_row(tmp_path):
@@ -235,29 +157,6 @@ def test_nan_names_shard_and_row(tmp_path):
             writer.append(**{name: array})
     with pytest.raises(StorageError, match=r"2-of-3.h5: row 7 holds NaN or infinity"):
         Features(tmp_path, 3).read()
-
-
-def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
-    """Shards of two views, of some rows only; and what they hold."""
-    count = sum(map(len, rows))
-    views = np.random.default_rng(0).standard_normal((count, 2, 3)).astype(np.float16)
-    written = 0
-    for shard, name in enumerate(shard_names(shards)):
-        start, stop = shard_range(shard, shards, 10)
-        attributes = {
-            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10, "kind": "views",
-            "features_version": FEATURES_VERSION, "shard": shard, "start": start, "stop": stop, "views": 2,
-            **changes.get(name, {}),
-        }  # fmt: skip
-        held = views[written : written + len(rows[shard])]
-        written += len(held)
-        with H5Writer(folder / f"{name}.h5", attributes) as writer:
-            # A shard without rows knows no width.
-            arrays = {"row": np.array(rows[shard], np.int64), "features": held if len(held) else np.zeros((0, 2, 0))}
-            for array, values in arrays.items():
-                writer.create(array, values.shape, values.dtype)
-                writer.append(**{array: values})
-    return views
 
 
 def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
@@ -312,7 +211,7 @@ def test_other_arrays_of_the_shards(tmp_path):
     assert features.arrays == ("features", "token_means")
     assert features.shape == (6, 5)
     assert np.array_equal(Features(tmp_path, 2, array="token_means").read(), np.concatenate([*means.values()]))
-    with pytest.raises(StorageError, match=r"0-of-2.h5: holds features, token_means, not tokens; make it anew"):
+    with pytest.raises(StorageError, match=r"0-of-2.h5: holds features, token_means, not tokens; regenerate it with"):
         Features(tmp_path, 2, array="tokens")
     with h5py.File(tmp_path / "1-of-2.h5", "a") as file:
         del file["token_means"]

@@ -30,7 +30,7 @@ def test_nan_is_no_json(tmp_path):
 
 def test_json_must_be_an_object(tmp_path):
     (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(StorageError, match=r"a.json: holds no JSON object"):
+    with pytest.raises(StorageError, match=r"a.json: is not a JSON object"):
         read_json(tmp_path / "a.json")
 
 

@@ -30,5 +30,5 @@ def test_damaged_head_is_named(tmp_path, content):
         save_file({"0.weight": np.ones(2, np.float32)}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"h.safetensors: is no head that can be read"):
+    with pytest.raises(StorageError, match=r"h.safetensors: is not a valid head"):
         read_head(path)

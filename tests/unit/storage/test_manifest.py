@@ -46,7 +46,7 @@ def test_manifest_round_trip(tmp_path):
 def test_damaged_manifest_is_named(tmp_path, text):
     write_manifest(tmp_path / "m.csv", manifest())
     (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(StorageError, match=r"m.csv: is no whole manifest .*make it anew: snakemake"):
+    with pytest.raises(StorageError, match=r"m.csv: is not a valid manifest .*regenerate it with: snakemake"):
         read_manifest(tmp_path / "m.csv")
 
 

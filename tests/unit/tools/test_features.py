@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 
 from sdc.cli import main
+from sdc.registry import FEATURES_VERSION
 from sdc.stages import extract, prepare
 from sdc.storage import features as storage_features
-from sdc.storage.features import Features
+from sdc.storage import hdf5
+from sdc.storage.features import FEATURES_SCHEMA, Features
+from sdc.storage.hdf5 import H5Writer
 from sdc.storage.manifest import read_manifest, write_manifest
+from sdc.tools.features import link, problems_of
+from tests.support.shards import write_shards, write_views
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def test_verify_finds_all_that_is_wrong(cached, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "0-of-2.h5: is damaged" in lines[0]
-    assert "1-of-2.h5: is damaged or cut short" in lines[1]
+    assert "1-of-2.h5: is damaged or truncated" in lines[1]
     assert main([*command, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["problems"] == lines
     assert main(["features", "info", str(folder)]) == 2
@@ -142,3 +147,48 @@ def test_which_set(cached, tmp_path, caplog):
     assert main(["features", "info", str(folder), "--shards", "2"]) == 0
     assert main(["features", "export", str(folder), "--shards", "2", "--out", "x.csv"]) == 2
     assert "--out x.csv: give a file that ends in .npy or .parquet" in caplog.messages[-1]
+
+
+def test_all_problems_of_a_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 16)
+    expected = write_shards(tmp_path, shards=4, rows=12)
+    assert problems_of(tmp_path, 4, "m") == []
+    (tmp_path / "1-of-4.h5").unlink()
+    for name, rows in {"0-of-4": (0, 2), "2-of-4": (7,)}.items():
+        content = bytearray((tmp_path / f"{name}.h5").read_bytes())
+        for row in rows:
+            content[content.index(expected[row].tobytes())] ^= 1
+        (tmp_path / f"{name}.h5").write_bytes(content)
+    attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
+    attributes["features_version"] = FEATURES_VERSION
+    with H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
+        writer.create("row", (3,), np.int64)
+        writer.append(row=np.arange(9, 12))
+        writer.create("features", (3, 4), np.float32)
+        writer.append(features=np.array([[0, 0, 0, 0], [0, np.nan, 0, 0], [0, 0, 0, np.inf]], np.float32))
+    found = problems_of(tmp_path, 4, "m")
+    expected = [
+        "0-of-4.h5: is damaged: features of its rows 0 to 0 do not match their checksum",
+        "1-of-4.h5: is missing; regenerate it with",
+        "2-of-4.h5: is damaged: features of its rows 1 to 1 do not match their checksum",
+        "3-of-4.h5: features of row 10 hold NaN or infinity (2 such rows)",
+    ]
+    assert len(found) == len(expected)
+    assert all(text in line for text, line in zip(expected, found, strict=True))
+    assert found[0].endswith("(2 such parts)")
+
+
+def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
+    expected = write_views(tmp_path / "a")
+    assert link(tmp_path / "a", 3) == tmp_path / "a/all.h5"
+    (tmp_path / "a").rename(tmp_path / "b")
+    with h5py.File(tmp_path / "b/all.h5") as file:
+        assert np.array_equal(file["features"][:], expected)
+        assert file["features"].dtype == np.float16
+        assert file["row"][:].tolist() == [1, 2, 7, 9]
+        assert (file.attrs["start"], file.attrs["stop"], file.attrs["views"]) == (0, 10, 2)
+    assert np.array_equal(Features(tmp_path / "b", 3).read(), expected)
+    (tmp_path / "b/2-of-3.h5").unlink()
+    with h5py.File(tmp_path / "b/all.h5") as file:
+        assert np.isnan(file["features"][2:]).all()
+        assert file["row"][:].tolist() == [1, 2, -1, -1]
