@@ -10,6 +10,7 @@ import numpy as np
 from sdc.errors import StorageError
 from sdc.storage.codes import Codes, write_codes
 from sdc.storage.features import Features
+from sdc.storage.files import remedy
 from sdc.storage.heads import read_head
 from sdc.storage.manifest import read_manifest
 
@@ -50,15 +51,12 @@ def run(
         expected = {"dataset": train_on, **{key: expected[key] for key in ("backbone", "weights", "transform")}}
     for key, value in expected.items():
         if hasher.metadata[key] != value:
-            raise StorageError(
-                f"{head}: was trained with another {key}; regenerate it with: snakemake --cores 1 --force {head}"
-            )
+            raise StorageError(f"{head}: was trained with another {key}; {remedy(head)}")
     if hasher.metadata.get("input") == "token_means" and "token_means" in cached.arrays:
         cached = Features(features, shards, listed.sha256, array="token_means")
     if cached.shape[1] != hasher.dim:
         raise StorageError(
-            f"{head}: takes {hasher.dim} numbers per picture, {features} holds {cached.shape[1]}; "
-            f"regenerate it with: snakemake --cores 1 --force {head}"
+            f"{head}: takes {hasher.dim} numbers per image, {features} holds {cached.shape[1]}; {remedy(head)}"
         )
     wanted = listed.query | listed.database
     keys = (

@@ -67,7 +67,7 @@ def test_head_of_another_width_is_refused(stages):
     head = read_head(stages.head)
     weight = np.ones((16, 5), np.float32)
     write_head(stages.head, dataclasses.replace(head, arrays={**head.arrays, "0.weight": weight}))
-    with pytest.raises(StorageError, match=r"head.safetensors: takes 5 numbers per picture, .*features holds 48; make"):
+    with pytest.raises(StorageError, match=r"head.safetensors: takes 5 numbers per image, .*features holds 48; regen"):
         stages.encode()
 
 
