@@ -14,10 +14,10 @@ import numpy as np
 from sdc.datasets.base import Dataset, Protocol
 from sdc.datasets.download import fetch
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:

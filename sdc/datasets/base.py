@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from sdc.datasets.decode import decode
 from sdc.datasets.draws import LongTailOf, thin_splits
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import Settings, option
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import SPLITS, Manifest
 
 if TYPE_CHECKING:

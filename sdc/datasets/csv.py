@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -14,16 +11,14 @@ import numpy as np
 
 from sdc.datasets.base import ImageFiles, LabelKind
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.label_files import ClassNames, number_classes
 from sdc.storage.manifest import SPLITS, Manifest
-
-# By which headers a column is known; the first of these that is there.
-PATH = ("path", "image", "file", "id")
-LABEL = ("label", "class_id", "landmark_id", "labels")
+from sdc.storage.tables import read_table, several, with_slashes
 
 
 class _Row(NamedTuple):
@@ -86,7 +81,8 @@ class CSV(ImageFiles):
         paths = [self.picture.replace("{}", row.image) for row in rows]
         usable, skipped = self.usable(paths, problems)
         paths, rows = list(itertools.compress(paths, usable)), list(itertools.compress(rows, usable))
-        labels, classes = _classes([row.label for row in rows], multi)
+        cells = [row.label for row in rows]
+        labels, classes = number_classes([ClassNames.of(several(cells) if multi else cells, self.file)])
         if len(classes) < 2:
             raise SDCError(
                 f"{', '.join(map(str, headers))}: names {len(rows)} usable images of {len(classes)} classes; it "
@@ -137,33 +133,18 @@ def _groups(labels: Labels, classes: list[str], multi: bool) -> tuple[np.ndarray
 
 def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
     """The header of the label column, and the rows."""
-    rows, ragged, unsplit = [], [], []
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = [name.strip().lower() for name in next(reader, [])]
-            image, label = (next((name for name in names if name in header), None) for names in (PATH, LABEL))
-            if image is None or label is None:
-                raise SDCError(
-                    f"{path}: columns are {', '.join(header) or 'none'}; name one of them {', '.join(PATH)} and one "
-                    f"{', '.join(LABEL)}"
-                )
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    ragged.append(reader.line_num)
-                    continue
-                row = dict(zip(header, map(str.strip, cells), strict=True))
-                splits = frozenset([split] if split else several([row["split"]])[0] if "split" in row else [])
-                if splits - set(SPLITS) or ("split" in row and not splits):
-                    unsplit.append(reader.line_num)
-                rows.append(_Row(path, reader.line_num, row[image], row[label], splits))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SDCError(f"{path}: is not a CSV file in UTF-8 ({error}); save it as one") from error
-    _tell(problems, path, ragged, f"has not {len(header)} cells as the header has; quote cells that hold commas")
+    table = read_table(path)
+    image, label = table.column("paths", "labels")
+    images, labels = map(with_slashes, table.cells(image)), table.cells(label)
+    splits: list[frozenset[str]] = [frozenset([split] if split else [])] * len(labels)
+    unsplit = []
+    if "split" in table.header and not split:
+        words = [frozenset(several([cell])[0]) for cell in table.cells("split")]
+        unsplit = [line for line, these in zip(table.lines, words, strict=True) if not these or these - {*SPLITS}]
+        splits = words
+    _tell(problems, path, table.ragged, table.expected)
     _tell(problems, path, unsplit, f"is in no split; write {', '.join(SPLITS)}")
-    return label, rows
+    return label, [_Row(path, *row) for row in zip(table.lines, images, labels, splits, strict=True)]
 
 
 def _merge(listed: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
@@ -193,19 +174,3 @@ def _labelled(rows: list[_Row], problems: Problems) -> list[_Row]:
 def _tell(problems: Problems, path: Path, lines: list[int], what: str) -> None:
     if lines:
         problems(f"{path}: line {lines[0]} {what}{f' ({len(lines)} such lines)' if len(lines) > 1 else ''}")
-
-
-def several(cells: list[str]) -> list[list[str]]:
-    """What each cell names, separated by what separates in any of them."""
-    marked = any(mark in cell for cell in cells for mark in ",;|")
-    return [[name.strip() for name in re.split(r"[,;|]" if marked else r"\s+", cell) if name.strip()] for cell in cells]
-
-
-def _classes(cells: list[str], multi: bool) -> tuple[Labels, list[str]]:
-    """Labels, and class names in order: by number if all are numbers."""
-    named = several(cells) if multi else [[cell] for cell in cells]
-    names = {name for several in named for name in several}
-    numbers = all(name.isdecimal() for name in names)
-    classes = sorted(names, key=lambda name: (int(name) if numbers else 0, name))
-    index: Mapping[str, int] = {name: place for place, name in enumerate(classes)}
-    return Labels.of(sorted({index[name] for name in several}) for several in named), classes

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from sdc.datasets.base import Dataset, LabelKind
-from sdc.datasets.csv import LABEL, PATH, several
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
-from sdc.datasets.problems import Problems, what_is_at
-from sdc.datasets.vectors import VectorFile, Vectors, as_text, open_vectors
+from sdc.datasets.problems import Problems
+from sdc.datasets.vectors import VectorFile, Vectors, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.label_files import ClassNames, number_classes, read_ids, read_labels
 from sdc.storage.manifest import SPLITS, Manifest
 
 if TYPE_CHECKING:
@@ -33,15 +31,13 @@ class _Part:
     Attributes:
         split: That all rows are in; empty if there is one file for all.
         file: The vectors.
-        values: Classes of all rows one after the other, by number or name.
-        counts: How many of them each row has.
+        classes: Of the rows.
         ids: What the rows are called, if not by their numbers.
     """
 
     split: str
     file: VectorFile
-    values: np.ndarray
-    counts: np.ndarray
+    classes: ClassNames
     ids: list[str] | None
 
     @property
@@ -52,7 +48,7 @@ class _Part:
 
     def misfits(self) -> list[str]:
         """What does not go with the vectors row by row, a line each."""
-        beside = {"labels": self.counts, "ids": self.ids}
+        beside = {"labels": self.classes.counts, "ids": self.ids}
         return [
             f"{self.file.path}: {len(self.file)} rows but {len(given)} {what}; give each row its own, in the same order"
             for what, given in beside.items()
@@ -61,7 +57,7 @@ class _Part:
 
     def check(self, single: bool, problems: Problems) -> None:
         """Tell ``problems`` of rows without a label where each needs one, of ids given twice, and of bad vectors."""
-        without = np.flatnonzero(self.counts == 0)
+        without = np.flatnonzero(self.classes.counts == 0)
         if single and len(without) and not self.unlabelled:
             problems(f"{self.file.path}: row {without[0]} has no label ({len(without)} such); leave such rows out")
         self.file.check(problems, self.ids)
@@ -69,21 +65,23 @@ class _Part:
     @property
     def unlabelled(self) -> bool:
         """Whether these are training rows of which no label is known; most methods need none."""
-        return self.split == "train" and not len(self.values)
+        return self.split == "train" and not len(self.classes.values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorDataset(Dataset):
     """Vectors in a file: ``.npy``, ``.npz``, ``.h5``, ``.parquet`` or ``.pt``; its backbone is ``imported``.
 
-    Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too. Labels are a class per row, by
-    number or name; or zeros and ones of shape ``(n, classes)`` where a row may have several.
+    Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too (``sdc.storage.arrays.NAMES``).
+    Labels are a class per row, by number or name; or zeros and ones of shape ``(n, classes)`` where a row may have
+    several.
 
     Attributes:
         file: The vectors; with ``{split}`` in it three files, of which ``{split}`` stands for ``query``, ``database``
             and ``train``. The last may lack: then training rows are drawn from the database.
-        labels: Of the rows, where they are not in ``file``; with ``{split}`` like that. ``.npy``; ``.txt`` with a line
-            per row, a class or ``0 1 0 …``; or ``.csv`` with a column ``label``, or ``labels`` for several in a cell.
+        labels: Of the rows, where they are not in ``file``; with ``{split}`` like that. An
+            array; ``.txt`` with a line per row, a class or ``0 1 0 …``; or ``.csv`` with a column ``label``, or
+            ``labels`` for several in a cell.
         ids: Likewise, what the rows are called in the manifest, where row numbers will not do.
         query: Of one file, queries per class, or in all where rows have several labels; an integer, or a fraction.
         train: Training rows, likewise; a fraction is of the database.
@@ -108,7 +106,7 @@ class VectorDataset(Dataset):
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set file, labels and ids to what is there")
         parts = self._parts()
-        labels, classes = _joined(parts)
+        labels, classes = number_classes([part.classes for part in parts])
         single = bool((labels.counts <= 1).all())
         misfits = [line for part in parts for line in part.misfits()]
         for line in misfits:
@@ -172,12 +170,13 @@ class VectorDataset(Dataset):
         parts = []
         for split, path in self._files(self.file).items():
             file = open_vectors(path)
-            given = _read(labels[split], LABEL) if split in labels else file.labels
-            if given is None and split != "train":
+            if split in labels:
+                classes = read_labels(labels[split])
+            elif file.labels is None and split != "train":
                 raise SDCError(f"{path}: holds no labels; set labels to a file of them")
-            values, counts = _flat([[]] * len(file) if given is None else given, labels.get(split, path))
-            names = as_text(_read(ids[split], PATH)) if split in ids else file.ids
-            parts.append(_Part(split, file, values, counts, names))
+            else:
+                classes = ClassNames.of([[]] * len(file) if file.labels is None else file.labels, path)
+            parts.append(_Part(split, file, classes, read_ids(ids[split]) if split in ids else file.ids))
         return parts
 
     def _splits(self, parts: list[_Part], labels: Labels, classes: list[str] | None) -> dict[str, np.ndarray]:
@@ -203,69 +202,3 @@ def _check_overlap(parts: list[_Part], problems: Problems) -> None:
         problems(
             f"{files}: id {both[0]} is in both ({len(both)} such); a query must not find itself: take it out of one"
         )
-
-
-def _joined(parts: list[_Part]) -> tuple[Labels, list[str]]:
-    """Labels of the rows of all parts, and class names in their order: by number if all are numbers."""
-    values = np.concatenate([part.values for part in parts if len(part.values)] or [np.zeros(0, np.int64)])
-    if values.dtype.kind == "U" and np.char.isdecimal(values).all():
-        values = values.astype(np.int64)
-    classes, indices = np.unique(values, return_inverse=True)
-    counts = np.concatenate([part.counts for part in parts])
-    return Labels(indices, np.concatenate([[0], np.cumsum(counts)])), [str(name) for name in classes.tolist()]
-
-
-def _read(path: Path, columns: Sequence[str]) -> Any:
-    """What a file says of each row; of a CSV file, the first of some columns that is there."""
-    if path.suffix not in (".npy", ".txt", ".csv"):
-        raise SDCError(f"{path}: suffix {path.suffix!r} is not known; allowed: .npy, .txt, .csv")
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file)) if path.suffix == ".csv" else [line.split() for line in file]
-    except (OSError, ValueError, EOFError, csv.Error) as error:
-        raise SDCError(f"{path}: cannot be read as {path.suffix} ({error}); write it again") from error
-    if path.suffix == ".txt":
-        members = all(len(words) == len(rows[0]) > 1 and set(words) <= {"0", "1"} for words in rows)
-        return np.array(rows, np.int64) if members and rows else [" ".join(words) for words in rows]
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    column = next((name for name in columns if name in header), None)
-    if column is None:
-        raise SDCError(f"{path}: columns are {', '.join(header) or 'none'}; name one of them {' or '.join(columns)}")
-    if ragged := [line for line, row in enumerate(rows, 1) if row and len(row) != len(header)]:
-        raise SDCError(f"{path}: line {ragged[0]} has not {len(header)} cells as the header has; quote commas in cells")
-    cells = [row[header.index(column)].strip() for row in rows[1:] if row]
-    return several(cells) if column == "labels" else cells
-
-
-def _flat(given: Any, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Classes of all rows one after the other, and how many each row has; a negative or empty one stands for none.
-
-    Args:
-        given: A class per row; a list of them per row; or zeros and ones, shape ``(n, classes)``.
-        path: Whence, for messages.
-    """
-    if isinstance(given, list):
-        rows = [dict.fromkeys(one if isinstance(one, list) else [] if one is None else [one]) for one in given]
-        values = np.array(list(itertools.chain.from_iterable(rows)))
-        counts = np.array([len(row) for row in rows], np.int64)
-    else:
-        values, counts = np.asarray(given), np.ones(len(given), np.int64)
-        if values.ndim == 2 and np.isin(values, (0, 1)).all():
-            members, values = np.nonzero(values)
-            return values, np.bincount(members, minlength=len(given))
-    if values.dtype.kind in "OSU":
-        values = np.array(as_text(values), str)
-        keep = values != ""
-    else:
-        keep = np.isfinite(values) & (values == np.rint(values)) if values.dtype.kind in "iufb" else np.zeros(1, bool)
-        if values.ndim != 1 or not keep.all():
-            raise SDCError(
-                f"{path}: labels {values.dtype} of shape {values.shape} are not classes; give a class per row by "
-                "number or name, or zeros and ones of shape (n, classes)"
-            )
-        values = values.astype(np.int64)
-        keep = values >= 0
-    owners = np.repeat(np.arange(len(counts)), counts)
-    return values[keep], np.bincount(owners[keep], minlength=len(counts))

@@ -12,10 +12,11 @@ import numpy as np
 
 from sdc.datasets.base import ImageFiles
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.datasets.walk import SUFFIXES, files_below
 from sdc.errors import SDCError
 from sdc.settings import option
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import SPLITS, Manifest
 
 _log = logging.getLogger(__name__)

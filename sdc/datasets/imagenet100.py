@@ -18,12 +18,12 @@ import numpy as np
 from sdc.datasets.base import Protocol
 from sdc.datasets.draws import AMOUNT, draw_training
 from sdc.datasets.list_dataset import PublishedLists
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.datasets.walk import SUFFIXES
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 # Class index = position here: the WordNet ids are sorted.

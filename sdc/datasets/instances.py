@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import ImageFiles, LabelKind
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
 
 

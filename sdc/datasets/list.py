@@ -9,8 +9,9 @@ from typing import ClassVar
 from sdc.datasets.base import LabelKind
 from sdc.datasets.list_dataset import ListFileDataset
 from sdc.datasets.list_file import LISTS
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
 
 _REMEDIES = {

@@ -17,11 +17,12 @@ from sdc.datasets.base import ImageFiles
 from sdc.datasets.join_lists import join_lists
 from sdc.datasets.list_file import LISTS, ListFile, read_list
 from sdc.datasets.locate import Key, locate
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
+from sdc.storage.tables import with_slashes
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class ListFileDataset(ImageFiles):
             below: What the names of the list begin with below the root.
         """
         with open(file, encoding="utf-8-sig", errors="replace") as lines:
-            name = next((words[0].replace("\\", "/") for words in map(str.split, lines) if words), None)
+            name = next((with_slashes(words[0]) for words in map(str.split, lines) if words), None)
         if self.on_error == "skip" or name is None:
             return []
         unread = ListFile(file, [below + name], Labels.of([]), 0)

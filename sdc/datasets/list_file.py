@@ -15,6 +15,7 @@ import numpy as np
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
+from sdc.storage.tables import with_slashes
 
 # The usual names of the lists, in the order in which a manifest takes its rows from them.
 LISTS = {"database": "database.txt", "query": "test.txt", "train": "train.txt"}
@@ -68,7 +69,7 @@ def read_list(path: Path, problems: Problems, classes: int | None = None) -> Lis
                 except ValueError as error:
                     bad.append(f"line {number}: {error}")
                     continue
-                names.append(name.replace("\\", "/"))
+                names.append(with_slashes(name))
                 counts.append(len(labels))
     except (OSError, UnicodeDecodeError) as error:
         why = "is not text; some code pickles its splits under such names" if isinstance(error, ValueError) else error

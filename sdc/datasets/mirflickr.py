@@ -14,11 +14,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import ImageFiles, LabelKind, Protocol
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 IMAGES = 25_000

@@ -18,11 +18,11 @@ import numpy as np
 from sdc.datasets.base import LabelKind, Protocol
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import locate
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 # Alphabetical, as the columns of the lists are; COCO's own ids are in another order.

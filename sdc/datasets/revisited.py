@@ -17,10 +17,10 @@ import numpy as np
 from sdc.datasets import pickles
 from sdc.datasets.base import Protocol
 from sdc.datasets.instances import Instances
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 if TYPE_CHECKING:

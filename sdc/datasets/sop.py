@@ -15,10 +15,10 @@ import numpy as np
 
 from sdc.datasets.base import ImageFiles, Protocol
 from sdc.datasets.draws import AMOUNT, draw_splits
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 FOLDER = "Stanford_Online_Products"

@@ -162,7 +162,7 @@ def test_missing_and_unreadable_images(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"images.csv: columns are none; name one of them path, image, file, id and one label,"),
+        ("", r"images.csv: columns are none; name one of them path, paths, image, file, id, ids and one label,"),
         ("picture,label\n", r"columns are picture, label; name one of them path"),
         ("path,kind\n", r"columns are path, kind; name one"),
         ("path,label\n", r"names 0 usable images of 0 classes"),

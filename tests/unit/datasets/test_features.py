@@ -233,12 +233,12 @@ WRONG = {
     "type": r"x.npy: vectors are int32, expected float16, float32 or float64; save array.astype\('float32'\)",
     "negative": r"x.npy: row 5 has no label \(1 such\); leave such rows out",
     "empty": r"x.npy: row 2 has no label \(1 such\); leave such rows out",
-    "fractions": r"y.npy: labels float64 of shape \(60,\) are not classes; give a class per row by number or name",
+    "fractions": r"y.npy: labels float64 of shape \(60,\) are not classes: row 0 holds 0.5; give a class per row by",
     "members": r"y.npy: labels float64 of shape \(60, 3\) are not classes",
     "one class": r"x.npy: all rows are of one class, 0; it takes two to tell what is relevant",
-    "header": r"y.csv: columns are id, klass; name one of them label or class_id or landmark_id or labels",
-    "ragged": r"y.csv: line 3 has not 2 cells as the header has; quote commas in cells",
-    "suffix": r"y.json: suffix '.json' is not known; allowed: .npy, .txt, .csv",
+    "header": r"y.csv: columns are id, klass; name one of them label, class_id, landmark_id, labels",
+    "ragged": r"y.csv: line 3 has not 2 cells as the header has; quote cells that hold commas",
+    "suffix": r"y.json: suffix '.json' is not known; allowed: .npy, .*.txt, .csv",
     "damaged": r"y.npy: cannot be read as .npy \(.*\); write it again",
 }
 

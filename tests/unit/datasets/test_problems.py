@@ -1,6 +1,6 @@
 import pytest
 
-from sdc.datasets.problems import Problems, what_is_at
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 
 
@@ -11,9 +11,3 @@ def test_problems_are_errors_or_lines():
     problems("a; do b")
     problems("c")
     assert problems.lines == ["a; do b", "c"]
-
-
-def test_what_is_there_instead(tmp_path):
-    (tmp_path / "cifar").mkdir()
-    assert what_is_at(tmp_path / "a/b") == f"not found; {tmp_path}/ holds cifar"
-    assert what_is_at(tmp_path / "cifar") == "is a folder"

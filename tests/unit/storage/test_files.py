@@ -4,7 +4,7 @@ import json
 import pytest
 
 from sdc.errors import StorageError
-from sdc.storage.files import read_json, write_json, write_text, writing
+from sdc.storage.files import read_json, what_is_at, write_json, write_text, writing
 
 
 def test_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -49,3 +49,9 @@ def test_full_disk_names_the_file(tmp_path):
     with pytest.raises(StorageError, match=r"a: cannot be written \(No space left on device\); make room"):
         fill_the_disk(tmp_path / "a")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_instead(tmp_path):
+    (tmp_path / "cifar").mkdir()
+    assert what_is_at(tmp_path / "a/b") == f"not found; {tmp_path}/ holds cifar"
+    assert what_is_at(tmp_path / "cifar") == "is a folder"
