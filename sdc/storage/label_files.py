@@ -59,7 +59,7 @@ class ClassNames(NamedTuple):
             whole = values % 1 == 0 if values.dtype.kind in "biuf" else np.zeros(values.shape, bool)
             if values.ndim != 1 or not whole.all():
                 odd = ~whole if values.ndim == 1 else (values != 0) & (values != 1)
-                example = f": row {np.argwhere(odd)[0][0]} holds {values[odd][0]}" if odd.any() else ""
+                example = f": row {np.argwhere(odd)[0][0]} holds {values[odd][0]}" if values.ndim and odd.any() else ""
                 raise SDCError(
                     f"{source}: labels {values.dtype} of shape {values.shape} are not classes{example}; give a class "
                     "per row by number or name, or zeros and ones of shape (n, classes)"
