@@ -74,7 +74,6 @@ def test_without_timm(monkeypatch):
 
 
 def test_a_real_network():
-    pytest.importorskip("timm")
     backbone = Timm(model="timm", name="vit_tiny_patch16_224", weights="none")
     with torch.inference_mode():
         assert backbone.module()(torch.rand(1, 3, 224, 224)).shape == (1, 192)
