@@ -8,6 +8,11 @@ import sys
 
 import pytest
 import torch
+import yaml
+
+from sdc.errors import SDCError
+from sdc.plan.checks import check_config
+from tests.support.workflow import TINY, merged
 
 FOLDER = {
     "run": {"datasets": ["folder"], "methods": ["itq"], "bits": [16]},
@@ -69,9 +74,19 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json", "manifests/folder.r
         ({"run": {"bits": [0]}}, ["run.bits.0", "0", ">= 8"]),
     ],
 )
-def test_config(workflow, change, line):
-    workflow.configure(change)
-    fails(workflow, ["config: ", *line])
+def test_config(root, change, line):
+    config, schema = (
+        yaml.safe_load((root / name).read_text()) for name in ("config.yaml", "workflow/schemas/config.schema.yaml")
+    )
+    with pytest.raises(SDCError) as raised:
+        check_config(merged(merged(config, TINY), change), schema)
+    (message,) = str(raised.value).splitlines()
+    assert all(part in message for part in line)
+
+
+def test_config_is_checked_before_anything_runs(workflow):
+    workflow.configure({"run": {"methods": ["sdk"]}})
+    fails(workflow, ["config: run.methods.0: 'sdk'", "did you mean 'sdc'?"])
 
 
 def test_code_length_of_a_target(workflow):
