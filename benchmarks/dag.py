@@ -91,7 +91,9 @@ def rates() -> dict[str, float]:
 
     from sdc import hamming
     from sdc.datasets.decode import decode
-    from sdc.evaluation import ranking
+    from sdc.evaluation.ranking import Hamming
+    from sdc.evaluation.relevance import SharedLabels
+    from sdc.evaluation.scores import evaluate
     from sdc.head import Head
     from sdc.labels import Labels
 
@@ -113,7 +115,7 @@ def rates() -> dict[str, float]:
     features = generator.standard_normal((1000, DIM)).astype(np.float16)
     codes = generator.integers(0, 256, (100_000, BITS // 8), np.uint8)
     labels = Labels.single(generator.integers(0, 100, len(codes)))
-    truth = ranking.SharedLabels(Labels.single(np.arange(100)), labels)
+    truth = SharedLabels(Labels.single(np.arange(100)), labels)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         photograph, stored = Path(folder) / "photograph.jpg", Path(folder) / "features"
         smooth.save(photograph)
@@ -123,7 +125,7 @@ def rates() -> dict[str, float]:
             "forward": rate(lambda: network(pictures), len(pictures)),
             "read": rate(lambda: np.load(stored.with_suffix(".npy")), len(features)),
             "encode": rate(lambda: head.encode(features), len(features)),
-            "rank": rate(lambda: ranking.evaluate(ranking.Hamming(codes[:100], codes), truth), 100 * len(codes)),
+            "rank": rate(lambda: evaluate(Hamming(codes[:100], codes), truth), 100 * len(codes)),
         }
     assert hamming.words(codes).shape == (1, len(codes))
     return found

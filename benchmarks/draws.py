@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from sdc.datasets.draws import draw_splits
-from sdc.evaluation.ranking import Cosine, SharedLabels, evaluate
+from sdc.evaluation.ranking import Cosine
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import evaluate
 from sdc.storage.features import Features
 from sdc.storage.manifest import read_manifest
 
@@ -38,7 +40,7 @@ def main() -> None:
         ranked = Cosine(features[query], lambda database=database: [database], len(database))
         relevance = SharedLabels(labels[query, None].tolist(), labels[~query, None].tolist())
         found = evaluate(ranked, relevance, [options.map_at], [])
-        scores = (100 * found.per_query[f"mAP@{found.facts['map_at']}"]).tolist()
+        scores = (100 * found.per_query[found.headline]).tolist()
         means.append(statistics.mean(scores))
         print(f"seed {seed}: {means[-1]:.1f} ± {statistics.stdev(scores) / len(scores) ** 0.5:.1f}")
     print(f"{len(means)} draws: {min(means):.1f} to {max(means):.1f}, mean {statistics.mean(means):.1f}")

@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 
 from sdc import hamming
-from sdc.evaluation import ranking
+from sdc.evaluation.ranking import Hamming
+from sdc.evaluation.relevance import ListedRelevance, Relevance, SharedLabels
+from sdc.evaluation.scores import evaluate
 from sdc.labels import Labels
 
 QUERIES, DATABASE, CLASSES, CUTOFF = 1000, 59_000, 10, 1000
@@ -47,9 +49,9 @@ def planted(bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(codes: np.ndarray, classes: np.ndarray, jobs: int) -> dict[str, float]:
     """Every metric of a ranking, by every rule of ties."""
-    relevance = ranking.SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
-    ranked = ranking.Hamming(codes[:QUERIES], codes[QUERIES:])
-    return ranking.evaluate(ranked, relevance, [CUTOFF], jobs=jobs).metrics()
+    relevance = SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
+    ranked = Hamming(codes[:QUERIES], codes[QUERIES:])
+    return evaluate(ranked, relevance, [CUTOFF], jobs=jobs).metrics()
 
 
 def usual(codes: np.ndarray, classes: np.ndarray, batch: int = 100) -> float:
@@ -75,10 +77,10 @@ def on_device(codes: np.ndarray, classes: np.ndarray, device: str) -> Callable[[
 
     from sdc.evaluation import tensors
 
-    relevance = ranking.SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
+    relevance = SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
     there = torch.from_numpy(codes).to(device)
     ranked = tensors.Hamming(there[:QUERIES], there[QUERIES:])
-    return lambda: ranking.evaluate(ranked, relevance, [CUTOFF]).metrics()
+    return lambda: evaluate(ranked, relevance, [CUTOFF]).metrics()
 
 
 def faiss_search(codes: np.ndarray) -> Callable[[], object]:
@@ -146,16 +148,14 @@ def large(name: str, jobs: int) -> None:
     queries, database, bits, limit = SCALE[name]
     generator = np.random.default_rng(0)
     codes = [generator.integers(0, 256, (count, bits // 8), np.uint8) for count in (queries, database)]
-    relevance: ranking.Relevance
+    relevance: Relevance
     if bits == 512:
         lists = [{"relevant": generator.integers(0, database, 20)} for _ in range(queries)]
-        relevance = ranking.Listed(lists, database)
+        relevance = ListedRelevance(lists, database)
     else:
-        relevance = ranking.SharedLabels(
-            *(Labels.single(generator.integers(0, 100, count)) for count in (queries, database))
-        )
+        relevance = SharedLabels(*(Labels.single(generator.integers(0, 100, count)) for count in (queries, database)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    taken = seconds(lambda: ranking.evaluate(ranking.Hamming(*codes), relevance, [100], jobs=jobs))
+    taken = seconds(lambda: evaluate(Hamming(*codes), relevance, [100], jobs=jobs))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{name}: {queries} x {database} x {bits} bits in {taken:.1f} s; peak {peak:.2f} GB, "

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sdc.evaluation.metrics import headline
 from sdc.stages import encode, evaluate, extract, prepare, train
 from sdc.storage.features import Features
 from sdc.storage.files import read_json
@@ -53,7 +54,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     print("| forward pass | stored | cosine of the features | ITQ, 64 bits | least cosine to float32 |")
     print("|---|---|---|---|---|")
     exact = np.empty(0)
-    score = f"mAP@{min(1000, len(read_manifest(manifest).rows('database')))}"
+    score = headline(min(1000, len(read_manifest(manifest).rows("database"))))
     for precision, dtype in WAYS:
         settings = {**preprocessing, "weights": options.weights, "precision": precision, "dtype": dtype}
         features = folder / f"{precision}-{dtype}"

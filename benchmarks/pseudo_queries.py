@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from sdc import registry
-from sdc.evaluation import ranking
+from sdc.evaluation.ranking import Hamming
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import evaluate
 from sdc.plan.entries import canonical
 from sdc.storage.features import Features
 from sdc.storage.manifest import read_manifest
@@ -44,7 +46,7 @@ def main() -> None:
     query = np.concatenate([draw.permutation(train[labels[train] == c])[: options.held_out] for c in np.unique(labels)])
     fitted = ~np.isin(train, query)
     database = np.setdiff1d(manifest.rows("database"), query)
-    relevance = ranking.SharedLabels(manifest.labels.take(query), manifest.labels.take(database))
+    relevance = SharedLabels(manifest.labels.take(query), manifest.labels.take(database))
     for entry in options.entry:
         scores = []
         for bits in options.bits:
@@ -58,8 +60,8 @@ def main() -> None:
             began = time.perf_counter()
             method.fit(clean[train[fitted]], labels[train[fitted]], **given)
             seconds = time.perf_counter() - began
-            ranked = ranking.Hamming(method.encode(clean[query]), method.encode(clean[database]))
-            score = 100 * ranking.evaluate(ranked, relevance, [options.map_at], []).mean
+            ranked = Hamming(method.encode(clean[query]), method.encode(clean[database]))
+            score = 100 * evaluate(ranked, relevance, [options.map_at], []).mean
             scores.append(f"{bits}: {score:.1f} ({seconds:.0f} s)")
         print(canonical(entry), "  ".join(scores), flush=True)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sdc.evaluation import ranking
+from sdc.evaluation.ranking import Hamming
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import evaluate
 from sdc.storage.codes import Codes, read_codes
 from sdc.storage.manifest import Manifest, read_manifest
 
@@ -20,9 +22,9 @@ def scores(manifest: Manifest, codes: Codes, cutoff: int | None) -> dict[str, fl
     labels = manifest.labels.take(codes.row)
 
     def evaluated(order: np.ndarray) -> dict[str, float]:
-        relevance = ranking.SharedLabels(labels.take(np.flatnonzero(query)), labels.take(order))
-        found = ranking.evaluate(ranking.Hamming(codes.codes[query], codes.codes[order]), relevance, [cutoff], [1])
-        name = f"mAP@{found.facts['map_at']}"
+        relevance = SharedLabels(labels.take(np.flatnonzero(query)), labels.take(order))
+        found = evaluate(Hamming(codes.codes[query], codes.codes[order]), relevance, [cutoff], [1])
+        name = found.headline
         rules = ("expected", "stable", "optimistic", "pessimistic")
         return {rule: 100 * found.metrics()[f"{name}/{rule}"] for rule in rules}
 

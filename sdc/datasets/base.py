@@ -21,6 +21,7 @@ from sdc.datasets.draws import LongTailOf, thin_splits
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
+from sdc.plan.entries import MAP_AT, PRECISION_AT
 from sdc.settings import Settings, option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import SPLITS, Manifest
@@ -92,8 +93,8 @@ class Dataset(Settings):
 
     seed: int = option(0, minimum=0, maximum=2**32 - 1)
     shards: int = option(1, minimum=1)
-    map_at: int | None = option(1000, minimum=1)
-    precision_at: tuple[int, ...] = option((1, 5, 10, 100), minItems=1, items={"type": "integer", "minimum": 1})
+    map_at: int | None = option(MAP_AT, minimum=1)
+    precision_at: tuple[int, ...] = option(PRECISION_AT, minItems=1, items={"type": "integer", "minimum": 1})
     views: int = option(4, minimum=2)
     augmentation: Literal["photographs", "scans"] = "photographs"
     train_on: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from sdc.storage.manifest import Manifest
 GROUPS = ("head", "middle", "tail")
 # How many times as many training items as the smallest class the largest must have for groups of classes to differ.
 _UNEVEN = 2
+MOST = 256  # classes whose overlaps are counted one by one
 
 
 class ClassScore(NamedTuple):
@@ -37,20 +38,25 @@ class ClassScore(NamedTuple):
     overlaps: Mapping[int, float | None] = MappingProxyType({})
 
 
-def count_classes(listed: Manifest) -> int:
+def count_classes(manifest: Manifest) -> int:
     """How many classes a manifest has: those it names, and those that only have an index."""
-    return max(len(listed.facts["classes"]), 1 + int(listed.labels.indices.max(initial=-1)))
+    return max(len(manifest.facts["classes"]), 1 + int(manifest.labels.indices.max(initial=-1)))
 
 
-def query_classes(listed: Manifest) -> np.ndarray:
-    """The class of each query, shape ``(Q,)``, -1 for none; every query has one at most."""
-    labels = listed.labels.take(listed.rows("query"))
+def query_classes(manifest: Manifest) -> np.ndarray | None:
+    """The class of each query, shape ``(Q,)``, -1 for none; None if there are too many to look at each.
+
+    Every query has one at most.
+    """
+    if count_classes(manifest) > MOST:
+        return None
+    labels = manifest.labels.take(manifest.rows("query"))
     return np.array([row[0] if row else -1 for row in labels], np.int64)
 
 
 def by_class(
     precisions: Mapping[int, float],
-    listed: Manifest,
+    manifest: Manifest,
     grouped: bool = True,
     overlaps: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> list[ClassScore]:
@@ -62,21 +68,21 @@ def by_class(
 
     Args:
         precisions: Average precision of each query that counts, by its manifest row.
-        listed: The manifest; every query has one class at most.
-        grouped: False where the head was trained on other items, of which the manifest does not tell.
-        overlaps: By number of bins, those of the first classes, NaN where there is none.
+        manifest: Every query has one class at most.
+        grouped: False where the head was trained on another dataset's items, which the manifest does not list.
+        overlaps: By number of bins, the overlap of the first classes, NaN where there is none.
     """
-    rows = np.array([row for row in precisions if len(listed.labels[row])], np.int64)
-    held = listed.labels.take(rows).indices
-    count = count_classes(listed)
-    names = [*listed.facts["classes"], *map(str, range(len(listed.facts["classes"]), count))]
-    train, database = (listed.labels.take(listed.rows(split)).histogram(count) for split in ("train", "database"))
-    queries = np.bincount(held, minlength=count)
-    sums = np.bincount(held, weights=[precisions[int(row)] for row in rows], minlength=count)
+    rows = np.array([row for row in precisions if len(manifest.labels[row])], np.int64)
+    indices = manifest.labels.take(rows).indices
+    count, known = count_classes(manifest), manifest.facts["classes"]
+    names = [*known, *map(str, range(len(known), count))]
+    train, database = (manifest.labels.take(manifest.rows(split)).histogram(count) for split in ("train", "database"))
+    queries = np.bincount(indices, minlength=count)
+    sums = np.bincount(indices, weights=[precisions[int(row)] for row in rows], minlength=count)
     groups = [""] * count
-    asked = np.flatnonzero(queries)
-    if grouped and len(asked) >= len(GROUPS) and train[asked].max() >= max(_UNEVEN * train[asked].min(), 1):
-        order = asked[np.argsort(-train[asked], kind="stable")]
+    scored = np.flatnonzero(queries)
+    if grouped and len(scored) >= len(GROUPS) and train[scored].max() >= max(_UNEVEN * train[scored].min(), 1):
+        order = scored[np.argsort(-train[scored], kind="stable")]
         for group, part in zip(GROUPS, np.array_split(order, len(GROUPS)), strict=True):
             for index in part:
                 groups[index] = group
@@ -88,7 +94,7 @@ def by_class(
             int(queries[index]),
             float(sums[index] / queries[index]) if queries[index] else None,
             groups[index],
-            {bins: _defined(found[index : index + 1]) for bins, found in overlaps.items()},
+            {bins: _defined(values[index : index + 1]) for bins, values in overlaps.items()},
         )
         for index, name in enumerate(names)
     ]
@@ -108,3 +114,12 @@ def group_means(scores: Sequence[ClassScore]) -> dict[str, float]:
             total = sum(score.queries for score in members)
             means[group] = sum(score.queries * (score.precision or 0.0) for score in members) / total
     return means
+
+
+def columns(scores: Sequence[ClassScore]) -> dict[str, list[Any]]:
+    """The columns of ``per_class.csv``: the attributes of ``ClassScore``, ``precision`` as ``mAP``."""
+    names = ("class", "train", "database", "queries", "mAP", "group")
+    result: dict[str, list[Any]] = {name: [score[place] for score in scores] for place, name in enumerate(names)}
+    for bins in scores[0].overlaps if scores else ():
+        result[f"overlap_{bins}_bins"] = [score.overlaps[bins] for score in scores]
+    return result

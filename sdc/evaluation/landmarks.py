@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from sdc.errors import SDCError
 from sdc.evaluation import ties
 
 # Of the lists easy, hard and junk: which are to be found, and which count as if they were not in the database.
@@ -27,39 +26,6 @@ SETUPS = {
 }
 PRECISION_AT = (1, 5, 10)  # of the revisited benchmark
 CUTOFF = 100  # of GLDv2
-
-
-def listed_positions(
-    relevance: Mapping[int, Mapping[str, np.ndarray]], query_rows: np.ndarray, database_rows: np.ndarray
-) -> list[dict[str, np.ndarray]]:
-    """The lists of a manifest as positions in the database.
-
-    Args:
-        relevance: For the manifest row of each query, manifest rows by the name of their list, int64.
-        query_rows: Manifest rows of the queries, shape ``(Q,)``.
-        database_rows: Manifest rows of the database, shape ``(N,)``, ascending.
-
-    Returns:
-        For each query, positions in ``database_rows`` by the name of their list, int64, ascending, each once.
-
-    Raises:
-        SDCError: If a query has no lists, or a row on a list is not in the database.
-    """
-    result = []
-    for query in query_rows.tolist():
-        if query not in relevance:
-            raise SDCError(f"ground truth: nothing is listed for the query in row {query}; prepare the manifest anew")
-        lists = {}
-        for name, rows in relevance[query].items():
-            rows = np.unique(rows)
-            lists[name] = np.searchsorted(database_rows, rows)
-            if not np.array_equal(database_rows.take(lists[name], mode="clip"), rows):
-                raise SDCError(
-                    f"ground truth: a row that is {name} for the query in row {query} is not in the database; "
-                    "prepare the manifest anew"
-                )
-        result.append(lists)
-    return result
 
 
 def means(scores: Mapping[str, np.ndarray]) -> dict[str, float | int]:

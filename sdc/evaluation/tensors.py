@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from sdc.errors import SDCError
-from sdc.evaluation.ranking import Block, Relevance
+from sdc.evaluation.ranking import Block
+from sdc.evaluation.relevance import Relevance
 
-_BLOCK_PAIRS = 2**26  # of a query and an item at a time; each takes some 30 bytes
+BLOCK_PAIRS = 2**26  # of a query and an item at a time; each takes some 30 bytes
 
 
 class Hamming:
-    """Rankings by Hamming distance, for ``sdc.evaluation.ranking.evaluate``.
+    """Rankings by Hamming distance, for ``sdc.evaluation.scores.evaluate``.
 
     Distances are products of ±1: sums of up to 2048 ones are exact in float16, in which they are kept on a GPU.
 
@@ -41,7 +42,7 @@ class Hamming:
     def blocks(self, relevance: Relevance, top: int, some: range | None = None) -> Iterator[Block]:
         """See ``sdc.evaluation.ranking.Ranking``."""
         some = some or range(len(self))
-        step = max(1, _BLOCK_PAIRS // self.size)
+        step = max(1, BLOCK_PAIRS // self.size)
         for start in range(0, len(some), step):
             yield self._rank(relevance, top, some[start : start + step])
 

@@ -21,6 +21,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+Rule = Literal["expected", "stable"]
+# How items at equal distances stand.
+RULES: dict[Rule, str] = {"expected": "expected over random order", "stable": "database order"}
 Denominator = Literal["top", "min", "total"]
 # What the sum of the precisions at the relevant ranks up to R is divided by.
 DENOMINATORS: dict[Denominator, str] = {
@@ -242,7 +245,7 @@ def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) 
     """Chances of the number of relevant items among those drawn without replacement, for Q cases.
 
     Values further from the mean than anything that has a chance of 1e-16 are left out: by Bernstein's inequality those
-    beyond 26 + 9 standard deviations of the binomial law, which is the wider of the two.
+    beyond 26 + 9 standard deviations of the binomial distribution, which is the wider of the two.
 
     Returns:
         The first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape ``(Q, width)``.

@@ -17,6 +17,9 @@ LATER_SETTINGS = (
     "shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation", "train_on", "recentre",
 )  # fmt: skip
 
+# R of mAP@R and K of precision@K where nothing else is said.
+MAP_AT, PRECISION_AT = 1000, (1, 5, 10, 100)
+
 
 def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:
     """The catalogue entry of a name: what the config says of it, or nothing for the defaults.

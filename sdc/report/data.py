@@ -16,6 +16,7 @@ import pandas as pd
 
 from sdc import hamming
 from sdc.errors import SDCError
+from sdc.evaluation import metrics as catalogue
 from sdc.storage.codes import read_codes
 from sdc.storage.columns import read_columns
 from sdc.storage.manifest import Manifest
@@ -49,7 +50,7 @@ def map_by_bits(runs: Runs) -> pd.DataFrame:
     """``mAP`` and its confidence interval over queries, ``low`` to ``high``."""
     rows = []
     for _, run in runs:
-        name = f"mAP@{run['map_at']}"
+        name = catalogue.headline(run["map_at"])
         rows.append((*_key(run), run[name], run.get(f"{name}_low"), run.get(f"{name}_high")))
     return _frame(rows, ["mAP", "low", "high"])
 
@@ -152,7 +153,7 @@ def costs(runs: Runs, results: Path) -> pd.DataFrame:
         measured = results / "benchmarks/train" / f"{_trained(run)}/{run['backbone']}/{run['method']}"
         path = measured / f"{run['bits']}bit/seed{run['seed']}.tsv"
         seconds = float(path.read_text().split("\n")[1].split("\t")[0]) if path.exists() else None
-        rows.append((*_key(run), run["bits"] // 8, seconds, run[f"mAP@{run['map_at']}"]))
+        rows.append((*_key(run), run["bits"] // 8, seconds, run[catalogue.headline(run["map_at"])]))
     return _frame(rows, ["bytes", "seconds", "mAP"]).astype({"seconds": float})
 
 
@@ -166,7 +167,7 @@ def chosen(runs: Runs, methods: Sequence[str] = ()) -> Runs:
         first.setdefault(run["method"], (folder, run))
     if methods:
         return [first[name] for name in methods if name in first]
-    ordered = sorted(first, key=lambda name: -first[name][1][f"mAP@{first[name][1]['map_at']}"])
+    ordered = sorted(first, key=lambda name: -first[name][1][catalogue.headline(first[name][1]["map_at"])])
     if not ordered:
         return []
     wanted = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]

@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 from sdc.errors import SDCError
+from sdc.evaluation import metrics as catalogue
 from sdc.report import theme
 from sdc.report.tables import Row, Table
 
 GROUPS = ("head", "middle", "tail", "all")
 _NOTE = (
-    "mAP@{map_at} in percent on {dataset}, mean over seeds, of queries of the third of the classes with most training "
+    "{headline} in percent on {dataset}, mean over seeds, of queries of the third of the classes with most training "
     "items (head), of the next (middle), of the third with fewest (tail), and of all; ties: {ties}; AP over "
     "{denominator}. {protocol}; {train} training items."
 )
@@ -60,13 +61,13 @@ def table(
         titles=titles | features,
         unranked=set(features),
         gaps=gaps,
-        notes=[_NOTE.format(**run) for run in runs[:1]],
+        notes=[_NOTE.format(**run, headline=catalogue.headline(run["map_at"])) for run in runs[:1]],
     )
 
 
 def _scores(run: Mapping[str, Any]) -> dict[str, float]:
     """MAP in percent by group of classes."""
-    name = f"mAP@{run['map_at']}"
+    name = catalogue.headline(run["map_at"])
     if f"{name}/head" not in run:
         raise SDCError(
             f"{run['dataset']}: classes have about as many training items each, so there is no head and no tail; "

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from sdc.errors import SDCError
+from sdc.evaluation import metrics as catalogue
 from sdc.report import published, theme
 
 IDENTITY = ("dataset", "backbone", "method", "bits", "seed")
@@ -298,7 +299,7 @@ def _identities(missing: Missing) -> list[dict[str, Any]]:
 
 def headline(run: Mapping[str, Any]) -> dict[str, str]:
     """The one column of a run in most tables, dataset and code length, and the metric in it: mAP at the dataset's R."""
-    return {f"{run['dataset']}/{run['bits']}": f"mAP@{run.get('map_at')}"}
+    return {f"{run['dataset']}/{run['bits']}": catalogue.headline(run.get("map_at"))}
 
 
 def table1(
@@ -421,8 +422,8 @@ def overlap(runs: Sequence[Mapping[str, Any]], baselines: Sequence[Mapping[str, 
             "codes: overlap": run.get("hamming_overlap"),
             "features: AUC": features.get("feature_auc"),
             "codes: AUC": run.get("hamming_auc"),
-            "features: mAP": features.get(f"mAP@{run['map_at']}"),
-            "codes: mAP": run[f"mAP@{run['map_at']}"],
+            "features: mAP": features.get(catalogue.headline(run["map_at"])),
+            "codes: mAP": run[catalogue.headline(run["map_at"])],
         }
         for column, value in found.items():
             if value is not None:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sdc import registry
+from sdc.evaluation import metrics as catalogue
 from sdc.evaluation import significance
 from sdc.plan.cells import Cell, baseline, cells, computed
 from sdc.report import ablations, data, figures, gaps, longtail, page, published, tables, theme
@@ -151,7 +152,7 @@ def _references(
     rows: dict[tuple[str, str], dict[tuple[str, int], float]] = collections.defaultdict(dict)
     for run in baselines:
         for bits in dict.fromkeys(other["bits"] for other in runs):
-            rows[run["backbone"], "features"][run["dataset"], bits] = run[f"mAP@{run['map_at']}"]
+            rows[run["backbone"], "features"][run["dataset"], bits] = run[catalogue.headline(run["map_at"])]
     for (backbone, dataset, bits), score in best.items():
         rows[backbone, "best_of_all"][dataset, bits] = score
     return dict(rows)

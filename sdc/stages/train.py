@@ -111,15 +111,14 @@ def run(
 
 def _score_on_queries(listed: Manifest, cached: Features) -> Callable[[Head], float]:
     """MAP@1000 of a head on the test queries: what the released codes choose their epoch by."""
-    from sdc.evaluation import ranking
+    from sdc.evaluation.ranking import Hamming
+    from sdc.evaluation.relevance import SharedLabels
+    from sdc.evaluation.scores import evaluate
 
     query, database = cached.read(listed.query), cached.read(listed.database)
-    relevance = ranking.SharedLabels(
-        listed.labels.take(listed.rows("query")), listed.labels.take(listed.rows("database"))
-    )
+    relevance = SharedLabels(listed.labels.take(listed.rows("query")), listed.labels.take(listed.rows("database")))
 
     def score(head: Head) -> float:
-        ranked = ranking.Hamming(head.encode(query), head.encode(database))
-        return ranking.evaluate(ranked, relevance, [1000], []).mean
+        return evaluate(Hamming(head.encode(query), head.encode(database)), relevance, [1000], []).mean
 
     return score

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +33,12 @@ def read_precisions(path: str | Path) -> dict[int, float]:
         raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
 
 
-def write_columns(path: str | Path, columns: Mapping[str, Sequence[float]]) -> None:
-    """Write columns of numbers as CSV: what a curve or a histogram is drawn from."""
-    rows = zip(*columns.values(), strict=True)
-    write_text(path, "".join(",".join(map(str, row)) + "\n" for row in ([*columns], *rows)))
+def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns of numbers, names or blanks (None) as CSV: what a table or a figure is made from."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([[*columns], *zip(*columns.values(), strict=True)])
+    write_text(path, text.getvalue())
 
 
 def read_columns(path: str | Path) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ def rules(root):
 
 
 def test_stages_are_rules_subcommands_modules_and_tests(root):
-    assert set(COMMANDS) == STAGES | {"datasets", "features", "compare"}
+    assert set(COMMANDS) == STAGES | {"datasets", "features", "compare", "score"}
     assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
     assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}
     assert {path.stem for path in (root / "tests/unit/stages").glob("test_*.py")} == {

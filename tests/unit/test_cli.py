@@ -41,8 +41,11 @@ def test_help_imports_no_torch_and_only_the_chosen_command(python):
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
-        ("evaluate --out x", {"map_at": [1000], "ties": "expected", "jobs": None, "manifest": None}),
-        ("evaluate --out x --map-at 5 all --precision-at 1 2", {"map_at": [5, "all"], "precision_at": [1, 2]}),
+        ("evaluate --manifest m --out x", {"map_at": [1000], "ties": "expected", "jobs": None, "codes": None}),
+        (
+            "evaluate --manifest m --out x --map-at 5 all --precision-at 1 2",
+            {"map_at": [5, "all"], "precision_at": [1, 2]},
+        ),
         ("evaluate --out x --manifest m.csv", {"manifest": Path("m.csv"), "out": Path("x")}),
         ("prepare --dataset digits --out x", {"dataset": "digits", "settings": {}}),
         ('prepare --dataset digits --out x --settings {"query":3}', {"settings": {"query": 3}}),

@@ -1,5 +1,5 @@
 rule evaluate:
-    """Score one run's ranking of the database."""
+    """Score one run's codes, and write what its figures are drawn from."""
     input:
         manifest="results/manifests/{dataset}.csv",
         relevance="results/manifests/{dataset}.relevance.json",
@@ -11,6 +11,8 @@ rule evaluate:
         pairs="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/pairs.csv",
         ranks="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/ranks.csv",
         per_class="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/per_class.csv",
+        bits="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/bits.csv",
+        retrieved="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/retrieved.csv",
     log:
         "results/logs/evaluate/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     group:
@@ -29,16 +31,12 @@ rule evaluate:
             --codes {input.codes:q} \
             {params.scoring} \
             --jobs {threads} \
-            --per-query {output.per_query:q} \
-            --pairs {output.pairs:q} \
-            --ranks {output.ranks:q} \
-            --per-class {output.per_class:q} \
             --out {output.metrics:q} 2>{log:q}
         """
 
 
 rule evaluate_features:
-    """Score the ranking by exact cosine on the features: what no code is needed for."""
+    """Score the exact cosine baseline: the features themselves, without codes."""
     input:
         manifest="results/manifests/{dataset}.csv",
         relevance="results/manifests/{dataset}.relevance.json",
@@ -68,8 +66,5 @@ rule evaluate_features:
             --shards {params.shards} \
             {params.scoring} \
             --jobs {threads} \
-            --per-query {output.per_query:q} \
-            --pairs {output.pairs:q} \
-            --per-class {output.per_class:q} \
             --out {output.metrics:q} 2>{log:q}
         """

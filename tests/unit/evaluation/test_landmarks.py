@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdc.errors import SDCError
 from sdc.evaluation import landmarks, ties
 
 EASY, HARD, JUNK, OTHER = range(4)
@@ -216,21 +215,3 @@ def test_large_databases_keep_their_digits():
 def test_means_leave_out_queries_with_nothing_to_find():
     scores = {"mAP_easy": np.array([0.5, np.nan, 1]), "mAP_hard": np.full(3, np.nan)}
     assert landmarks.means(scores) == {"mAP_easy": 0.75}
-
-
-def test_manifest_rows_become_database_positions():
-    relevance = {4: {"relevant": np.array([9, 2])}, 0: {"relevant": np.array([], np.int64)}}
-    lists = landmarks.listed_positions(relevance, np.array([0, 4]), np.array([2, 5, 9]))
-    assert [listed["relevant"].tolist() for listed in lists] == [[], [0, 2]]
-
-
-@pytest.mark.parametrize(
-    ("relevance", "message"),
-    [
-        ({}, "nothing is listed for the query in row 4"),
-        ({4: {"hard": np.array([5, 99])}}, "is hard for the query in row 4 is not in"),
-    ],
-)
-def test_ground_truth_that_does_not_fit(relevance, message):
-    with pytest.raises(SDCError, match=message):
-        landmarks.listed_positions(relevance, np.array([4]), np.array([2, 5, 9]))

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from sdc.errors import SDCError
 from sdc.evaluation import ranking, tensors
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import evaluate
 
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu])]
 
@@ -15,7 +17,7 @@ def both(device, seed, queries, items, width, depth):
     generator = np.random.default_rng(seed)
     codes = [generator.integers(0, 1 + generator.integers(1, 256), (n, width), np.uint8) for n in (queries, items)]
     labels = [generator.integers(0, 4, (n, generator.integers(1, depth + 1))) for n in (queries, items)]
-    truth = ranking.SharedLabels(*([sorted(set(row)) for row in part.tolist()] for part in labels))
+    truth = SharedLabels(*([sorted(set(row)) for row in part.tolist()] for part in labels))
     return ranking.Hamming(*codes), tensors.Hamming(*(torch.from_numpy(part).to(device) for part in codes)), truth
 
 
@@ -23,7 +25,7 @@ def both(device, seed, queries, items, width, depth):
 def test_blocks_are_those_of_arrays(device, monkeypatch):
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    monkeypatch.setattr(tensors, "_BLOCK_PAIRS", 100)
+    monkeypatch.setattr(tensors, "BLOCK_PAIRS", 100)
 
     @given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 40), st.integers(1, 9), st.integers(1, 3))
     def same(seed, queries, items, width, depth):
@@ -44,8 +46,8 @@ def test_metrics_are_those_of_arrays(device):
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     arrays, held, truth = both(device, 0, 30, 500, 2, 1)
-    assert ranking.evaluate(held, truth, [20, None], jobs=2).metrics() == pytest.approx(
-        ranking.evaluate(arrays, truth, [20, None]).metrics()
+    assert evaluate(held, truth, [20, None], jobs=2).metrics() == pytest.approx(
+        evaluate(arrays, truth, [20, None]).metrics()
     )
 
 

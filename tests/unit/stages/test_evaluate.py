@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from sdc.cli import main
 from sdc.errors import SDCError, StorageError
-from sdc.evaluation import ranking
+from sdc.evaluation import classes
+from sdc.evaluation.ranking import Hamming
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import evaluate as scored
 from sdc.stages import evaluate
 from sdc.storage.codes import Codes, read_codes, write_codes
 from sdc.storage.columns import read_columns
@@ -45,11 +47,11 @@ def search(stages):
     manifest, codes = read_manifest(stages.manifest), read_codes(stages.codes)
     query, database = manifest.query[codes.row], manifest.database[codes.row]
     labels = [manifest.labels[row] for row in codes.row]
-    relevance = ranking.SharedLabels(
+    relevance = SharedLabels(
         [label for label, flag in zip(labels, query, strict=True) if flag],
         [label for label, flag in zip(labels, database, strict=True) if flag],
     )
-    return ranking.Hamming(codes.codes[query], codes.codes[database]), relevance
+    return Hamming(codes.codes[query], codes.codes[database]), relevance
 
 
 @pytest.mark.parametrize("rule", ["expected", "stable"])
@@ -59,7 +61,7 @@ def test_scores_are_those_of_the_codes(stages, rule):
     stages.encode()
     stages.evaluate(codes=stages.codes, map_at=[10], ties=rule)
     metrics = json.loads((stages.out / "metrics.json").read_text())
-    expected = ranking.evaluate(*search(stages), [10], rule=rule).metrics()
+    expected = scored(*search(stages), [10], rule=rule).metrics()
     assert {name: metrics[name] for name in expected} == pytest.approx(expected)
     assert metrics["mAP@10"] == metrics[f"mAP@10/{rule}"]
 
@@ -74,7 +76,7 @@ def test_codes_with_two_kinds_of_thresholds(stages):
     stages.evaluate(codes=stages.codes, map_at=[10])
     metrics = json.loads((stages.out / "metrics.json").read_text())
     ranked, relevance = search(stages)
-    assert metrics["mAP@10"] == ranking.evaluate(ranked, relevance, [10]).mean
+    assert metrics["mAP@10"] == scored(ranked, relevance, [10]).mean
     # All codes are equal: half of what is found is of the class.
     assert metrics["raw_P@1"] == pytest.approx(0.5)
     assert "raw_queries" not in metrics
@@ -154,8 +156,9 @@ def test_codes_of_another_manifest_are_refused(stages):
 
 
 def test_either_codes_or_features(stages):
-    with pytest.raises(SDCError, match="nothing to score: give --manifest and --codes or --features"):
-        stages.evaluate(map_at=[10])
+    for both in ({}, {"codes": stages.codes, "features": stages.features}):
+        with pytest.raises(SDCError, match="nothing to score: give --codes or --features, and not both"):
+            stages.evaluate(map_at=[10], **both)
     assert not (stages.out / "metrics.json").exists()
 
 
@@ -169,62 +172,12 @@ def test_queries_that_are_in_the_database_are_counted(stages, caplog):
     assert "6 queries are in the database too" in caplog.text
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Codes and labels of another project, as the options that name them."""
-    generator = np.random.default_rng(0)
-    arrays = {
-        "query_codes": generator.choice([-1.0, 1.0], (4, 24)), "query_labels": np.arange(4) % 2,
-        "database_codes": generator.integers(2, 256, (9, 3)).astype(np.uint8), "database_labels": np.arange(9) % 2,
-    }  # fmt: skip
-    options = {name: str(tmp_path / f"{name}.npy") for name in arrays}
-    for name, array in arrays.items():
-        np.save(options[name], array)
-    return options
-
-
-def test_codes_of_any_project(files, tmp_path):
-    evaluate.run(None, tmp_path / "metrics.json", map_at=[5], precision_at=[1], **files)
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    codes = np.packbits(np.load(files["query_codes"]) > 0, axis=1), np.load(files["database_codes"])
-    labels = [np.load(files[f"{split}_labels"])[:, None].tolist() for split in ("query", "database")]
-    expected = ranking.evaluate(ranking.Hamming(*codes), ranking.SharedLabels(*labels), [5], [1]).metrics()
-    assert {name: metrics[name] for name in expected} == expected
-    assert (metrics["bits"], metrics["query_codes"]) == (24, files["query_codes"])
-
-
-def test_codes_of_any_project_must_fit_each_other(files, tmp_path):
-    out = tmp_path / "metrics.json"
-    np.save(tmp_path / "short.npy", np.arange(3))
-    with pytest.raises(
-        SDCError, match=r"short.npy: has 3 labels for the 4 codes of .*query_codes.npy; give the labels"
-    ):
-        evaluate.run(None, out, **{**files, "query_labels": str(tmp_path / "short.npy")})
-    np.save(tmp_path / "narrow.npy", np.ones((4, 16)))
-    with pytest.raises(SDCError, match=r"code lengths differ: 16 bits in .*narrow.npy, 24 in .*database_codes.npy"):
-        evaluate.run(None, out, **{**files, "query_codes": str(tmp_path / "narrow.npy")})
-    with pytest.raises(SDCError, match="codes and labels of both sides are needed; give --database-codes too"):
-        evaluate.run(None, out, **{**files, "database_codes": None})
-    assert not out.exists()
-
-
-def test_on_the_command_line(files, tmp_path, caplog):
-    arguments = [text for name, path in files.items() for text in (f"--{name.replace('_', '-')}", path)]
-    arguments = ["evaluate", *arguments, "--map-at", "5", "all", "--ties", "stable", "--out", f"{tmp_path}/m.json"]
-    assert main(arguments) == 0
-    metrics = json.loads((tmp_path / "m.json").read_text())
-    assert {"mAP@5", "mAP@9"} <= set(metrics)
-    assert metrics["ties"] == "database order"
-    np.save(files["query_labels"], np.array([0, -1, 1, 1]))
-    assert main(arguments) == 2
-    problem = "label -1 of item 1 is negative; leave out items without a label"
-    assert caplog.records[-1].getMessage() == f"sdc evaluate: error: {files['query_labels']}: {problem}"
-
-
 def drawn_from(stages, **options):
     """What a figure is drawn from: positive and negative pairs, and precision by rank."""
-    stages.evaluate(map_at=[10], pairs=stages.out / "pairs.csv", ranks=stages.out / "ranks.csv", **options)
-    return [read_columns(stages.out / f"{name}.csv") for name in ("pairs", "ranks")]
+    stages.evaluate(map_at=[10], **options)
+    return [
+        read_columns(stages.out / f"{name}.csv") for name in ("pairs", "ranks") if name == "pairs" or "codes" in options
+    ]
 
 
 def test_pairs_and_ranks_of_codes_are_those_of_all_pairs(stages):
@@ -233,12 +186,12 @@ def test_pairs_and_ranks_of_codes_are_those_of_all_pairs(stages):
     stages.encode()
     pairs, ranks = drawn_from(stages, codes=stages.codes)
     ranked, relevance = search(stages)
-    counts = ranking.count(ranked, relevance).sum(axis=0)
+    counts = sum(block.counts.sum(axis=0) for block in ranked.blocks(relevance, 0))
     assert pairs["similarity"].tolist() == [1 - 2 * d / 16 for d in range(17)]
     assert pairs["positive_pairs"].tolist() == counts[1].tolist()
     assert pairs["negative_pairs"].tolist() == counts[0].tolist()
     assert (ranks["k"][0], ranks["k"][-1]) == (1, 34)
-    expected = ranking.evaluate(ranked, relevance, [10], [int(k) for k in ranks["k"]]).metrics()
+    expected = scored(ranked, relevance, [10], [int(k) for k in ranks["k"]]).metrics()
     assert ranks["precision"].tolist() == pytest.approx([expected[f"P@{k:.0f}"] for k in ranks["k"]])
     assert ranks["recall"].tolist() == pytest.approx([expected[f"recall@{k:.0f}"] for k in ranks["k"]])
 
@@ -249,9 +202,9 @@ def test_queries_that_do_not_count_are_in_no_rank(stages):
     stages.encode()
     _, whole = drawn_from(stages, codes=stages.codes)
     # One class is in the database no more: its queries have nothing to find.
-    listed = read_manifest(stages.manifest)
-    cats = np.array([labels == (0,) for labels in listed.labels])
-    rest = dataclasses.replace(listed, database=listed.database & ~cats, train=listed.train & ~cats)
+    manifest = read_manifest(stages.manifest)
+    cats = np.array([labels == (0,) for labels in manifest.labels])
+    rest = dataclasses.replace(manifest, database=manifest.database & ~cats, train=manifest.train & ~cats)
     write_manifest(stages.manifest, rest)
     stages.extract()
     stages.train(bits=8)
@@ -263,19 +216,19 @@ def test_queries_that_do_not_count_are_in_no_rank(stages):
 
 def test_pairs_of_features_are_in_bins_of_their_cosine(stages):
     stages.extract()
-    pairs, ranks = drawn_from(stages, features=stages.features, shards=2)
-    listed = read_manifest(stages.manifest)
-    features = Features(stages.features, 2, listed.sha256).read()
+    (pairs,) = drawn_from(stages, features=stages.features, shards=2)
+    manifest = read_manifest(stages.manifest)
+    features = Features(stages.features, 2, manifest.sha256).read()
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    cosines = features[listed.query] @ features[listed.database].T
-    classes = np.array([labels[0] for labels in listed.labels])
-    same = classes[listed.query][:, None] == classes[listed.database]
+    cosines = features[manifest.query] @ features[manifest.database].T
+    labels = np.array([of[0] for of in manifest.labels])
+    same = labels[manifest.query][:, None] == labels[manifest.database]
     assert len(pairs["similarity"]) == 200
     for name, chosen in (("positive_pairs", same), ("negative_pairs", ~same)):
         assert pairs[name].sum() == chosen.sum()
         mean = (pairs["similarity"] * pairs[name]).sum() / chosen.sum()
         assert mean == pytest.approx(cosines[chosen].mean(), abs=0.005)
-    assert len(ranks["k"]) == 0
+    assert not (stages.out / "ranks.csv").exists()
 
 
 def by_class(path):
@@ -287,7 +240,7 @@ def test_every_class_has_a_row(stages):
     stages.extract()
     stages.train()
     stages.encode()
-    stages.evaluate(codes=stages.codes, map_at=[10], per_class=stages.out / "per_class.csv")
+    stages.evaluate(codes=stages.codes, map_at=[10])
     metrics = json.loads((stages.out / "metrics.json").read_text())
     rows = by_class(stages.out / "per_class.csv")
     assert [{key: row[key] for key in ("class", "train", "database", "queries", "group")} for row in rows] == [
@@ -303,7 +256,7 @@ def test_every_class_has_a_row(stages):
 def test_overlap_of_every_class_by_features_and_by_codes(stages, monkeypatch):
     stages.extract()
     path = stages.out / "per_class.csv"
-    stages.evaluate(features=stages.features, shards=2, per_class=path)
+    stages.evaluate(features=stages.features, shards=2)
     metrics = json.loads((stages.out / "metrics.json").read_text())
     names = [f"overlap_{bins}_bins" for bins in (17, 33, 65, 129, 200)]
     for row in by_class(path):
@@ -312,17 +265,17 @@ def test_overlap_of_every_class_by_features_and_by_codes(stages, monkeypatch):
     # Both classes have as many pairs of each kind: what they have in common, the whole has at least.
     means = [np.mean([float(row[name]) for row in by_class(path)]) for name in names]
     assert all(mean <= metrics[f"feature_{name}"] + 1e-9 for mean, name in zip(means, names, strict=True))
-    monkeypatch.setattr(evaluate, "_CLASSES", 1)
-    stages.evaluate(features=stages.features, shards=2, per_class=path)
+    monkeypatch.setattr(classes, "MOST", 1)
+    stages.evaluate(features=stages.features, shards=2)
     assert not [name for name in by_class(path)[0] if name.startswith("overlap")]
 
 
 def test_head_middle_and_tail(imported, clustered, tmp_path):
     features, labels = clustered(300, 8)
     manifest = imported("tailed", features, labels, long_tail=4)
-    out, classes = tmp_path / "metrics.json", tmp_path / "per_class.csv"
-    evaluate.run(manifest, out, features=tmp_path / "tailed", shards=2, map_at=[20], per_class=classes)
-    metrics, rows = json.loads(out.read_text()), by_class(classes)
+    out = tmp_path / "metrics.json"
+    evaluate.run(manifest, out, features=tmp_path / "tailed", shards=2, map_at=[20])
+    metrics, rows = json.loads(out.read_text()), by_class(tmp_path / "per_class.csv")
     sizes = [int(row["train"]) for row in rows]
     assert (sizes[0], sizes[-1]) == (14, 3)
     assert sizes == sorted(sizes, reverse=True)
@@ -335,10 +288,10 @@ def test_head_middle_and_tail(imported, clustered, tmp_path):
 
 def test_heads_of_another_dataset_have_no_head_and_tail(imported, clustered, tmp_path):
     manifest = imported("tailed", *clustered(300, 8), long_tail=4)
-    listed = read_manifest(manifest)
-    row = np.flatnonzero(listed.query | listed.database)
+    items = read_manifest(manifest)
+    row = np.flatnonzero(items.query | items.database)
     codes = np.random.default_rng(0).integers(0, 256, (len(row), 2), np.uint8)
-    identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_sha256": listed.sha256}
+    identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_sha256": items.sha256}
     found = []
     for attributes in (identity, {**identity, "train_on": "another"}):
         write_codes(tmp_path / "codes.h5", Codes(codes, row, attributes))
@@ -350,5 +303,36 @@ def test_heads_of_another_dataset_have_no_head_and_tail(imported, clustered, tmp
 def test_several_labels_have_no_classes_of_their_own(stages):
     relisted(stages, {"relevant": np.arange(30)})
     stages.extract()
-    stages.evaluate(features=stages.features, shards=2, per_class=stages.out / "per_class.csv")
+    stages.evaluate(features=stages.features, shards=2)
     assert (stages.out / "per_class.csv").read_text() == "class,train,database,queries,mAP,group\n"
+
+
+def test_every_file_has_a_fixed_name_beside_the_metrics(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate()
+    beside = {"average_precision.csv", "pairs.csv", "ranks.csv", "per_class.csv", "bits.csv", "retrieved.csv"}
+    assert beside <= {path.name for path in stages.out.iterdir()}
+    codes, manifest = read_codes(stages.codes), read_manifest(stages.manifest)
+    bits = read_columns(stages.out / "bits.csv")
+    assert bits["bit"].tolist() == list(range(16))
+    shares = np.unpackbits(codes.codes[manifest.database[codes.row]], axis=1).mean(axis=0)
+    assert bits["share"].tolist() == pytest.approx(shares.tolist())
+    rows = by_class(stages.out / "retrieved.csv")
+    assert list(rows[0]) == ["query", "rank", "row", "distance", "relevant", "path"]
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(11)] * 4
+    for row in rows:
+        query, item = int(row["query"]), int(row["row"])
+        assert row["path"] == manifest.paths[item]
+        assert row["relevant"] == str(int(manifest.labels[query] == manifest.labels[item]))
+        own, other = (codes.codes[codes.row == place] for place in (query, item))
+        assert int(row["distance"]) == np.bitwise_count(own ^ other).sum()
+        assert manifest.query[query] and (manifest.database[item] or row["rank"] == "0")
+
+
+def test_the_exact_cosine_baseline_has_no_files_of_codes(stages):
+    stages.extract()
+    stages.evaluate(features=stages.features, shards=2)
+    written = {path.name for path in stages.out.iterdir() if path.suffix in (".csv", ".json")}
+    assert written == {"metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv"}

@@ -1,0 +1,189 @@
+"""Positive and negative pairs by the cosine of their features: what similarity collapse is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from sdc.errors import SDCError
+from sdc.evaluation import overlap
+
+GROUPS = 20  # of sampled database items, each left out in turn
+FINE = 20_000  # bins that stand for none
+QUERIES, ITEMS = 256, 4096  # of the pairs compared at a time
+
+
+class FeaturePairs:
+    """Positive and negative pairs by the cosine of their features.
+
+    All pairs up to a number; beyond it, all queries with a seeded sample of the database. Where few items are relevant
+    to any query, as in instance retrieval, these are all in the sample, and the others stand for those not drawn.
+
+    Args:
+        queries: Features, shape ``(Q, dim)``, float. None of them is in the database.
+        database: Features of consecutive items, shape ``(b, dim)`` each, float; gone through once.
+        size: Number of items in the database, N.
+        relevant: A function from a query's position to an array of shape ``(N,)``, above 0 where an item is relevant.
+        bins: In how many equal bins on [-1, 1] to count; several may be given.
+        max_pairs: How many pairs to look at; each takes a byte.
+        seed: Of the sample.
+        groups: Of queries whose overlap is asked for, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
+            none. Each takes some 100 kB.
+
+    Attributes:
+        parameters: Values of a metric's parameter, by its name: ``B``, numbers of bins.
+        seen: How many pairs were looked at.
+        share: Of all pairs, 1 if everything is exact; None if there is no pair.
+        separation: In 20,000 bins; None where one kind of pair is missing.
+
+    Raises:
+        SDCError: If a feature is not finite, or the database has other features than the queries or another size.
+    """
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        database: Iterable[np.ndarray],
+        size: int,
+        relevant: Callable[[int], np.ndarray],
+        bins: Sequence[int] = (200,),
+        max_pairs: int = 10**8,
+        seed: int = 0,
+        groups: np.ndarray | None = None,
+    ) -> None:
+        most = max(2 * GROUPS, max_pairs // max(1, len(queries)))
+        drawn = _sample(size, most, len(queries), relevant, seed)
+        rows = np.flatnonzero(drawn >= 0)
+        truth = np.empty((len(queries), len(rows)), bool)
+        for position, row in enumerate(truth):
+            row[:] = relevant(position)[rows]
+        none = np.zeros(len(queries), np.int64)
+        query_groups = none if groups is None else 1 + np.maximum(groups, -1).astype(np.int64)
+        histograms = _histograms(queries, database, drawn, truth, (*bins, FINE), query_groups)
+        self.parameters, self.seen = {"B": bins}, truth.size
+        self.share = len(rows) / max(1, size) if self.seen else None
+
+        # First of the whole sample, then without each group in turn; the drawn items stand for all that could be drawn.
+        self._drawn = np.bincount(drawn[rows], minlength=GROUPS + 1)[1:]
+        self._pool = np.count_nonzero(drawn)
+        weights = 1 - np.eye(GROUPS + 1)
+        weights[0] = 1
+        weights[:, 1:] *= self._pool / np.maximum(weights[:, 1:] @ self._drawn, 1)[:, None]
+        self._replicates = {
+            number: np.tensordot(weights, histogram.sum(axis=0), 1) for number, histogram in histograms.items()
+        }
+        middles = 1 - (2 * np.arange(FINE) + 1) / FINE
+        positive, negative = self._replicates[FINE][0]
+        self.separation = overlap.separation(positive, negative, middles)
+        self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
+
+    def histogram(self, bins: int) -> dict[str, list[float]]:
+        """The columns of ``pairs.csv``, by the middle of each bin.
+
+        Where only a sample was looked at, estimates of all pairs.
+        """
+        positive, negative = self._replicates[bins][0]
+        return overlap.histogram(positive, negative, 1 - (2 * np.arange(bins) + 1) / bins)
+
+    def overlaps(self, bins: int) -> np.ndarray:
+        """``overlap`` of the queries of each group alone; NaN where one kind of pair is missing."""
+        result = np.full(len(self._by_group[bins]), np.nan)
+        for group, pairs in enumerate(self._by_group[bins]):
+            if pairs.any(axis=1).all():
+                result[group] = overlap.overlap(*overlap.shares(pairs))
+        return result
+
+    def overlap(self, bins: int) -> float | None:
+        """Overlap of positive and negative pairs; None where one kind is missing.
+
+        It grows with the width of the bins: compare K-bit codes with features in K + 1 bins.
+        """
+        if self.separation is None:
+            return None
+        return float(overlap.overlap(*overlap.shares(self._replicates[bins][0])))
+
+    def overlap_error(self, bins: int) -> float | None:
+        """Standard error of a sample's ``overlap`` against all pairs; None where all pairs were looked at."""
+        return self._jackknife(overlap.overlap, bins)
+
+    def auc_error(self) -> float | None:
+        """Standard error of a sample's AUC against all pairs; None where all pairs were looked at."""
+        return self._jackknife(overlap.auc, FINE)
+
+    def _jackknife(self, measure: Callable[[np.ndarray, np.ndarray], np.ndarray], bins: int) -> float | None:
+        """The deviation of a measure when a twentieth of the drawn items is left out in turn."""
+        replicates = self._replicates[bins]
+        if not (self._pool and replicates.sum(axis=2).all()):
+            return None
+        deviation = np.sqrt((1 - self._drawn.sum() / self._pool) * (GROUPS - 1))
+        return float(deviation * np.std(measure(*np.moveaxis(overlap.shares(replicates[1:]), 1, 0))))
+
+
+def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.ndarray], seed: int) -> np.ndarray:
+    """The group of each database item, shape ``(total,)``: 0 if looked at anyway, 1 … if drawn, -1 if neither."""
+    if total <= most:
+        return np.zeros(total, np.int64)
+    always = np.zeros(total, bool)
+    for position in range(queries):
+        always |= relevant(position) > 0
+    if np.count_nonzero(always) > most // 2:
+        always[:] = False
+    groups = np.where(always, 0, -1)
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(~always))[: most - np.count_nonzero(always)]
+    groups[drawn] = 1 + np.arange(len(drawn)) % GROUPS
+    return groups
+
+
+def _histograms(
+    queries: np.ndarray,
+    database: Iterable[np.ndarray],
+    groups: np.ndarray,
+    truth: np.ndarray,
+    numbers: Sequence[int],
+    query_groups: np.ndarray,
+) -> dict[int, np.ndarray]:
+    """By number of bins, positive and negative pairs in each, from most to least similar.
+
+    Shape ``(1 + groups of queries, 1 + groups of items, 2, bins)``; of the finest bins without groups of queries.
+    """
+    sizes = {number: 1 if number == FINE else 1 + int(query_groups.max(initial=0)) for number in numbers}
+    result = {number: np.zeros((size, GROUPS + 1, 2, number), np.int64) for number, size in sizes.items()}
+    unit = _unit(queries, "query", 0)
+    seen = sampled = 0
+    pieces = (block[low : low + ITEMS] for block in database for low in range(0, len(block), ITEMS))
+    for piece in pieces:
+        if piece.shape[1] != queries.shape[1]:
+            raise SDCError(
+                f"features of the queries have {queries.shape[1]} dimensions, those of the database {piece.shape[1]}; "
+                "take both from the same backbone"
+            )
+        items, group = _unit(piece, "database", seen), groups[seen : seen + len(piece)]
+        if len(group) < len(items):
+            raise SDCError(f"features of more database items than the {len(groups)} that have ground truth")
+        items, group = items[group >= 0], group[group >= 0]
+        for first in range(0, len(queries), QUERIES):
+            some = slice(first, first + QUERIES)
+            distances = 1 - unit[some] @ items.T
+            kinds = 2 * group + ~truth[some, sampled : sampled + len(items)]
+            for number, histogram in result.items():
+                # Rounding may take a cosine a little beyond 1 or -1.
+                places = np.clip((distances * (number / 2)).astype(np.int64), 0, number - 1)
+                places += kinds * number
+                if len(histogram) > 1:
+                    places += query_groups[some, None] * histogram[0].size
+                histogram += np.bincount(places.ravel(), minlength=histogram.size).reshape(histogram.shape)
+        seen, sampled = seen + len(piece), sampled + len(items)
+    if seen < len(groups):
+        raise SDCError(f"features of {seen} database items, but ground truth for {len(groups)}")
+    return result
+
+
+def _unit(features: np.ndarray, split: str, start: int) -> np.ndarray:
+    """Features scaled to length 1, float32; ``start`` is the position of the first."""
+    features = np.asarray(features, np.float32)
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        position = start + np.argmin(np.isfinite(lengths[:, 0]))
+        raise SDCError(f"features: {split} item {position} holds NaN or infinity; fix the image or the backbone")
+    return features / np.maximum(lengths, 1e-12)

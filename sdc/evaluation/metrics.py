@@ -1,0 +1,295 @@
+"""The catalogue of metrics: an entry for each, or for each family of them that differ in one parameter.
+
+To add a metric, add an entry to ``METRICS``. It is then in ``metrics.json`` of every run and in ``metrics.csv``; and if
+it has a ``column``, in the table of metrics and in the report. Whoever prints or draws a metric takes its label, unit,
+bounds and direction from here: ``entry_of(key)`` finds the entry of a key of ``metrics.json``, ``values_of(metric,
+run)`` the values of a family in a ``metrics.json``, and ``headline(R)`` is the key of mAP@R.
+
+A metric is ``of`` one kind of subject, and its function takes one:
+
+- ``RankedQueries``, some queries ranked by codes or by exact cosine: a value per query, shape ``(q,)``; what is in
+  ``metrics.json`` is the mean over the queries that count;
+- ``HammingPairs``, all pairs of a query and a database item: a number;
+- ``FeaturePairs``, pairs by the cosine of their features, of the exact cosine baseline: a number;
+- ``CodeHealth``, the codes of the database: a number.
+
+A family's function takes the parameter's value too: ``{R}`` and ``{K}`` are numbers of items, ``{r}`` is a Hamming
+radius and ``{B}`` a number of bins. None is for what is not defined; it is left out.
+
+Not in the catalogue are the facts of a run (``queries``, ``ties``, …), ``mAP@R_low`` and ``_high`` (its confidence
+interval), ``mAP@R/head`` and so on (means over groups of classes), and what the revisited Oxford and Paris benchmark
+defines for itself (``sdc.evaluation.landmarks``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sdc.evaluation.code_health import CodeHealth
+from sdc.evaluation.collapse import HammingPairs
+from sdc.evaluation.feature_pairs import FeaturePairs
+from sdc.evaluation.overlap import Separation
+from sdc.evaluation.ranked_queries import RankedQueries
+
+_MAP = "mAP@{R}"
+_RADII = 3  # up to which radius the balls themselves are described
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One metric, or a family of them.
+
+    Attributes:
+        name: Its key in ``metrics.json``, with a family's parameter in braces: ``P@{K}``.
+        label: What people read on an axis or in a legend, likewise.
+        unit: ``share`` (tables print it in percent), ``bits``, ``items``, ``codes``, ``pairs``, ``distances``,
+            ``cosine``, or ``deviations``.
+        bounds: Its least and greatest value; None where there is none.
+        higher_is_better: None where neither is.
+        of: Kind of subject it is measured on.
+        function: Takes a subject and, of a family, the parameter's value.
+        column: Heading of its column in the table of metrics; empty if it has none.
+    """
+
+    name: str
+    label: str
+    unit: str
+    bounds: tuple[float | None, float | None]
+    higher_is_better: bool | None
+    of: type
+    function: Callable[..., Any]
+    column: str = ""
+
+    @property
+    def parameter(self) -> str | None:
+        """The name of a family's parameter."""
+        match = re.search(r"\{(\w+)\}", self.name)
+        return match and match[1]
+
+    def key(self, value: int | None = None) -> str:
+        """The key in ``metrics.json``, of a family that of a parameter's value."""
+        return self.name if value is None else self.name.format(**{self.parameter or "": value})
+
+
+def headline(map_at: int | None) -> str:
+    """The key of mAP@R in ``metrics.json``, R a number of items or None for all."""
+    return _MAP.format(R="all" if map_at is None else map_at)
+
+
+def entry_of(key: str) -> Metric | None:
+    """The entry of a key of ``metrics.json``; of codes with the thresholds as trained (``raw_…``) too."""
+    key = key.removeprefix("raw_")
+    return next((metric for metric in METRICS if _pattern(metric).fullmatch(key)), None)
+
+
+def values_of(metric: Metric, run: Mapping[str, Any]) -> dict[int, Any]:
+    """The values of a family in the content of a ``metrics.json``, by the parameter's value, ascending."""
+    matches = ((match, value) for key, value in run.items() if (match := _pattern(metric).fullmatch(key)))
+    return dict(sorted((int(match[1]), value) for match, value in matches))
+
+
+def _pattern(metric: Metric) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\w+\\\}", r"(\\d+)", re.escape(metric.name)))
+
+
+def measure(subject: Any) -> dict[str, Any]:
+    """Every metric of a subject, by its key: arrays of ranked queries, else finite numbers."""
+    result: dict[str, Any] = {}
+    if isinstance(subject, CodeHealth) and not len(subject):
+        return result
+    mine = [metric for metric in METRICS if isinstance(subject, metric.of)]
+    # Families of one parameter that stand together take turns: all of R = 10, then all of R = 20.
+    for parameter, family in itertools.groupby(mine, key=lambda metric: metric.parameter):
+        together = list(family)
+        for arguments in [()] if parameter is None else [(value,) for value in subject.parameters[parameter]]:
+            for metric in together:
+                value = metric.function(subject, *arguments)
+                if value is not None:
+                    result[metric.key(*arguments)] = value
+    return result
+
+
+def _average_precision(variant: str, label: str, function: Callable[[RankedQueries, int], np.ndarray]) -> Metric:
+    return Metric(_MAP + variant, f"mAP@{{R}}, {label}", "share", (0, 1), True, RankedQueries, function)
+
+
+def _separation(of: type, space: str, **columns: str) -> list[Metric]:
+    """What compares the similarities of positive and negative pairs; see ``overlap.Separation``."""
+    described: dict[str, tuple[str, str, tuple[float, float] | tuple[None, None], bool | None]] = {
+        "overlap": ("overlap of positive and negative pairs", "share", (0, 1), False),
+        "auc": ("AUC of positive against negative pairs", "share", (0, 1), True),
+        "tie_mass": ("probability that a positive and a negative pair tie", "share", (0, 1), False),
+        "ks": ("Kolmogorov-Smirnov distance of positive and negative pairs", "share", (0, 1), True),
+        "gap": ("gap of the mean similarities", "cosine", (-2, 2), True),
+        "gap_sd": ("gap of the mean similarities", "deviations", (None, None), True),
+    }
+    assert tuple(described) == Separation._fields
+    return [
+        Metric(
+            f"{space}_{name}",
+            *entry,
+            of,
+            lambda pairs, name=name: getattr(pairs.separation, name, None),
+            columns[name],
+        )
+        for name, entry in described.items()
+        if name in columns
+    ]
+
+
+def _gain(queries: RankedQueries) -> np.ndarray:
+    return np.arange(queries.depth, dtype=float)
+
+
+METRICS: tuple[Metric, ...] = (
+    # Average precision of the first R, by the chosen rule of ties and denominator; then by each other.
+    Metric(_MAP, _MAP, "share", (0, 1), True, RankedQueries, RankedQueries.average_precision, "mAP"),
+    _average_precision("/expected", "expected over ties", lambda q, k: q.average_precision(k, rule="expected")),
+    _average_precision("/stable", "ties in database order", lambda q, k: q.average_precision(k, rule="stable")),
+    _average_precision("/optimistic", "best order of ties", lambda q, k: q.bounds(k)[1]),
+    _average_precision("/pessimistic", "worst order of ties", lambda q, k: q.bounds(k)[0]),
+    _average_precision("/top", "over those within R", lambda q, k: q.average_precision(k, denominator="top")),
+    _average_precision("/min", "over min(R, relevant)", lambda q, k: q.average_precision(k, denominator="min")),
+    _average_precision("/total", "over all relevant", lambda q, k: q.average_precision(k, denominator="total")),
+    # Of the first K.
+    Metric("P@{K}", "precision@{K}", "share", (0, 1), True, RankedQueries, lambda q, k: q.relevant_within(k) / k),
+    Metric("hit_rate@{K}", "hit rate@{K}", "share", (0, 1), True, RankedQueries, RankedQueries.hit_rate),
+    Metric(
+        "recall@{K}", "recall@{K}", "share", (0, 1), True, RankedQueries,
+        lambda q, k: q.relevant_within(k) / q.total,
+    ),
+    # The gain is the number of shared labels g, or 2^g - 1 where items have several.
+    Metric("NDCG@{K}", "NDCG@{K}", "share", (0, 1), True, RankedQueries, lambda q, k: q.ndcg(k, _gain(q))),
+    Metric(
+        "NDCG_exponential@{K}", "NDCG@{K}, exponential gain", "share", (0, 1), True, RankedQueries,
+        lambda q, k: q.ndcg(k, 2 ** _gain(q) - 1) if q.depth > 2 else None,
+    ),
+    # Within a Hamming radius r: the precision-recall curve; precision is 0 where nothing is within it.
+    Metric(
+        "precision@radius{r}", "precision within radius {r}", "share", (0, 1), True, RankedQueries,
+        lambda q, r: q.relevant_inside(r) / np.maximum(q.inside(r), 1),
+    ),
+    Metric(
+        "recall@radius{r}", "recall within radius {r}", "share", (0, 1), True, RankedQueries,
+        lambda q, r: q.relevant_inside(r) / q.total,
+    ),
+    Metric(
+        "empty_balls@radius{r}", "queries with nothing within radius {r}", "share", (0, 1), False, RankedQueries,
+        lambda q, r: q.inside(r) == 0 if r <= _RADII else None,
+    ),
+    Metric(
+        "ball_size@radius{r}", "items within radius {r}", "items", (0, None), None, RankedQueries,
+        lambda q, r: q.inside(r) if r <= _RADII else None,
+    ),
+    # All pairs of a query and a database item, by Hamming distance.
+    Metric("positive_pairs", "positive pairs", "pairs", (0, None), None, HammingPairs, lambda p: int(p.positive.sum())),
+    Metric("negative_pairs", "negative pairs", "pairs", (0, None), None, HammingPairs, lambda p: int(p.negative.sum())),
+    *_separation(HammingPairs, "hamming", overlap="overlap", auc="AUC", tie_mass="", ks="", gap="", gap_sd=""),
+    Metric(
+        "hamming_overlap_per_query", "overlap of the pairs of each query", "share", (0, 1), False, HammingPairs,
+        HammingPairs.overlap_per_query,
+    ),
+    Metric(
+        "hamming_auc_per_query", "AUC of the pairs of each query", "share", (0, 1), True, HammingPairs,
+        HammingPairs.auc_per_query,
+    ),
+    Metric(
+        "hamming_w1_binomial", "Wasserstein-1 distance to random codes", "cosine", (0, 2), None, HammingPairs,
+        HammingPairs.w1_binomial,
+    ),
+    Metric(
+        "distances_in_use", "distances that some pair has", "distances", (0, None), True, HammingPairs,
+        lambda p: int(np.count_nonzero(p.pairs)) or None,
+    ),
+    Metric(
+        "items_at_distance_0", "items at distance 0 from a query", "items", (0, None), None, HammingPairs,
+        lambda p: float(p.counts[:, 0].mean()) if p.pairs.any() else None,
+    ),
+    # Pairs by the cosine of their features; overlap is in so many bins, the others in 20,000. Of a sample also standard
+    # errors.
+    Metric("feature_pairs", "pairs of features looked at", "pairs", (0, None), None, FeaturePairs, lambda p: p.seen),
+    Metric(
+        "feature_pairs_share", "share of the pairs looked at", "share", (0, 1), None, FeaturePairs, lambda p: p.share
+    ),
+    *_separation(FeaturePairs, "feature", auc="AUC", ks="", gap="", gap_sd=""),
+    Metric(
+        "feature_overlap_{B}_bins", "overlap of positive and negative pairs, {B} bins", "share", (0, 1), False,
+        FeaturePairs, FeaturePairs.overlap, "overlap",
+    ),
+    Metric(
+        "feature_auc_se", "standard error of the AUC", "share", (0, None), False, FeaturePairs, FeaturePairs.auc_error
+    ),
+    Metric(
+        "feature_overlap_{B}_bins_se", "standard error of the overlap, {B} bins", "share", (0, None), False,
+        FeaturePairs, FeaturePairs.overlap_error,
+    ),
+    # Bits: p is the share of codes in which one is set.
+    Metric(
+        "bit_imbalance", "mean of |2 p - 1| over bits", "share", (0, 1), False, CodeHealth,
+        lambda c: float(np.abs(2 * c.shares - 1).mean()),
+    ),
+    Metric("bit_share_min", "least p", "share", (0, 1), None, CodeHealth, lambda c: float(c.shares.min())),
+    Metric("bit_share_max", "greatest p", "share", (0, 1), None, CodeHealth, lambda c: float(c.shares.max())),
+    Metric("bit_entropy", "mean entropy of a bit", "bits", (0, 1), True, CodeHealth, CodeHealth.bit_entropy),
+    Metric(
+        "dead_bits", "bits that are the same in all codes", "bits", (0, None), False, CodeHealth,
+        lambda c: int(np.count_nonzero(~c.live)),
+    ),
+    Metric(
+        "bit_gram_deviation", "deviation of the bits' Gram matrix from I", "share", (0, None), False, CodeHealth,
+        CodeHealth.gram_deviation,
+    ),
+    Metric(
+        "bit_correlation_mean", "mean absolute correlation of live bits", "share", (0, 1), False, CodeHealth,
+        lambda c: None if c.correlations is None else float(c.correlations.mean()),
+    ),
+    Metric(
+        "bit_correlation_max", "greatest absolute correlation of live bits", "share", (0, 1), False, CodeHealth,
+        # Rounding may take the correlation of equal bits a little beyond 1.
+        lambda c: None if c.correlations is None else min(1.0, float(c.correlations.max())),
+    ),
+    # Codes: f is the share of the n items that have one of the U codes in use.
+    Metric("unique_codes", "codes in use", "codes", (0, None), True, CodeHealth, lambda c: len(c.buckets)),
+    Metric(
+        "unique_share", "codes in use per item", "share", (0, 1), True, CodeHealth,
+        lambda c: len(c.buckets) / len(c),
+    ),
+    Metric(
+        "largest_bucket", "items with the commonest code", "items", (0, None), False, CodeHealth,
+        lambda c: int(c.buckets.max()),
+    ),
+    Metric(
+        "largest_bucket_share", "share of items with the commonest code", "share", (0, 1), False, CodeHealth,
+        lambda c: float(c.buckets.max() / len(c)),
+    ),
+    Metric(
+        # The sum of f².
+        "collision_probability", "probability that two items have one code", "share", (0, 1), False, CodeHealth,
+        lambda c: float(((c.buckets / len(c)) ** 2).sum()),
+    ),
+    # It tells little where ``unique_share`` is near 1.
+    Metric("code_entropy", "entropy of the codes", "bits", (0, None), True, CodeHealth, lambda c: c.entropy),
+    Metric(
+        "code_entropy_max", "greatest possible entropy of the codes", "bits", (0, None), None, CodeHealth,
+        lambda c: c.entropy_max,
+    ),
+    Metric(
+        # Makes up for codes not yet seen.
+        "code_entropy_miller_madow", "entropy of the codes, Miller-Madow", "bits", (0, None), True, CodeHealth,
+        lambda c: c.entropy + (len(c.buckets) - 1) / (2 * len(c) * float(np.log(2))),
+    ),
+    Metric(
+        "space_share", "share of all 2^K codes in use", "share", (0, 1), True, CodeHealth,
+        lambda c: len(c.buckets) / 2**c.bits if c.bits <= 24 else None,
+    ),
+    Metric(
+        "code_entropy_ratio", "entropy of the codes over the greatest possible", "share", (0, 1), True, CodeHealth,
+        lambda c: c.entropy / c.entropy_max if c.entropy_max > 0 else None,
+    ),
+)  # fmt: skip

@@ -1,0 +1,95 @@
+"""``sdc score``: the metrics of anybody's codes, from files of codes and labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sdc import __version__
+from sdc.errors import SDCError
+from sdc.evaluation import foreign
+from sdc.evaluation.code_health import CodeHealth
+from sdc.evaluation.metrics import measure
+from sdc.evaluation.overlap import NO_PAIRS
+from sdc.evaluation.ranking import Hamming
+from sdc.evaluation.relevance import SharedLabels
+from sdc.evaluation.scores import Convention, evaluate
+from sdc.evaluation.ties import Rule
+from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.storage.columns import write_columns, write_precisions
+from sdc.storage.files import write_json
+
+
+def run(
+    *,
+    query_codes: str,
+    database_codes: str,
+    query_labels: str,
+    database_labels: str,
+    out: Path,
+    bits: int | None = None,
+    map_at: Sequence[int | Literal["all"]] = (MAP_AT,),
+    precision_at: Sequence[int] = PRECISION_AT,
+    ties: Rule = "expected",
+    convention: Convention = "standard",
+    files: Path | None = None,
+    jobs: int | None = None,
+) -> int:
+    """Score the codes of any project, from files of codes and labels.
+
+    Args:
+        query_codes: npy, npz or HDF5 (``FILE`` or ``FILE:NAME``): packed bytes, 0 and 1, or -1 and 1.
+        database_codes: Likewise.
+        query_labels: Likewise: class indices, or a column per class.
+        database_labels: Likewise.
+        out: JSON file of metrics to write.
+        bits: Code length, if the files do not say.
+        map_at: R of mAP@R, the first is the headline; ``all`` for the whole database.
+        precision_at: K of precision, hit rate, recall and NDCG.
+        ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
+        convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
+        files: Folder for average_precision.csv (for ``sdc compare``), pairs.csv, ranks.csv and bits.csv.
+        jobs: Processes that share the queries; one per core if not given.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        SDCError: If a file cannot be read, the files do not fit each other, or no query has a relevant item.
+    """
+    began = time.perf_counter()
+    query, database = (foreign.read_codes(path, bits) for path in (query_codes, database_codes))
+    if query.bits != database.bits:
+        raise SDCError(
+            f"code lengths differ: {query.bits} bits in {query_codes}, {database.bits} in {database_codes}; "
+            "encode both with the same head"
+        )
+    labels = []
+    for path, codes, source in ((query_labels, query, query_codes), (database_labels, database, database_codes)):
+        labels.append(foreign.read_labels(path))
+        if len(labels[-1]) != len(codes.codes):
+            raise SDCError(
+                f"{path}: has {len(labels[-1])} labels for the {len(codes.codes)} codes of {source}; "
+                "give the labels of these very items"
+            )
+    scores = evaluate(
+        Hamming(query.codes, database.codes, query.bits), SharedLabels(*labels), map_at, precision_at, ties, convention,
+        jobs,
+    )  # fmt: skip
+    health = CodeHealth(database.codes, query.bits)
+    if files is not None:
+        write_precisions(files / "average_precision.csv", scores.precisions(np.arange(len(query.codes))))
+        write_columns(files / "pairs.csv", NO_PAIRS if scores.pairs is None else scores.pairs.histogram())
+        write_columns(files / "ranks.csv", scores.ranks())
+        write_columns(files / "bits.csv", health.columns())
+    metrics = {
+        "query_codes": query_codes, "database_codes": database_codes, "bits": query.bits, **scores.report(),
+        **measure(health), "zero_outputs": query.zeros + database.zeros, "version": __version__,
+        "seconds": round(time.perf_counter() - began, 3),
+    }  # fmt: skip
+    write_json(out, metrics)
+    return 0
