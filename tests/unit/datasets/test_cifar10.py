@@ -10,17 +10,13 @@ import pytest
 
 from sdc.datasets.cifar10 import BATCHES, FOLDER, Cifar10
 from sdc.errors import SDCError
+from tests.support.datasets import make_cifar10
 
 
 @pytest.fixture
 def small(tmp_path):
     """A CIFAR-10 of 20 images per batch in the published layout."""
-    generator = np.random.default_rng(0)
-    (tmp_path / FOLDER).mkdir()
-    for name in BATCHES:
-        batch = {"data": generator.integers(0, 256, (20, 3072), np.uint8), "labels": [i % 10 for i in range(20)]}
-        (tmp_path / FOLDER / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return Cifar10(root=str(tmp_path), checksum=False, download=False, query=2, train=3)
+    return Cifar10(**make_cifar10(tmp_path))
 
 
 def test_rows_are_train_then_test_in_file_order(small):

@@ -5,24 +5,14 @@ import pytest
 
 from sdc.datasets.cifar100 import FILES, FOLDER, Cifar100
 from sdc.errors import SDCError
+from tests.support.datasets import make_cifar100
 
 
 @pytest.fixture
 def small(tmp_path):
-    """A CIFAR-100 of three images of each class for training and one for testing, in the published layout."""
-    generator = np.random.default_rng(0)
-    (tmp_path / FOLDER).mkdir()
-    for name, count in (("train", 300), ("test", 100)):
-        fine = [index % 100 for index in range(count)]
-        batch = {
-            "data": generator.integers(0, 256, (count, 3072), np.uint8),
-            "fine_labels": fine,
-            "coarse_labels": [label // 5 for label in fine],
-            "filenames": [f"{index}.png" for index in range(count)],
-            "batch_label": "training batch 1 of 1",
-        }
-        (tmp_path / FOLDER / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return lambda **settings: Cifar100(root=str(tmp_path), checksum=False, download=False, **settings)
+    """``small(**settings)``: a CIFAR-100 of three images of each class for training and one for testing."""
+    files = {key: value for key, value in make_cifar100(tmp_path).items() if key not in ("query", "train")}
+    return lambda **settings: Cifar100(**files, **settings)
 
 
 def test_fine_labels_of_train_then_test(small, tmp_path):

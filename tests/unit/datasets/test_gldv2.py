@@ -9,42 +9,19 @@ from sdc.datasets.gldv2 import GLDv2
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.storage.manifest import read_manifest, write_manifest
-
-
-def name(number):
-    return f"{number * 2654435761 % 2**64:016x}"
-
-
-INDEX = [name(number) for number in range(100, 106)]
-TEST = [name(number) for number in range(200, 204)]
-CLEAN = {"203092": [name(1), name(2), name(3)], "7": [name(4)], "1000": [name(5), name(6)]}
-SOLUTION = [
-    f"{TEST[0]},{INDEX[4]} {INDEX[1]},Private",
-    f"{TEST[1]},None,Ignored",
-    f"{TEST[2]},{INDEX[0]},Public",
-    f"{TEST[3]},{INDEX[5]} {INDEX[0]} {INDEX[2]},Private",
-]
-
-
-def path(split, image):
-    return f"{split}/{image[0]}/{image[1]}/{image[2]}/{image}.jpg"
+from tests.support.datasets import GLDV2_CLEAN as CLEAN
+from tests.support.datasets import GLDV2_INDEX as INDEX
+from tests.support.datasets import GLDV2_SOLUTION as SOLUTION
+from tests.support.datasets import GLDV2_TEST as TEST
+from tests.support.datasets import gldv2_name as name
+from tests.support.datasets import gldv2_path as path
+from tests.support.datasets import make_gldv2
 
 
 @pytest.fixture
 def root(tmp_path):
     """A Google Landmarks v2 of six index images, four tests and three landmarks as it is laid out for download."""
-    from PIL import Image
-
-    for split, names in (("index", INDEX), ("test", TEST), ("train", sum(CLEAN.values(), []))):
-        for image in names:
-            file = tmp_path / path(split, image)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (4, 3)).save(file)
-    (tmp_path / "metadata").mkdir()
-    (tmp_path / "ground_truth").mkdir()
-    write(tmp_path, "metadata/index.csv", "id", *INDEX)
-    write(tmp_path, "metadata/train_clean.csv", "landmark_id,images", *(f"{k},{' '.join(v)}" for k, v in CLEAN.items()))
-    write(tmp_path, "ground_truth/retrieval_solution_v2.1.csv", "id,images,Usage", *SOLUTION)
+    make_gldv2(tmp_path)
     return tmp_path
 
 

@@ -5,6 +5,7 @@ from sdc import registry
 from sdc.datasets.imagenet100 import WNIDS, ImageNet100
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
+from tests.support.datasets import make_imagenet100
 
 
 def touch(folder, *names):
@@ -25,15 +26,7 @@ def tree(tmp_path):
 @pytest.fixture
 def flat(tmp_path):
     """HashNet's folders and lists, as SDC's repository names them: 3 + 1 images of each of the first five classes."""
-    rows = {name: [] for name in ("database", "test", "train")}
-    for index, wnid in enumerate(WNIDS[:5]):
-        touch(tmp_path / "image", *(f"{wnid}_{number}.JPEG" for number in range(3)))
-        touch(tmp_path / "val_image", f"ILSVRC2012_val_{index:08}.JPEG")
-        rows["database"] += [(f"image/{wnid}_{number}.JPEG", index) for number in range(3)]
-        rows["train"] += [(f"image/{wnid}_{number}.JPEG", index) for number in (2,)]
-        rows["test"].append((f"val_image/ILSVRC2012_val_{index:08}.JPEG", index))
-    for name, lines in rows.items():
-        (tmp_path / f"{name}.txt").write_text("".join(f"data/imagenet/{path} {index}\n" for path, index in lines))
+    make_imagenet100(tmp_path, image=b"")
     return tmp_path
 
 

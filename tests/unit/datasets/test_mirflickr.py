@@ -5,30 +5,16 @@ from sdc.datasets import mirflickr
 from sdc.datasets.mirflickr import ANNOTATIONS, IMAGES_FOLDER, TOPICS, MIRFlickr
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-
-COUNT = 30
-
-
-def numbers(topic):
-    """Which images show a topic; the stricter topics are within the wider ones, and 7 shows nothing."""
-    place = sorted(TOPICS).index(topic.removesuffix("_r1"))
-    shown = [number for number in range(1, COUNT + 1) if number % 11 == place % 11 and number != 7]
-    return shown[:1] if topic.endswith("_r1") else shown
+from tests.support.datasets import MIRFLICKR_IMAGES as COUNT
+from tests.support.datasets import make_mirflickr
+from tests.support.datasets import mirflickr_numbers as numbers
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
     """A MIRFLICKR of 30 images as its two archives unpack."""
-    from PIL import Image
-
     monkeypatch.setattr(mirflickr, "IMAGES", COUNT)
-    (tmp_path / IMAGES_FOLDER).mkdir()
-    (tmp_path / ANNOTATIONS).mkdir()
-    for number in range(1, COUNT + 1):
-        Image.new("RGB", (4, 3), (number, 0, 0)).save(tmp_path / IMAGES_FOLDER / f"im{number}.jpg")
-    for topic in TOPICS:
-        (tmp_path / ANNOTATIONS / f"{topic}.txt").write_text("".join(f"{number}\r\n" for number in numbers(topic)))
-    (tmp_path / ANNOTATIONS / "README.txt").write_text("Annotations of 25000 images, 24 topics.\n")
+    make_mirflickr(tmp_path)
     return tmp_path
 
 

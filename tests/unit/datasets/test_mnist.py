@@ -1,33 +1,19 @@
 import gzip
-import struct
 
 import numpy as np
 import pytest
 
 from sdc.datasets.mnist import FILES, MNIST
 from sdc.errors import SDCError
-
-PARTS = {"train": 60, "t10k": 20}
-
-
-def idx(array):
-    """An idx file of bytes."""
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+from tests.support.datasets import idx, make_mnist, mnist_scans
 
 
 @pytest.fixture
 def small(tmp_path):
     """``small(**settings)``: an MNIST of 60 + 20 scans in the published layout, and its images."""
-    home = tmp_path / "MNIST/raw"
-    home.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    scans = {part: generator.integers(0, 256, (count, 28, 28), np.uint8) for part, count in PARTS.items()}
-    for part, count in PARTS.items():
-        (home / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(scans[part])))
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        (home / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(labels)))
-    make = lambda **settings: MNIST(root=str(tmp_path), checksum=False, download=False, **settings)  # noqa: E731
-    make.home, make.scans = home, scans
+    files = {key: value for key, value in make_mnist(tmp_path).items() if key not in ("query", "train")}
+    make = lambda **settings: MNIST(**files, **settings)  # noqa: E731
+    make.home, make.scans = tmp_path / "MNIST/raw", mnist_scans()
     return make
 
 

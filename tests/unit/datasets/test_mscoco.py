@@ -7,50 +7,14 @@ import pytest
 from sdc import registry
 from sdc.datasets.mscoco import CATEGORIES, MSCOCO
 from sdc.errors import SDCError
-
-# COCO's ids have gaps and another order than the alphabet.
-IDS = {name: 1 + 90 * index // 80 for index, name in enumerate(CATEGORIES[::-1])}
-
-
-def annotate(images, instances):
-    """An annotation file as published: image ids and file names; (image id, category) of each instance."""
-    outline = [[float(value) for value in range(20)]]
-    return {
-        "info": {"description": "COCO"},
-        "licenses": [{"id": 1, "name": "none"}],
-        "images": [{"license": 1, "file_name": name, "id": number, "width": 4} for number, name in images.items()],
-        "annotations": [
-            {
-                "segmentation": {"counts": [1, 2], "size": [3, 4]} if index % 3 == 0 else outline,
-                "iscrowd": int(index % 3 == 0),
-                "image_id": number,
-                "bbox": [0.0, 1.5, 2.0, 3.0],
-                "category_id": IDS[name],
-                "id": 100 + index,
-            }
-            for index, (number, name) in enumerate(instances)
-        ],
-        "categories": [{"supercategory": "x", "id": number, "name": name} for name, number in IDS.items()],
-    }
+from tests.support.datasets import coco_annotations as annotate
+from tests.support.datasets import make_mscoco
 
 
 @pytest.fixture
 def coco(tmp_path):
     """Forty images of 2014, two in three of them for training; image 7 and image 8 show nothing."""
-    labelled = [number for number in range(1, 41) if number not in (7, 8)]
-    (tmp_path / "annotations").mkdir()
-    for part, chosen in (("train", lambda number: number % 3), ("val", lambda number: not number % 3)):
-        images = {number: f"COCO_{part}2014_{number:012}.jpg" for number in range(40, 0, -1) if chosen(number)}
-        instances = [
-            pair
-            for number in labelled
-            if chosen(number)
-            for pair in [(number, "zebra"), (number, CATEGORIES[number]), (number, "zebra")]
-        ]
-        (tmp_path / f"{part}2014").mkdir()
-        for name in images.values():
-            (tmp_path / f"{part}2014" / name).write_bytes(b"")
-        (tmp_path / f"annotations/instances_{part}2014.json").write_text(json.dumps(annotate(images, instances)))
+    make_mscoco(tmp_path, image=b"")
     return tmp_path
 
 

@@ -6,31 +6,15 @@ import pytest
 from sdc import registry
 from sdc.datasets.nuswide import CONCEPTS, NUSWide
 from sdc.errors import SDCError
-
-COUNT = 300
-
-
-def shown(photo):
-    """Concepts of a photo; every eleventh has none, and sky is everywhere else."""
-    return set() if photo % 11 == 0 else {0, 1 + photo % 20}
+from tests.support.datasets import NUSWIDE_PHOTOS as COUNT
+from tests.support.datasets import make_nuswide
+from tests.support.datasets import nuswide_concepts as shown
 
 
 @pytest.fixture
 def raw(tmp_path):
     """The published layout: 300 photos in two folders, the last listed twice."""
-    names = [f"{'actor' if photo < 100 else 'zebra'}\\{photo:04}_{5000 + photo}.jpg" for photo in range(COUNT)]
-    names.append(f"zoo\\0001_{5000 + COUNT - 1}.jpg")
-    photos = [*range(COUNT), COUNT - 1]
-    (tmp_path / "ImageList").mkdir()
-    (tmp_path / "ImageList/Imagelist.txt").write_text("".join(f"{name}\r\n" for name in names))
-    (tmp_path / "Groundtruth/AllLabels").mkdir(parents=True)
-    for index, concept in enumerate(CONCEPTS):
-        column = "".join(f"{int(index in shown(photo))}\n" for photo in photos)
-        (tmp_path / f"Groundtruth/AllLabels/Labels_{concept}.txt").write_text(column)
-    for name in names:
-        file = tmp_path / "Flickr" / name.replace("\\", "/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"")
+    make_nuswide(tmp_path, image=b"")
     return tmp_path
 
 

@@ -10,32 +10,16 @@ from sdc import registry
 from sdc.datasets.problems import Problems
 from sdc.datasets.revisited import ROxford5k, RParis6k
 from sdc.errors import SDCError
-
-DATABASE = ["all_souls_000001", "christ_church_000007", "balliol_000051", "magdalen_000058"]
-QUERIES = ["all_souls_000013", "radcliffe_camera_000519"]
-
-
-def truth():
-    return {
-        "imlist": list(DATABASE),
-        "qimlist": list(QUERIES),
-        "gnd": [
-            {"bbx": [2.4, 1.5, 10.6, 8.2], "easy": [3, 0], "hard": [1], "junk": []},
-            {"bbx": [0, 0, 12.0, 10.0], "easy": [], "hard": np.array([2]), "junk": [0, 1]},
-        ],
-    }
+from tests.support.datasets import REVISITED_DATABASE as DATABASE
+from tests.support.datasets import REVISITED_QUERIES as QUERIES
+from tests.support.datasets import make_revisited
+from tests.support.datasets import revisited_truth as truth
 
 
 @pytest.fixture
-def dataset(make_images):
+def dataset(tmp_path):
     """A revisited Oxford of four images and two queries in the official layout."""
-    root = make_images({"jpg": 0})
-    generator = np.random.default_rng(0)
-    for name in DATABASE + QUERIES:
-        noise = generator.integers(0, 256, (10, 12, 3), np.uint8)
-        Image.fromarray(noise).save(root / "jpg" / f"{name}.jpg", quality=95)
-    (root / "gnd_roxford5k.pkl").write_bytes(pickle.dumps(truth(), protocol=2))
-    return ROxford5k(root=str(root))
+    return ROxford5k(**make_revisited(tmp_path / "images", "roxford5k"))
 
 
 def rewrite(dataset, **changes):

@@ -4,30 +4,15 @@ import pytest
 from sdc.datasets.problems import Problems
 from sdc.datasets.sop import FOLDER, SOP
 from sdc.errors import SDCError
-
-KINDS = ("bicycle", "coffee_maker", "sofa")
-HEADER = "image_id class_id super_class_id path"
+from tests.support.datasets import SOP_HEADER as HEADER
+from tests.support.datasets import SOP_KINDS as KINDS
+from tests.support.datasets import make_sop
 
 
 @pytest.fixture
 def root(tmp_path):
     """Three kinds with four products of three images each; the last two products of a kind are the test half."""
-    from PIL import Image
-
-    halves = {"train": [], "test": []}
-    product = image = 0
-    for half, lines in halves.items():
-        for kind, name in enumerate(KINDS, 1):
-            for _ in range(2):
-                product += 1
-                for shot in range(3):
-                    image += 1
-                    path = f"{name}_final/{110000000000 + product}_{shot}.JPG"
-                    lines.append(f"{image} {product} {kind} {path}")
-                    (tmp_path / FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
-                    Image.new("L", (5, 4)).save(tmp_path / FOLDER / path)
-        (tmp_path / FOLDER / f"Ebay_{half}.txt").write_text("\n".join([HEADER, *lines]) + "\n")
-    (tmp_path / FOLDER / "Ebay_info.txt").write_text("\n".join([HEADER, *halves["train"], *halves["test"]]) + "\n")
+    make_sop(tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,176 @@
+"""What every registered dataset promises, on a tiny copy of it; the next one is held to the same."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sdc import registry
+from sdc.datasets.problems import Problems
+from sdc.errors import SDCError
+from sdc.settings import check
+from sdc.storage.manifest import SPLITS, read_manifest, relevance_path, write_manifest
+from sdc.tools import datasets as tool
+from tests.support.datasets import MAKERS
+
+
+@pytest.fixture(scope="session", params=registry.DATASETS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def settings(name, tmp_path_factory):
+    """The dataset on disk: the settings of its entry."""
+    if name not in MAKERS:
+        pytest.fail(
+            f"{name} has no maker: add to tests/support/datasets.py a function that writes a tiny {name} in its "
+            "published layout and returns its settings, and its line in MAKERS"
+        )
+    return MAKERS[name](tmp_path_factory.mktemp("contract") / name)
+
+
+@pytest.fixture(scope="session")
+def dataset(name, settings):
+    return registry.build("datasets", name, settings)
+
+
+@pytest.fixture(scope="session")
+def manifest(dataset):
+    return dataset.prepare()
+
+
+def test_settings_are_checked_by_the_schema_of_the_fields_and_survive_a_round_trip(name, dataset):
+    values = json.loads(json.dumps(dataset.as_dict()))  # lists for tuples, as a config has them
+    schema = registry.entry_schema("datasets", name, {})
+    assert {*values} == {*schema["properties"]} - {"type"}
+    check(values, schema, where=name)
+    assert json.loads(json.dumps(registry.build("datasets", name, values).as_dict())) == values
+    # Under any other name, an entry says what it is.
+    assert type(registry.build("datasets", "mine", {"type": name, **values})) is type(dataset)
+    with pytest.raises(SDCError, match="no_such_key"):
+        registry.build("datasets", name, {"no_such_key": 1})
+
+
+def test_it_says_what_it_is(dataset):
+    assert dataset.title
+    assert dataset.source
+    assert dataset.label_kind in ("single", "multi", "any", "instance")
+    if dataset.protocols:
+        assert dataset.protocol in dataset.protocols
+    assert {*dataset.preprocessing} <= {"resize", "crop", "interpolation"}
+
+
+def test_what_is_missing_is_named_before_anything_runs(name, dataset, settings, tmp_path):
+    assert dataset.missing() == []
+    made = settings.get("root") or settings.get("file")
+    if made is None:
+        assert not dataset.on_disk
+        return
+    nowhere = {key: str(tmp_path / "nothing") if value == made else value for key, value in settings.items()}
+    nowhere = registry.build("datasets", name, nowhere)
+    lines = nowhere.missing()
+    assert lines
+    for line in lines:
+        assert str(tmp_path) in line
+        assert ": " in line
+        assert "\n" not in line
+    with pytest.raises(SDCError, match=str(tmp_path)):
+        nowhere.prepare()
+
+
+def test_manifest_is_whole(dataset, manifest):
+    rows, facts = len(manifest), manifest.facts
+    assert rows == len(manifest.labels) == len(set(manifest.paths)) > 0
+    splits = {split: getattr(manifest, split) for split in SPLITS}
+    for flags in splits.values():
+        assert (flags.shape, flags.dtype) == ((rows,), bool)
+    assert facts["counts"] == {"images": rows, **{split: int(flags.sum()) for split, flags in splits.items()}}
+    assert manifest.query.any()
+    assert manifest.database.any()
+    assert not (manifest.query & (manifest.database | manifest.train)).any()
+    assert facts["splits"]["query and database"] == facts["splits"]["query and train"] == "disjoint"
+    outside = np.count_nonzero(manifest.train & ~manifest.database)
+    assert (facts["splits"]["train"] == "inside the database") == (outside == 0 and manifest.train.any())
+    assert {*facts} >= {"seed", "protocol", "label_kind", "classes", "sources", "dropped_files", "dropped"}
+    json.dumps(facts, allow_nan=False)
+    if dataset.protocols:
+        assert facts["protocol"].partition(":")[0].partition(" with ")[0] == dataset.protocol
+
+
+def test_labels_are_what_the_dataset_says(dataset, manifest):
+    kind, classes, counts = manifest.facts["label_kind"], manifest.facts["classes"], manifest.labels.counts
+    assert kind == dataset.label_kind or (dataset.label_kind == "any" and kind in ("single", "multi"))
+    assert len(set(classes)) == len(classes)
+    assert manifest.labels.indices.min(initial=0) >= 0
+    assert manifest.labels.indices.max(initial=-1) < len(classes)
+    assert all(tuple(sorted(set(labels))) == labels for labels in manifest.labels)
+    if kind == "instance":
+        assert sorted(manifest.relevance) == manifest.rows("query").tolist()
+        for lists in manifest.relevance.values():
+            for rows in lists.values():
+                assert manifest.database[rows].all()
+                assert (np.diff(rows) > 0).all()
+        return
+    assert manifest.relevance is None
+    assert len(classes) >= 2
+    if kind == "single":
+        assert (counts == 1)[manifest.query | manifest.database].all()
+
+
+def test_the_same_settings_give_the_same_bytes(name, settings, manifest, tmp_path):
+    again = registry.build("datasets", name, settings).prepare()
+    for folder, each in (("first", manifest), ("again", again)):
+        write_manifest(tmp_path / folder / "m.csv", each)
+    for file in ("m.csv", "m.json", relevance_path("m.csv").name):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
+    stored = read_manifest(tmp_path / "first/m.csv")
+    assert list(stored.paths) == list(manifest.paths)
+    assert stored.labels == manifest.labels
+    assert stored.facts == json.loads(json.dumps(manifest.facts))
+
+
+def test_another_seed_keeps_the_images(name, settings, manifest):
+    other = registry.build("datasets", name, {**settings, "seed": 7}).prepare()
+    assert len(other) == len(manifest)
+    # Its seed draws the pairs too.
+    assert name == "digit_pairs" or sorted(other.paths) == sorted(manifest.paths)
+
+
+def test_gathering_problems_changes_nothing(dataset, manifest):
+    problems = Problems(gather=True)
+    assert list(dataset.scan(problems).paths) == list(manifest.paths)
+    # A tiny copy has other counts than are published, and nothing else is wrong with it.
+    assert all(line.startswith(f"{dataset.title}, protocol ") for line in problems.lines)
+
+
+def test_every_row_has_an_image_or_a_vector(dataset, manifest):
+    rows = np.arange(len(manifest))
+    if dataset.vector_files():
+        vectors = dataset.vectors(manifest)
+        assert np.isfinite(vectors.take(rows)).all()
+        assert len(vectors) == len(manifest)
+        with pytest.raises(SDCError):
+            dataset.opener()
+        return
+    assert dataset.vectors(manifest) is None
+    open_image = dataset.opener()
+    for path in manifest.paths:
+        image = open_image(path)
+        assert image.mode == "RGB"
+        assert min(image.size) > 0
+
+
+def test_it_is_described_and_checked(name, settings, dataset):
+    text = tool.describe(name, settings)
+    assert text.startswith(f"### {dataset.title}: `{name}`")
+    assert dataset.source in text
+    assert all(f"`{protocol}`" in text for protocol in dataset.protocols)
+    report = tool.check(name, settings)
+    assert report["counts"]["images"] == report["files"]["looked_at"] > 0
+    assert report["files"]["unreadable"]["count"] == 0
+    json.dumps(report)
+
+
+def test_makers_are_of_registered_datasets():
+    assert {*MAKERS} <= {*registry.DATASETS}
