@@ -1,6 +1,7 @@
 """One name everywhere: stage = rule = subcommand = module = test; and imports that run downwards only."""
 
 import ast
+import graphlib
 import re
 
 import pytest
@@ -9,13 +10,26 @@ from sdc import registry
 from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "toy"}
+TOOLS = {"datasets", "features", "compare", "score"}
+PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report"}
+LAYOUT = """
+Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container
+workflow/rules/common.smk workflow/schemas sdc/cli.py sdc/__main__.py sdc/registry.py sdc/settings.py sdc/hamming.py
+sdc/calibration.py sdc/plan/entries.py sdc/plan/cells.py sdc/plan/ablations.py sdc/plan/selections.py
+sdc/plan/resources.py sdc/plan/checks.py sdc/storage/files.py sdc/storage/manifest.py sdc/storage/hdf5.py
+sdc/storage/features.py sdc/storage/heads.py sdc/storage/codes.py sdc/datasets/base.py sdc/backbones/base.py
+sdc/backbones/transforms.py sdc/backbones/views.py sdc/methods/base.py sdc/methods/training.py
+sdc/evaluation/ranking.py sdc/evaluation/ties.py sdc/evaluation/landmarks.py sdc/evaluation/collapse.py
+sdc/evaluation/significance.py sdc/report/page.py benchmarks tests/unit tests/contract tests/reference tests/workflow
+docs results/README.md
+"""
 
 # Who may import whom: a package may import those below it, and none beside it.
 LEVELS = [
     {"__main__"},
     {"cli"},
     {"stages", "tools"},
-    {"report"},
+    {"report", "search", "web"},
     {"evaluation", "methods", "backbones", "datasets"},
     {"storage"},
     {"plan"},
@@ -30,7 +44,8 @@ def rules(root):
 
 
 def test_stages_are_rules_subcommands_modules_and_tests(root):
-    assert set(COMMANDS) == STAGES | {"datasets", "features", "compare", "score"}
+    assert set(COMMANDS) == STAGES | TOOLS
+    assert {path.stem for path in (root / "sdc/tools").glob("[a-z]*.py")} == TOOLS
     assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
     assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}
     assert {path.stem for path in (root / "tests/unit/stages").glob("test_*.py")} == {
@@ -66,26 +81,52 @@ def level_of(module):
     return next(index for index, names in enumerate(LEVELS) if top in names)
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "sdc":
-            names = [f"sdc.{alias.name}" for alias in node.names] if node.module == "sdc" else [node.module]
-            yield from (name for name in names if name != "sdc.__version__")
+@pytest.fixture(scope="module")
+def imports(root):
+    """Which modules each module of ours imports: at its top, inside functions, or for types only."""
+    paths = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (root / "sdc").rglob("*.py")
+    }
+    graph = {}
+    for module, path in paths.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{module}: imports are absolute"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            # What is no module is something in the module before the last dot.
+            graph[module] |= {name if name in paths else name.rpartition(".")[0] for name in names} & set(paths)
+    return graph
 
 
-def test_imports_run_downwards(root):
+def test_imports_run_downwards(imports):
     wrong = []
-    for path in (root / "sdc").rglob("*.py"):
-        module = "sdc." + path.relative_to(root / "sdc").with_suffix("").as_posix().replace("/", ".")
-        if module == "sdc.__init__":
+    for module, imported in ((module, imported) for module, names in imports.items() for imported in names):
+        if "sdc" in (module, imported):
             continue
-        for imported in imports(path):
-            same_package = module.split(".")[1] == imported.split(".")[1]
-            up = level_of(imported) < level_of(module)
-            beside = level_of(imported) == level_of(module) < len(LEVELS) - 1 and not same_package
-            if up or beside or (module.startswith("sdc.stages.") and imported.startswith("sdc.stages")):
-                wrong.append(f"{module} imports {imported}")
+        same_package = module.split(".")[1] == imported.split(".")[1]
+        up = level_of(imported) < level_of(module)
+        beside = level_of(imported) == level_of(module) < len(LEVELS) - 1 and not same_package
+        if up or beside or (module.startswith("sdc.stages.") and imported.startswith("sdc.stages")):
+            wrong.append(f"{module} imports {imported}")
     assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle(imports):
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_everything_lies_where_the_layout_says(root):
+    packages = {path.parent.name for path in (root / "sdc").glob("*/__init__.py")}
+    assert packages == PACKAGES
+    for name in LAYOUT.split():
+        assert (root / name).exists(), name
+    assert {path.stem for path in (root / "envs").glob("*.yaml")} == {"features", "heads", "tables"}
 
 
 def test_library_knows_nothing_of_snakemake(root):
