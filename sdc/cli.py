@@ -12,7 +12,6 @@ import importlib
 import inspect
 import json
 import logging
-import re
 import sys
 import time
 import types
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sdc import __version__
+from sdc.docstrings import description, section, summary
 from sdc.errors import SDCError
 
 # Every command's module by its name, and what it is.
@@ -47,13 +47,14 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         # Only the chosen command is imported: a list of all of them takes no more than reading their files.
         tree = ast.parse(COMMANDS[name].read_text(encoding="utf-8"))
         run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
-        summary, description, helps = _documented(ast.get_docstring(run) or "")
-        command = commands.add_parser(name, help=summary, description=description)
+        docstring = ast.get_docstring(run)
+        command = commands.add_parser(name, help=_escaped(summary(docstring)), description=description(docstring))
         if name == chosen:
             kind = COMMANDS[name].parent.name
             signature = inspect.signature(importlib.import_module(f"sdc.{kind}.{name}").run, eval_str=True)
+            helps = section(docstring, "Args")
             for parameter in signature.parameters.values():
-                _add(command, parameter, helps[parameter.name], positional=kind == "tools")
+                _add(command, parameter, _escaped(helps[parameter.name]), positional=kind == "tools")
     return parser
 
 
@@ -82,15 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or 0
 
 
-def _documented(docstring: str) -> tuple[str, str, dict[str, str]]:
-    """The first sentence of a docstring, all that comes before ``Args``, and what that says of each parameter."""
-    described, _, sections = docstring.replace("``", "").partition("\nArgs:\n")
-    helps: dict[str, str] = {}
-    for entry in re.split(r"\n    (?! )", "\n" + sections.partition("\n\n")[0])[1:]:
-        names, _, text = entry.partition(": ")
-        helps |= dict.fromkeys(names.split(", "), " ".join(text.split()).rstrip(".").replace("%", "%%"))
-    summary = described.strip().partition("\n\n")[0].rstrip(".")
-    return " ".join(summary.split()).replace("%", "%%"), " ".join(described.split()), helps
+def _escaped(text: str) -> str:
+    """Text as argparse takes help: a per cent sign is the first of two."""
+    return text.replace("%", "%%")
 
 
 def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter, text: str, positional: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdc import registry
+from sdc.plan import schema
 from sdc.plan.ablations import ablation_run, variant_entries
 from sdc.plan.cells import cells
 from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
@@ -14,13 +15,13 @@ from sdc.plan.shards import training_kinds
 from sdc.settings import check
 
 
-def check_config(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Check a whole config: its shape by the schema, its names and settings by the registry.
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check a whole config: its shape, its names and their settings.
 
     Raises:
         SDCError: One line with key, value, what is allowed and the nearest name.
     """
-    check(config, schema)
+    check(config, schema.shape())
     for catalogue in registry.CATALOGUES:
         entries = config.get(catalogue, {})
         for name, entry in entries.items():

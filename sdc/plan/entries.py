@@ -10,6 +10,7 @@ from typing import Any
 
 from sdc import registry
 from sdc.errors import SDCError
+from sdc.plan.schema import EVALUATION
 from sdc.settings import check
 
 # Settings of a dataset that its manifest does not depend on: changing them prepares nothing anew.
@@ -68,8 +69,8 @@ def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
 def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """How a dataset is scored: ``map_at`` (items, or None for all), ``precision_at``, ``ties`` and ``convention``."""
     made = build_entry(config, "datasets", dataset)
-    chosen = {"ties": "expected", "convention": "standard", **config.get("evaluation", {})}
-    chosen.pop("features", None)
+    chosen = {**EVALUATION, **config.get("evaluation", {})}
+    del chosen["features"]
     return {"map_at": made.map_at, "precision_at": list(made.precision_at), **chosen}
 
 

@@ -33,7 +33,7 @@ LEVELS = [
     {"evaluation", "methods", "backbones", "datasets"},
     {"storage"},
     {"plan"},
-    {"hamming", "calibration", "registry", "head", "devices", "settings", "errors", "labels"},
+    {"hamming", "calibration", "registry", "head", "devices", "settings", "errors", "labels", "docstrings"},
 ]
 
 

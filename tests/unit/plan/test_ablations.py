@@ -24,8 +24,8 @@ ABLATED = {
 }
 
 
-def test_ablations_are_methods_and_equal_settings_are_one(schema):
-    check_config(ABLATED, schema)
+def test_ablations_are_methods_and_equal_settings_are_one():
+    check_config(ABLATED)
     names = {name: [variant.method for variant in variants(ABLATED, name)] for name in ABLATED["ablations"]}
     assert names == {
         "calibration": ["sdc_calibration_beta_0p2_0p2", "sdc", "sdc_calibration_linear"],
@@ -42,7 +42,7 @@ def test_ablations_are_methods_and_equal_settings_are_one(schema):
     assert entries["mine_hidden_128"] == {"type": "sdc", "preset": "paper", "hidden": 128}
     # They pass as entries of the catalogue, and adding them changes nothing.
     added = {**ABLATED, "methods": {**ABLATED["methods"], **entries}}
-    check_config(added, schema)
+    check_config(added)
     assert variant_entries(added) == entries
     for name, settings in entries.items():
         assert re.fullmatch("[a-z0-9_]+", name)
@@ -86,9 +86,9 @@ def test_the_selection_of_an_ablation():
         ({"method": "sdc", "vary": {"anchor": ["clean"], "b": [2]}}, r"ablations.x.b: unknown key"),
     ],
 )
-def test_bad_ablations(schema, ablation, message):
+def test_bad_ablations(ablation, message):
     with pytest.raises(SDCError, match=message):
-        check_config({"run": RUN, "ablations": {"x": ablation}}, schema)
+        check_config({"run": RUN, "ablations": {"x": ablation}})
 
 
 def test_two_methods_of_one_name():

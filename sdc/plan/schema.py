@@ -1,0 +1,180 @@
+"""The JSON Schema of a config from the classes behind its entries; ``python -m sdc.plan.schema`` prints it for editors.
+
+What ``check_config`` checks a config by is the same, but for the entries: of these, only those that there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any, Literal
+
+from sdc import registry
+from sdc.docstrings import section, summary
+from sdc.settings import Settings, option, schema_of
+
+_NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
+_NAMES = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _NAME}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(Settings):
+    """How runs are scored and what the tables print.
+
+    Attributes:
+        ties: Which mAP the tables print: ``expected`` over all orders of equal distances, or ``stable``, as in
+            the database.
+        convention: Of queries without relevant items and of denominators; ``official`` is the released code's.
+        features: Exact cosine on the features as a row of the tables.
+    """
+
+    ties: Literal["expected", "stable"] = "expected"
+    convention: Literal["standard", "official"] = "standard"
+    features: bool = True
+
+
+EVALUATION = {field.name: field.default for field in dataclasses.fields(Evaluation)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(Settings):
+    """What the figures show.
+
+    Attributes:
+        retrieval: Methods of which the report shows what they retrieve; else SDC and the best, middle and worst method.
+    """
+
+    retrieval: tuple[str, ...] = option((), uniqueItems=True, items=_NAME)
+
+
+def shape() -> dict[str, Any]:
+    """The schema of a config whose catalogue entries may be any mapping."""
+    numbers = {"type": "array", "minItems": 1, "uniqueItems": True}
+    run = {
+        "datasets": _NAMES,
+        "backbones": _NAMES,
+        "methods": _NAMES,
+        "bits": {**numbers, "items": {"type": "integer", "minimum": 8, "maximum": 4096, "multipleOf": 8}},
+        "seeds": {**numbers, "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
+        "only": {
+            "description": "By backbone, the methods to which it is limited",
+            "type": "object",
+            "additionalProperties": _NAMES,
+        },
+    }
+    ablation = {
+        "method": _NAME,
+        "settings": {
+            "description": "Of all variants; a word in braces stands for a value that is varied",
+            "type": "object",
+        },
+        "vary": {
+            "description": "Lists of values by key, whose product is taken; or a list of settings",
+            "type": ["object", "array"],
+            "minProperties": 1,
+            "additionalProperties": {"type": "array", "minItems": 1},
+            "minItems": 1,
+            "items": {"type": "object", "minProperties": 1},
+        },
+    }
+    catalogue = {"type": "object", "propertyNames": _NAME, "additionalProperties": {"type": "object"}}
+    properties = {
+        "run": _closed("Lists whose product is built", run, [axis for axis in run if axis != "only"]),
+        "preset": {
+            "description": "Named hyper-parameters of every method whose entry has no preset of its own",
+            "enum": list(registry.PRESETS),
+        },
+        "evaluation": _fields(Evaluation),
+        "report": _fields(Report),
+        **dict.fromkeys(registry.CATALOGUES, catalogue),
+        "ablations": {
+            "description": "By name, what is varied of a method; each value is a row of a table of that name",
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"},
+            "additionalProperties": _closed("Variants of a method", ablation, ["vary"]),
+        },
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed("A run of SDC", properties, ["run"])}
+
+
+def whole() -> dict[str, Any]:
+    """The schema of a config with the keys of every registered dataset, backbone and method."""
+    schema = shape()
+    definitions: dict[str, dict[str, Any]] = {}
+    for catalogue, known in registry.CATALOGUES.items():
+        entries = schema["properties"][catalogue] = dict(schema["properties"][catalogue])
+        entries["properties"] = {}
+        definitions[f"{catalogue}.type"] = {"enum": sorted(known)}
+        typed: list[dict[str, Any]] = []
+        definitions[catalogue] = {
+            "description": "An entry of a new name says by its type what it is",
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"$ref": f"#/$defs/{catalogue}.type"}},
+            "allOf": typed,
+        }
+        entries["additionalProperties"] = {"$ref": f"#/$defs/{catalogue}"}
+        for target in dict.fromkeys(known.values()):
+            kinds = [kind for kind in known if known[kind] == target]
+            cls = registry.load(catalogue, kinds[0])
+            fields, own = f"{catalogue}.{cls.__name__}.fields", f"{catalogue}.{cls.__name__}"
+            definitions[fields] = _fields(cls, registry.entry_schema(catalogue, kinds[0], {}))
+            definitions[fields]["properties"]["type"] = {"$ref": f"#/$defs/{catalogue}.type"}
+            definitions[own] = {
+                "if": {"required": ["type"]},
+                "then": {"$ref": f"#/$defs/{catalogue}"},
+                "else": {"$ref": f"#/$defs/{fields}"},
+            }
+            typed.append({"if": {"properties": {"type": {"enum": kinds}}}, "then": {"$ref": f"#/$defs/{fields}"}})
+            entries["properties"] |= {kind: {"$ref": f"#/$defs/{own}"} for kind in kinds}
+        # Editors complete what is registered; the config may add names.
+        items = {"anyOf": [{"$ref": f"#/$defs/{catalogue}.type"}, _NAME]}
+        schema["properties"]["run"]["properties"][catalogue] = {**_NAMES, "items": items}
+    _share(definitions)
+    return {**schema, "$defs": definitions}
+
+
+def _share(definitions: dict[str, Any]) -> None:
+    """Let what several classes inherit be written once."""
+    places: dict[str, str] = {}
+    for name, definition in definitions.items():
+        for key, value in definition.get("properties", {}).items():
+            here = f"#/$defs/{name}/properties/{key}"
+            if (place := places.setdefault(json.dumps(value), here)) != here and "$ref" not in value:
+                definition["properties"][key] = {"$ref": place}
+
+
+def text() -> str:
+    """The whole schema as JSON, a line per property and definition."""
+    schema = whole()
+    spread = ("properties", "$defs")
+    parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in schema.items() if key not in spread]
+    for key in spread:
+        lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in schema[key].items())
+        parts.append(f"{json.dumps(key)}: {{\n" + ",\n".join(lines) + "\n}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _closed(description: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "description": description, "type": "object", "properties": properties, "required": required,
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
+def _fields(cls: type[Settings], schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The schema of a settings class with its defaults, and what its docstring and those of its bases say of each."""
+    schema = {"description": summary(cls.__doc__), **(schema or schema_of(cls))}
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        texts |= section(base.__doc__, "Attributes")
+    for field in dataclasses.fields(cls):
+        if field.name in schema["properties"]:
+            about = {"description": texts[field.name]} if field.name in texts else {}
+            schema["properties"][field.name] |= {**about, "default": field.default}
+    return schema
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())
