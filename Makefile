@@ -29,8 +29,11 @@ test-slurm: $(VENV)/.installed
 test-kubernetes: $(VENV)/.installed
 	@python -m pytest -m kubernetes tests/kubernetes
 
+# And what is written from the code: the schema for editors, the help of the command line.
 format: $(VENV)/.installed
 	ruff check --fix . && ruff format . && snakefmt Snakefile workflow
+	$(VENV)/bin/python -m sdc.plan.schema > workflow/schemas/config.schema.json
+	$(VENV)/bin/python tests/unit/test_cli.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
