@@ -29,13 +29,14 @@ class ClassNames(NamedTuple):
     counts: np.ndarray
 
     @classmethod
-    def of(cls, given: Any, source: str | Path) -> ClassNames:
+    def of(cls, given: Any, source: str | Path, complete: bool = False) -> ClassNames:
         """From what a file holds.
 
         Args:
             given: A class per row, shape ``(n,)`` or ``(n, 1)``, of which a negative or empty one stands for none; a
                 list of classes, or None, per row; or zeros and ones, shape ``(n, classes)``.
             source: Whence, for messages.
+            complete: Refuse negative and empty classes.
 
         Raises:
             SDCError: If these are not classes.
@@ -67,20 +68,24 @@ class ClassNames(NamedTuple):
             values = values.astype(np.int64)
             keep = values >= 0
         owners = np.repeat(np.arange(len(counts)), counts)
+        if complete and not keep.all():
+            first = owners[np.argmin(keep)]
+            raise SDCError(f"{source}: row {first} has no label ({np.sum(~keep)} such); leave such rows out")
         return cls(values[keep], np.bincount(owners[keep], minlength=len(counts)))
 
 
-def read_labels(path: str | Path) -> ClassNames:
+def read_labels(path: str | Path, complete: bool = False) -> ClassNames:
     """Read the labels of rows.
 
     Args:
         path: An array file, as ``storage.arrays`` reads it; ``.csv`` with a column ``label``, or ``labels`` for several
             in a cell; or ``.txt`` with a line per row, a class or ``0 1 0 …``.
+        complete: Refuse negative and empty classes, which stand for none.
 
     Raises:
         SDCError: If the file cannot be read or holds no labels.
     """
-    return ClassNames.of(_read(Path(path), "labels"), path)
+    return ClassNames.of(_read(Path(path), "labels"), path, complete)
 
 
 def read_ids(path: str | Path) -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from sdc import __version__
 from sdc.errors import SDCError
-from sdc.evaluation import foreign
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.metrics import measure
 from sdc.evaluation.overlap import NO_PAIRS
@@ -20,8 +19,10 @@ from sdc.evaluation.relevance import SharedLabels
 from sdc.evaluation.scores import Convention, evaluate
 from sdc.evaluation.ties import Rule
 from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.storage.code_files import read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.files import write_json
+from sdc.storage.label_files import number_classes, read_labels
 
 
 def run(
@@ -42,9 +43,9 @@ def run(
     """Score the codes of any project, from files of codes and labels.
 
     Args:
-        query_codes: npy, npz or HDF5 (``FILE`` or ``FILE:NAME``): packed bytes, 0 and 1, or -1 and 1.
+        query_codes: npy, npz, HDF5, Parquet or pt (``FILE`` or ``FILE:NAME``): packed bytes, 0 and 1, or -1 and 1.
         database_codes: Likewise.
-        query_labels: Likewise: class indices, or a column per class.
+        query_labels: Likewise, or a csv or txt file: classes by number or name, or a column per class.
         database_labels: Likewise.
         out: JSON file of metrics to write.
         bits: Code length, if the files do not say.
@@ -62,24 +63,25 @@ def run(
         SDCError: If a file cannot be read, the files do not fit each other, or no query has a relevant item.
     """
     began = time.perf_counter()
-    query, database = (foreign.read_codes(path, bits) for path in (query_codes, database_codes))
+    query, database = (read_codes(path, bits) for path in (query_codes, database_codes))
     if query.bits != database.bits:
         raise SDCError(
             f"code lengths differ: {query.bits} bits in {query_codes}, {database.bits} in {database_codes}; "
             "encode both with the same head"
         )
-    labels = []
+    classes = []
     for path, codes, source in ((query_labels, query, query_codes), (database_labels, database, database_codes)):
-        labels.append(foreign.read_labels(path))
-        if len(labels[-1]) != len(codes.codes):
+        classes.append(read_labels(path, complete=True))
+        if len(classes[-1].counts) != len(codes.codes):
             raise SDCError(
-                f"{path}: has {len(labels[-1])} labels for the {len(codes.codes)} codes of {source}; "
+                f"{path}: has {len(classes[-1].counts)} labels for the {len(codes.codes)} codes of {source}; "
                 "give the labels of these very items"
             )
-    scores = evaluate(
-        Hamming(query.codes, database.codes, query.bits), SharedLabels(*labels), map_at, precision_at, ties, convention,
-        jobs,
-    )  # fmt: skip
+    labels, _ = number_classes(classes)
+    count = len(query.codes)
+    relevance = SharedLabels(labels[:count], labels[count:])
+    distances = Hamming(query.codes, database.codes, query.bits)
+    scores = evaluate(distances, relevance, map_at, precision_at, ties, convention, jobs)
     health = CodeHealth(database.codes, query.bits)
     if files is not None:
         write_precisions(files / "average_precision.csv", scores.precisions(np.arange(len(query.codes))))

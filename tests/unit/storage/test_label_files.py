@@ -96,3 +96,11 @@ def test_ids_are_text(tmp_path):
     np.savez(tmp_path / "a.npz", ids=[3, 4], label=[0, 0])
     assert read_ids(tmp_path / "a.csv") == ["x", "y"]
     assert read_ids(tmp_path / "a.npz") == ["3", "4"]
+
+
+def test_rows_without_a_label_can_be_refused():
+    for given_labels in (np.array([3, -1]), ["a", ""]):
+        with pytest.raises(SDCError, match=r"a.npy: row 1 has no label \(1 such\); leave such rows out"):
+            ClassNames.of(given_labels, "a.npy", complete=True)
+    # A row of a column per class may have none.
+    assert ClassNames.of(np.array([[0, 1], [0, 0]]), "a.npy", complete=True).counts.tolist() == [1, 0]

@@ -58,7 +58,7 @@ def test_on_the_command_line(files, tmp_path, caplog):
     assert metrics["ties"] == "database order"
     np.save(files["query_labels"], np.array([0, -1, 1, 1]))
     assert main(arguments) == 2
-    problem = "label -1 of item 1 is negative; leave out items without a label"
+    problem = "row 1 has no label (1 such); leave such rows out"
     assert caplog.records[-1].getMessage() == f"sdc score: error: {files['query_labels']}: {problem}"
 
 
