@@ -8,6 +8,7 @@ Source: the histogram intersection is what SDC (BMVC 2023) measures similarity c
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 
@@ -26,7 +27,6 @@ class HammingPairs:
 
     Attributes:
         positive, negative, pairs: Pairs at each distance, of all queries together, shape ``(K + 1,)``.
-        separation: Of all queries together; None if one kind of pair is missing.
     """
 
     def __init__(self, counts: np.ndarray, relevant: np.ndarray) -> None:
@@ -35,18 +35,21 @@ class HammingPairs:
         self.negative = self.pairs - self.positive
         bits = counts.shape[1] - 1
         self.similarities = 1 - 2 * np.arange(bits + 1) / bits
-        self.separation = overlap.separation(self.positive, self.negative, self.similarities)
-        others = counts - relevant
-        both = relevant.any(axis=1) & others.any(axis=1)
-        self._shares = (overlap.shares(relevant[both]), overlap.shares(others[both])) if both.any() else None
 
-    def overlap_per_query(self) -> float | None:
-        """Mean overlap of the queries that have pairs of both kinds."""
-        return None if self._shares is None else float(overlap.overlap(*self._shares).mean())
+    @functools.cached_property
+    def separation(self) -> overlap.Separation | None:
+        """Of all queries together; None if one kind of pair is missing."""
+        return overlap.separation(self.positive, self.negative, self.similarities)
 
-    def auc_per_query(self) -> float | None:
-        """Mean AUC of the queries that have pairs of both kinds."""
-        return None if self._shares is None else float(overlap.auc(*self._shares).mean())
+    @functools.cached_property
+    def per_query(self) -> tuple[float, float] | tuple[None, None]:
+        """Mean overlap and mean AUC of the queries that have pairs of both kinds."""
+        others = self.counts - self.relevant
+        both = self.relevant.any(axis=1) & others.any(axis=1)
+        if not both.any():
+            return None, None
+        shares = overlap.shares(self.relevant[both]), overlap.shares(others[both])
+        return float(overlap.overlap(*shares).mean()), float(overlap.auc(*shares).mean())
 
     def w1(self, target_distribution: str) -> float | None:
         """Mean absolute difference of the ranked similarities of all pairs from a target distribution's.

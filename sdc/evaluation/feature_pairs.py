@@ -22,13 +22,13 @@ class FeaturePairs:
 
     Args:
         queries: Features, shape ``(Q, dim)``, float. None of them is in the database.
-        database: Features of consecutive items, shape ``(b, dim)`` each, float; gone through once.
+        database: Features of consecutive items, shape ``(b, dim)`` each, float; read once.
         size: Number of items in the database, N.
         relevant: A function from a query's position to an array of shape ``(N,)``, above 0 where an item is relevant.
         bins: In how many equal bins on [-1, 1] to count; several may be given.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
-        groups: Of queries whose overlap is asked for, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
+        groups: Of queries that have an overlap of their own, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
             none. Each takes some 100 kB.
 
     Attributes:

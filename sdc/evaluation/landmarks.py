@@ -1,18 +1,18 @@
-"""Instance retrieval: Google Landmarks v2's mAP@100, and the revisited Oxford and Paris benchmark.
+"""Instance retrieval: the revisited Oxford and Paris benchmark.
 
 What is relevant to a query is listed. As in ``sdc.evaluation.ties``, a ranking with ties has an expectation over all
 orders of items at equal distances, a best and a worst order of these, and the order that it happens to have. Everything
-is a score per query, NaN for a query that has nothing to find.
+is a score per query, NaN for a query that has nothing to find. (Google Landmarks v2's mAP@100 is ``mAP@100/min``.)
 
-Sources: Weyand et al., Google Landmarks Dataset v2 (CVPR 2020), and its released metrics; Radenović et al., Revisiting
-Oxford and Paris (CVPR 2018), and its released evaluation. The expectations are ours, in closed form.
+Source: Radenović et al., Revisiting Oxford and Paris (CVPR 2018), and its released evaluation. The expectations are
+ours, in closed form.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,60 +25,6 @@ SETUPS = {
     "hard": (("hard",), ("junk", "easy")),
 }
 PRECISION_AT = (1, 5, 10)  # of the revisited benchmark
-CUTOFF = 100  # of GLDv2
-
-
-def means(scores: Mapping[str, np.ndarray]) -> dict[str, float | int]:
-    """Means over the queries that have something to find.
-
-    Args:
-        scores: By name, shape ``(Q,)``, float64, NaN where a query has nothing to find.
-
-    Returns:
-        Those that exist, by name.
-    """
-    return {name: float(np.nanmean(values)) for name, values in scores.items() if not np.isnan(values).all()}
-
-
-# Google Landmarks v2
-
-
-def gldv2(ranked: ties.Buckets | ties.Order) -> dict[str, np.ndarray]:
-    """AP@100 by two definitions, expected over the orders of ties or of the order there is.
-
-    The sum of the precisions at the ranks, up to 100, of relevant items, over min(m, 100), where m items are relevant:
-    the official definition; or over m: that of the SDC code, which is never more.
-
-    Args:
-        ranked: Counts per distance, or levels of relevance in order.
-
-    Returns:
-        ``mAP@100`` and ``mAP@100_sdc`` of each query, shape ``(Q,)``, float64.
-    """
-    definitions: dict[str, ties.Denominator] = {"mAP@100": "min", "mAP@100_sdc": "total"}
-    return {
-        name: np.where(ranked.total > 0, ranked.average_precision(CUTOFF, denominator), math.nan)
-        for name, denominator in definitions.items()
-    }
-
-
-def predictions(rankings: Iterable[Sequence[int] | np.ndarray], relevant: Sequence[np.ndarray]) -> ties.Order:
-    """Lists of predicted items, as people submit them, for ``gldv2``.
-
-    They may be of any length. An item that comes up again keeps its rank but earns nothing.
-
-    Args:
-        rankings: For each query items from first to last, by number or name.
-        relevant: For each query the relevant items.
-    """
-    levels = np.zeros((len(relevant), CUTOFF), np.uint8)
-    for row, ranking, wanted in zip(levels, rankings, relevant, strict=True):
-        items, ranks = np.unique(np.asarray(ranking[:CUTOFF]), return_index=True)
-        row[ranks] = np.isin(items, wanted)
-    return ties.Order(levels, np.array([len(np.unique(wanted)) for wanted in relevant]))
-
-
-# Revisited Oxford and Paris
 
 
 def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -193,11 +193,11 @@ METRICS: tuple[Metric, ...] = (
     *_separation(HammingPairs, "hamming", overlap="overlap", auc="AUC", tie_mass="", ks="", gap="", gap_sd=""),
     Metric(
         "hamming_overlap_per_query", "overlap of the pairs of each query", "share", (0, 1), False, HammingPairs,
-        HammingPairs.overlap_per_query,
+        lambda p: p.per_query[0],
     ),
     Metric(
         "hamming_auc_per_query", "AUC of the pairs of each query", "share", (0, 1), True, HammingPairs,
-        HammingPairs.auc_per_query,
+        lambda p: p.per_query[1],
     ),
     Metric(
         "hamming_w1_binomial", "Wasserstein-1 distance to random codes", "cosine", (0, 2), None, HammingPairs,

@@ -1,7 +1,7 @@
 """How sure a mean over queries is: bootstrap intervals, and whether two methods really differ. NumPy only.
 
-The queries are what is drawn anew, so an interval says how the mean would vary had other queries of the same kind been
-asked. It says nothing of other seeds, other training sets or other databases.
+Queries are resampled, so an interval says how the mean would vary with other queries of the same kind. It says nothing
+of other seeds, other training sets or other databases.
 
 Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16; for retrieval, Sakai,
 Evaluating evaluation metrics based on the bootstrap (SIGIR 2006).

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -34,8 +35,10 @@ def measured(search):
     return {**report, **measure(pairs), **measure(CodeHealth(codes[1]))}
 
 
-def test_headline():
+def test_headline_is_built_in_one_place(root):
     assert (headline(1000), headline(None)) == ("mAP@1000", "mAP@all")
+    building = [path.name for path in (root / "sdc").rglob("*.py") if re.search(r"mAP@\{", path.read_text())]
+    assert building == ["metrics.py"]
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
