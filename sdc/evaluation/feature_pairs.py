@@ -28,7 +28,7 @@ class FeaturePairs:
         bins: In how many equal bins on [-1, 1] to count; several may be given.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
-        groups: Of queries that have an overlap of their own, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
+        groups: Of queries with an overlap of their own, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
             none. Each takes some 100 kB.
 
     Attributes:

@@ -50,12 +50,12 @@ def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[s
     for counts, levels in blocks:
         scores: dict[str, np.ndarray] = {}
         for setup, lists in SETUPS.items():
-            found, ignored = ([1 + names.index(name) for name in group] for group in lists)
-            buckets = ties.Buckets(counts[:, [0, *found]])
+            wanted, ignored = ([1 + names.index(name) for name in group] for group in lists)
+            buckets = ties.Buckets(counts[:, [0, *wanted]])
             expected = [expected_trapezoid(buckets), *(expected_precision(buckets, k) for k in PRECISION_AT)]
             by_rule: dict[str, Iterable[Sequence[float]]] = {
                 "expected": zip(*expected, strict=True),
-                "stable": [_score(_ranks(row, found, ignored)) for row in levels],
+                "stable": [_score(_ranks(row, wanted, ignored)) for row in levels],
                 "optimistic": map(_score, _runs(buckets, buckets.before)),
                 "pessimistic": map(_score, _runs(buckets, buckets.reached - buckets.relevant)),
             }
@@ -80,12 +80,12 @@ def expected_trapezoid(buckets: ties.Buckets) -> np.ndarray:
     Returns:
         Shape ``(Q,)``; NaN where nothing is relevant.
     """
-    n, before, found = buckets.items, buckets.before, buckets.found
+    n, before, hits = buckets.items, buckets.before, buckets.hits
     size = int(buckets.reached.max(initial=1))
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
     rho = (buckets.relevant - 1) / np.maximum(n - 1, 1)
     rise = harmonic[np.maximum(before + n - 1, 0)] - harmonic[np.maximum(before - 1, 0)]
-    sums = np.where(before == 0, 1 + (n - 1) * rho, n * rho + (found - before * rho) * rise)
+    sums = np.where(before == 0, 1 + (n - 1) * rho, n * rho + (hits - before * rho) * rise)
     left = (buckets.share * sums).sum(axis=1) / np.maximum(buckets.total, 1)
     right = buckets.average_precision(size, "total")
     return np.where(buckets.total > 0, (left + right) / 2, math.nan)
@@ -119,14 +119,14 @@ def expected_precision(buckets: ties.Buckets, k: int) -> np.ndarray:
     return result
 
 
-def _ranks(levels: np.ndarray, found: Sequence[int], ignored: Sequence[int]) -> np.ndarray:
+def _ranks(levels: np.ndarray, wanted: Sequence[int], ignored: Sequence[int]) -> np.ndarray:
     """0-based ranks of the items to be found, ascending, once what is ignored is taken out."""
-    return np.flatnonzero(np.isin(levels[~np.isin(levels, ignored)], found))
+    return np.flatnonzero(np.isin(levels[~np.isin(levels, ignored)], wanted))
 
 
 def _runs(buckets: ties.Buckets, starts: np.ndarray) -> Iterable[np.ndarray]:
     """0-based ranks of relevant items that stand in a row from a rank of each bucket, ``(Q, B)``."""
-    for start, times, earlier in zip(starts, buckets.relevant, buckets.found, strict=True):
+    for start, times, earlier in zip(starts, buckets.relevant, buckets.hits, strict=True):
         yield np.repeat(start - earlier, times) + np.arange(times.sum())
 
 
@@ -134,7 +134,7 @@ def _score(ranks: np.ndarray) -> list[float]:
     """AP and precisions of one query from the 0-based ranks of all that is to be found, ascending and without junk."""
     if not len(ranks):
         return [math.nan] * (1 + len(PRECISION_AT))
-    found = np.arange(len(ranks))
-    before = np.where(ranks == 0, 1, found / np.maximum(ranks, 1))
+    hits = np.arange(len(ranks))
+    before = np.where(ranks == 0, 1, hits / np.maximum(ranks, 1))
     ends = np.minimum(ranks[-1] + 1, PRECISION_AT)
-    return [((before + (found + 1) / (ranks + 1)) / 2).mean(), *(np.searchsorted(ranks, ends) / ends)]
+    return [((before + (hits + 1) / (ranks + 1)) / 2).mean(), *(np.searchsorted(ranks, ends) / ends)]

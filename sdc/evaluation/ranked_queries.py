@@ -75,5 +75,5 @@ class RankedQueries:
 
     def relevant_inside(self, radius: int) -> np.ndarray:
         """Relevant items within a Hamming radius, shape ``(q,)``."""
-        items: np.ndarray = self.buckets.found[:, radius] + self.buckets.relevant[:, radius]
+        items: np.ndarray = self.buckets.hits[:, radius] + self.buckets.relevant[:, radius]
         return items

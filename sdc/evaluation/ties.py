@@ -71,7 +71,7 @@ class Buckets:
         self.items, self.relevant = counts.sum(axis=1), counts[:, 1:].sum(axis=1)  # n, r: (Q, B)
         self.reached = np.cumsum(self.items, axis=1)
         self.before = self.reached - self.items  # N
-        self.found = np.cumsum(self.relevant, axis=1) - self.relevant  # R
+        self.hits = np.cumsum(self.relevant, axis=1) - self.relevant  # R
         self.total = self.relevant.sum(axis=1)  # T: (Q,)
         self.share = self.relevant / np.maximum(self.items, 1)
         self._size = int(self.reached[:, -1].max(initial=0))
@@ -87,19 +87,19 @@ class Buckets:
         if denominator != "top":
             kept = self._kept(cutoff)
             rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
-            sums = self._contribution(self.share, rho, kept, self.before, self.found).sum(axis=1)
+            sums = self._contribution(self.share, rho, kept, self.before, self.hits).sum(axis=1)
             return sums / self._known(cutoff, denominator)
         full, split = self._split(cutoff)
         rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
-        sums = self._contribution(self.share, rho, self.items, self.before, self.found)
+        sums = self._contribution(self.share, rho, self.items, self.before, self.hits)
         certain = np.where(full, sums, 0).sum(axis=1)
-        items, relevant, before, found, kept = split
+        items, relevant, before, hits, kept = split
         first, chances = _hypergeometric(items, relevant, kept)
         inside = first[:, None] + np.arange(chances.shape[1])  # x: (Q, width)
-        before, found, kept = before[:, None], found[:, None], kept[:, None]
+        before, hits, kept = before[:, None], hits[:, None], kept[:, None]
         rho = (inside - 1) / np.maximum(kept - 1, 1)
-        sums = certain[:, None] + self._contribution(inside / kept, rho, kept, before, found)
-        return (chances * sums / np.maximum(found + inside, 1)).sum(axis=1)
+        sums = certain[:, None] + self._contribution(inside / kept, rho, kept, before, hits)
+        return (chances * sums / np.maximum(hits + inside, 1)).sum(axis=1)
 
     def average_precision_bounds(self, cutoff: int, denominator: Denominator) -> tuple[np.ndarray, np.ndarray]:
         """AP@R of the worst and of the best order inside the buckets, shape ``(Q,)`` each.
@@ -109,23 +109,23 @@ class Buckets:
         split bucket has fewer of them within R: each more adds to the sum more than the one before, so AP falls and
         then rises with their number. Its greatest value is at an end, its least where a further item would raise it.
         """
-        full, (items, relevant, before, found, kept) = self._split(cutoff)
-        worst = np.where(full, self._run(self.relevant, self.reached, self.found), 0).sum(axis=1)
-        best = np.where(full, self._run(self.relevant, self.before + self.relevant, self.found), 0).sum(axis=1)
+        full, (items, relevant, before, hits, kept) = self._split(cutoff)
+        worst = np.where(full, self._run(self.relevant, self.reached, self.hits), 0).sum(axis=1)
+        best = np.where(full, self._run(self.relevant, self.before + self.relevant, self.hits), 0).sum(axis=1)
         fewest, most = np.maximum(kept - (items - relevant), 0), np.minimum(relevant, kept)
 
         def last(inside: np.ndarray) -> np.ndarray:
-            return worst + self._run(inside, before + kept, found)
+            return worst + self._run(inside, before + kept, hits)
 
         def first(inside: np.ndarray) -> np.ndarray:
-            return best + self._run(inside, before + inside, found)
+            return best + self._run(inside, before + inside, hits)
 
         if denominator != "top":
             known = self._known(cutoff, denominator)
             return last(fewest) / known, first(most) / known
 
         def over_top(sums: np.ndarray, inside: np.ndarray) -> np.ndarray:
-            return sums / np.maximum(found + inside, 1)
+            return sums / np.maximum(hits + inside, 1)
 
         low, high = fewest.copy(), most.copy()
         while (low < high).any():  # bisection: is one more at ``middle`` a gain already?
@@ -141,13 +141,13 @@ class Buckets:
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
         """Probability of a relevant item within the top K: 1 - C(n - r, m) / C(n, m) if no earlier bucket has one."""
-        _, (items, relevant, _, found, kept) = self._split(cutoff)
-        kept = np.where(found > 0, 0, kept)[:, None]
+        _, (items, relevant, _, hits, kept) = self._split(cutoff)
+        kept = np.where(hits > 0, 0, kept)[:, None]
         position = np.arange(kept.max(initial=0))
         left = items[:, None] - position
         # The chance that a position holds none, given that those before it held none.
         missed = np.maximum(left - relevant[:, None], 0) / np.maximum(left, 1)
-        return np.where(found > 0, 1, 1 - np.prod(np.where(position < kept, missed, 1), axis=1))
+        return np.where(hits > 0, 1, 1 - np.prod(np.where(position < kept, missed, 1), axis=1))
 
     def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
         """Expected DCG@K: the mean gain of a bucket at each of its ranks; see ``Ranked``."""
@@ -170,20 +170,20 @@ class Buckets:
             place = np.argmax(self.reached >= rank[:, None], axis=1)
             full = np.arange(self.items.shape[1]) < place[:, None]
             there = np.arange(len(place)), place
-            n, r, before, found = (array[there] for array in (self.items, self.relevant, self.before, self.found))
-            self._splits[cutoff] = full, (n, r, before, found, rank - before)
+            n, r, before, hits = (array[there] for array in (self.items, self.relevant, self.before, self.hits))
+            self._splits[cutoff] = full, (n, r, before, hits, rank - before)
         return self._splits[cutoff]
 
     def _contribution(
-        self, share: np.ndarray, rho: np.ndarray, kept: np.ndarray, before: np.ndarray, found: np.ndarray
+        self, share: np.ndarray, rho: np.ndarray, kept: np.ndarray, before: np.ndarray, hits: np.ndarray
     ) -> np.ndarray:
         harmonic = _harmonic(self._size)
-        return share * (kept * rho + (found + 1 - (before + 1) * rho) * (harmonic[before + kept] - harmonic[before]))
+        return share * (kept * rho + (hits + 1 - (before + 1) * rho) * (harmonic[before + kept] - harmonic[before]))
 
-    def _run(self, length: np.ndarray, end: np.ndarray, found: np.ndarray) -> np.ndarray:
+    def _run(self, length: np.ndarray, end: np.ndarray, hits: np.ndarray) -> np.ndarray:
         """Sum of the precisions at so many relevant items in a row, the last of them at a rank, behind R others."""
         harmonic = _harmonic(self._size)
-        return length + (found - (end - length)) * (harmonic[end] - harmonic[end - length])
+        return length + (hits - (end - length)) * (harmonic[end] - harmonic[end - length])
 
 
 class Order:
@@ -202,17 +202,15 @@ class Order:
     def __init__(self, levels: np.ndarray, total: np.ndarray) -> None:
         self.levels, self.total = levels, total
         self._query, self._rank = np.nonzero(levels)  # of every relevant item, by query and rank
-        self._found = np.bincount(self._query, minlength=len(levels))
-        ends = np.cumsum(self._found)
-        self._precision = (np.arange(len(self._rank)) + 1 - np.repeat(ends - self._found, self._found)) / (
-            self._rank + 1
-        )
+        self._hits = np.bincount(self._query, minlength=len(levels))
+        ends = np.cumsum(self._hits)
+        self._precision = (np.arange(len(self._rank)) + 1 - np.repeat(ends - self._hits, self._hits)) / (self._rank + 1)
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
         """AP@R; see ``Ranked``."""
         sums = np.bincount(self._query, self._precision * (self._rank < cutoff), minlength=len(self.levels))
-        found = self.relevant_within(cutoff)
-        known = {"top": found, "min": np.minimum(self.total, cutoff), "total": self.total}[denominator]
+        hits = self.relevant_within(cutoff)
+        known = {"top": hits, "min": np.minimum(self.total, cutoff), "total": self.total}[denominator]
         return sums / np.maximum(known, 1)
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
