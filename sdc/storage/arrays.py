@@ -173,10 +173,18 @@ class _HDF5:
         with h5py.File(path) as file:
             self.names: Collection[str] | None = [name for name in file if isinstance(file[name], h5py.Dataset)]
 
+    def _check_sources(self, array: Any) -> None:
+        """A view of other files reads as zeros where these are missing."""
+        names = {source.file_name for source in array.virtual_sources()} if array.is_virtual else set()
+        missing = sorted(name for name in names - {"."} if not (self._path.parent / name).is_file())
+        if missing:
+            raise SDCError(f"{self._path}: {array.name} is a view of {missing[0]}, which is missing; put it there")
+
     def read(self, name: str) -> Any:
         import h5py
 
         with h5py.File(self._path) as file:
+            self._check_sources(file[name])
             return (file[name].asstr() if h5py.check_string_dtype(file[name].dtype) else file[name])[:]
 
     def rows(self, name: str) -> _Opener:
@@ -186,6 +194,7 @@ class _HDF5:
         def opened() -> Iterator[Any]:
             with h5py.File(self._path) as file:
                 array = file[name]
+                self._check_sources(array)
                 offset = array.id.get_offset()  # where it lies in one piece, it can be mapped
                 yield array if offset is None else np.memmap(self._path, array.dtype, "r", offset, array.shape)
 

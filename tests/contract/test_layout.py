@@ -132,7 +132,7 @@ def test_library_knows_nothing_of_snakemake(root):
 @pytest.mark.parametrize("package", ["datasets", "methods"])
 def test_every_module_is_registered(root, package):
     helpers = set(
-        "__init__ arrays base codewords decode download draws instances join_lists linear list_dataset list_file "
+        "__init__ arrays base check codewords decode download draws instances join_lists linear list_dataset list_file "
         "locate losses pca pickles problems similarity training vectors walk".split()
     )
     modules = {path.stem for path in (root / "sdc" / package).glob("*.py")} - helpers

@@ -84,6 +84,18 @@ def test_hdf5_of_any_suffix(tmp_path):
         read_values(tmp_path / "b.mat", "labels")
 
 
+def test_a_view_of_a_file_that_is_missing_is_refused(tmp_path):
+    layout = h5py.VirtualLayout((6, 2), "f4")
+    layout[:] = h5py.VirtualSource("source.h5", "x", (6, 2))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_virtual_dataset("features", layout)
+    with pytest.raises(SDCError, match=r"a.h5: /features is a view of source.h5, which is missing; put it there"):
+        open_array(tmp_path / "a.h5", "features")
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["x"] = ROWS
+    assert np.array_equal(content(open_array(tmp_path / "a.h5", "features")), ROWS)
+
+
 def test_files_that_are_not_there_or_damaged(tmp_path):
     with pytest.raises(SDCError, match=r"a.npy: not found; .*/ holds nothing; put the codes there or name their file"):
         open_array(tmp_path / "a.npy", "codes")
