@@ -78,25 +78,25 @@ def run(
     began = time.perf_counter()
     if (codes is None) == (features is None):
         raise SDCError("nothing to score: give --codes or --features, and not both")
-    items = read_manifest(manifest)
-    relevance = relevance_of(items)
-    query_classes = classes.query_classes(items) if relevance.kind == "single" else None
+    images = read_manifest(manifest)
+    relevance = relevance_of(images)
+    query_classes = classes.query_classes(images) if relevance.kind == "single" else None
     score = functools.partial(
         evaluate, relevance=relevance, map_at=map_at, precision_at=precision_at, rule=ties, convention=convention,
         jobs=jobs,
     )  # fmt: skip
     if codes is not None:
-        scored = _score_codes(codes, items, relevance, query_classes, score)
+        scored = _score_codes(codes, images, relevance, query_classes, score)
     else:
         assert features is not None
-        scored = _score_features(Features(features, shards, items.sha256), items, relevance, query_classes, score)
-    facts, scores = items.facts, scored.scores
-    precisions = scores.precisions(items.rows("query"))
+        scored = _score_features(Features(features, shards, images.sha256), images, relevance, query_classes, score)
+    facts, scores = images.facts, scored.scores
+    precisions = scores.precisions(images.rows("query"))
     by_class: list[classes.ClassScore] = []
     if relevance.kind == "single":
-        by_class = classes.by_class(precisions, items, "train_on" not in scored.identity, scored.overlaps)
+        by_class = classes.by_class(precisions, images, "train_on" not in scored.identity, scored.overlaps)
     groups = {f"{scores.headline}/{group}": value for group, value in classes.group_means(by_class).items()}
-    both = int(np.count_nonzero(items.query & items.database))
+    both = int(np.count_nonzero(images.query & images.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
     write_precisions(out.with_name("average_precision.csv"), precisions)
@@ -126,13 +126,13 @@ class _Scored(NamedTuple):
 
 
 def _score_codes(
-    path: Path, items: Manifest, relevance: Relevance, query_classes: np.ndarray | None, score: Callable[..., Scores]
+    path: Path, images: Manifest, relevance: Relevance, query_classes: np.ndarray | None, score: Callable[..., Scores]
 ) -> _Scored:
     codes = read_codes(path)
-    used = np.count_nonzero(items.query | items.database)
-    if codes.attributes["manifest_sha256"] != items.sha256 or len(codes.row) != used:
+    used = np.count_nonzero(images.query | images.database)
+    if codes.attributes["manifest_sha256"] != images.sha256 or len(codes.row) != used:
         raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
-    query, database = items.query[codes.row], items.database[codes.row]
+    query, database = images.query[codes.row], images.database[codes.row]
     ranking = Hamming(codes.codes[query], codes.codes[database])
     scores = score(ranking)
     metrics = scores.report()
@@ -146,24 +146,24 @@ def _score_codes(
             overlaps = {1 + health.bits: scores.pairs.overlaps(query_classes)}
     files = {
         "pairs.csv": pairs, "ranks.csv": scores.ranks(), "bits.csv": health.columns(),
-        "retrieved.csv": retrieved(items, ranking, relevance),
+        "retrieved.csv": retrieved(images, ranking, relevance),
     }  # fmt: skip
     return _Scored(codes.attributes, scores, metrics, measure(health), overlaps, files)
 
 
 def _score_features(
     features: Features,
-    items: Manifest,
+    images: Manifest,
     relevance: Relevance,
     query_classes: np.ndarray | None,
     score: Callable[..., Scores],
 ) -> _Scored:
     identity = {key: features.attributes[key] for key in ("dataset", "backbone", "weights", "manifest_sha256")}
     identity |= {"method": "features", "bits": 32 * features.shape[1], "seed": 0, "version": __version__}
-    queries, size = features.read(items.query), int(np.count_nonzero(items.database))
+    queries, size = features.read(images.query), int(np.count_nonzero(images.database))
 
     def database() -> Iterator[np.ndarray]:
-        return (block for _, block in features.blocks(items.database))
+        return (block for _, block in features.blocks(images.database))
 
     scores = score(Cosine(queries, database, size))
     if relevance.kind == "instance":

@@ -24,14 +24,14 @@ def run(first: Path, second: Path) -> int:
         SDCError: If a file cannot be read, or they are of different queries.
     """
     scores = [read_precisions(path) for path in (first, second)]
-    values = [np.array(list(held.values())) for held in scores]
-    rows = [np.array(list(held)) for held in scores]
-    found = significance.compare(values[0], values[1], rows[0], rows[1])
+    values = [np.array(list(precisions.values())) for precisions in scores]
+    rows = [np.array(list(precisions)) for precisions in scores]
+    result = significance.compare(values[0], values[1], rows[0], rows[1])
     for path, value in zip((first, second), values, strict=True):
         print(f"{100 * value.mean():6.2f}  {path}")
-    low, high = (100 * found[f"difference_{end}"] for end in ("low", "high"))
+    low, high = (100 * result[f"difference_{end}"] for end in ("low", "high"))
     print(
-        f"{100 * found['difference']:+6.2f}  second less first; 95 % interval {low:+.2f} to {high:+.2f}, "
-        f"p = {found['p_value']:.4f} (paired bootstrap over {len(rows[0])} queries)"
+        f"{100 * result['difference']:+6.2f}  second less first; 95 % interval {low:+.2f} to {high:+.2f}, "
+        f"p = {result['p_value']:.4f} (paired bootstrap over {len(rows[0])} queries)"
     )
     return 0
