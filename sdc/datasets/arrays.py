@@ -183,32 +183,32 @@ class Arrays(Dataset):
     def _home(self) -> Path:
         return Path(self.root) / self.folder
 
-    def _held(self) -> dict[str, Path]:
+    def _present(self) -> dict[str, Path]:
         """Where each file lies, unpacked or, which counts, as published."""
-        places = [(name, self._home / held) for name in self.files for held in (name.removesuffix(".gz"), name)]
+        places = [(name, self._home / form) for name in self.files for form in (name.removesuffix(".gz"), name)]
         return {name: path for name, path in places if path.is_file()}
 
     def _absent(self) -> list[str]:
-        held = self._held()
-        names = ", ".join(name for name in self.files if name not in held)
+        present = self._present()
+        names = ", ".join(name for name in self.files if name not in present)
         what = f"{names} not found" if self._home.is_dir() else what_is_at(self._home)
         return [f"{self._home}: {what}; put {self.title} there or set download: true"] if names else []
 
     def _files(self, problems: Problems) -> dict[str, Path]:
         """Where each file lies, once it does and is what was published."""
         if self.download and self._absent():
-            fetch(self._home, [*self.files.keys() - self._held().keys()], self.published, self.mirrors)
+            fetch(self._home, [*self.files.keys() - self._present().keys()], self.published, self.mirrors)
         if absent := self._absent():
             raise SDCError(absent[0])
-        held = self._held()
-        for name, path in held.items() if self.checksum else ():
+        present = self._present()
+        for name, path in present.items() if self.checksum else ():
             if path.name != name:
                 continue
             with open(path, "rb") as file:
-                found = hashlib.file_digest(file, "md5").hexdigest()
-            if found != self.files[name]:
-                problems(f"{path}: MD5 is {found}, expected {self.files[name]}; delete it and download again")
-        return held
+                md5 = hashlib.file_digest(file, "md5").hexdigest()
+            if md5 != self.files[name]:
+                problems(f"{path}: MD5 is {md5}, expected {self.files[name]}; delete it and download again")
+        return present
 
     def _split(self, labels: np.ndarray, official: int) -> dict[str, np.ndarray]:
         rule = self.protocols[self.protocol]

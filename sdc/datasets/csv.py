@@ -69,13 +69,13 @@ class CSV(ImageFiles):
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root and file to where it is")
         headers = {}
-        listed: dict[str, _Row] = {}
+        row_of: dict[str, _Row] = {}
         for split, file in self._files().items():
             if file.is_file():
                 headers[file], rows = _read(file, split, problems)
-                _merge(listed, rows, problems)
+                _merge(row_of, rows, problems)
         multi = self.labels == "multi" or (self.labels == "auto" and "labels" in headers.values())
-        rows = list(listed.values())
+        rows = list(row_of.values())
         if not multi:
             rows = _labelled(rows, problems)
         paths = [self.picture.replace("{}", row.image) for row in rows]
@@ -88,15 +88,15 @@ class CSV(ImageFiles):
                 f"{', '.join(map(str, headers))}: names {len(rows)} usable images of {len(classes)} classes; it "
                 "takes two classes to tell what is relevant"
             )
-        said = any(row.splits for row in rows)
-        splits = self._said(rows, labels, classes, multi) if said else self._drawn(labels, classes, multi)
+        has_splits = any(row.splits for row in rows)
+        splits = self._from_rows(rows, labels, classes, multi) if has_splits else self._drawn(labels, classes, multi)
         return self.manifest(
             paths,
             labels,
             classes,
             splits,
             shuffle=True,
-            protocol="splits as listed" if said else "a draw of images" if multi else "per-class draw",
+            protocol="splits as listed" if has_splits else "a draw of images" if multi else "per-class draw",
             sources={file.name: sha256_of(file) for file in headers},
             skipped=skipped,
             problems=problems,
@@ -118,7 +118,7 @@ class CSV(ImageFiles):
     def _drawn(self, labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
         return draw_splits(*_groups(labels, classes, multi), self.query, self.train, self.seed)
 
-    def _said(self, rows: list[_Row], labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
+    def _from_rows(self, rows: list[_Row], labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
         splits = {split: np.array([split in row.splits for row in rows]) for split in SPLITS}
         if not splits["train"].any():
             database = np.flatnonzero(splits["database"])
@@ -147,18 +147,18 @@ def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
     return label, [_Row(path, *row) for row in zip(table.lines, images, labels, splits, strict=True)]
 
 
-def _merge(listed: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
+def _merge(row_of: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
     """Add the rows of a file by image; one that another file lists too is in both splits."""
     twice, other = [], []
     for row in rows:
-        known = listed.setdefault(row.image, row)
+        known = row_of.setdefault(row.image, row)
         if known is row:
             continue
         if known.file == row.file:
             twice.append(row.line)
         elif known.label != row.label:
             other.append(row.line)
-        listed[row.image] = known._replace(splits=known.splits | row.splits)
+        row_of[row.image] = known._replace(splits=known.splits | row.splits)
     if rows:
         _tell(problems, rows[0].file, twice, "names an image that an earlier line names; take one of them out")
         _tell(problems, rows[0].file, other, "has other labels than another file has for the same image; fix one")

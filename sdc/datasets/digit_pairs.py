@@ -32,7 +32,7 @@ class DigitPairs(Dataset):
         query: Pairs that are queries; an integer, or a fraction as a float.
         train: Pairs for training; an integer, or a fraction as a float of the database.
         seed: Of the pairs and of the split.
-        augmentation: Digits are scans: a mirrored one is no digit.
+        augmentation: Digits are scans: a mirrored one is not a digit.
     """
 
     title: ClassVar[str] = "Digit pairs"

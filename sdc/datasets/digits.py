@@ -29,7 +29,7 @@ class Digits(Dataset):
     Attributes:
         query: Queries per class; an integer, or a fraction as a float.
         train: Training items per class; an integer, or a fraction as a float of the class's database part.
-        augmentation: Digits are scans: a mirrored one is no digit.
+        augmentation: Digits are scans: a mirrored one is not a digit.
     """
 
     title: ClassVar[str] = "Digits"

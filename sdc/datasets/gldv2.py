@@ -104,13 +104,13 @@ class GLDv2(Instances):
         if problems.gather or self.on_error == "skip":
             return super().usable(paths, problems)
         drawn = np.random.RandomState(self.seed).permutation(len(paths))[:_SAMPLE]
-        looked = [*(path for path in paths if path.startswith("test/")), *(paths[row] for row in np.sort(drawn))]
-        gone = [path for path in dict.fromkeys(looked) if not (Path(self.root) / path).is_file()]
-        if gone:
-            named = ", ".join(gone[:10])
+        sample = [*(path for path in paths if path.startswith("test/")), *(paths[row] for row in np.sort(drawn))]
+        missing = [path for path in dict.fromkeys(sample) if not (Path(self.root) / path).is_file()]
+        if missing:
+            named = ", ".join(missing[:10])
             problems(
-                f"{self.root}: {len(gone)} of the {len(set(looked))} images looked for are missing: {named}"
-                f"{', …' if len(gone) > 10 else ''}; complete the copy or set on_error: skip"
+                f"{self.root}: {len(missing)} of the {len(set(sample))} images looked for are missing: {named}"
+                f"{', …' if len(missing) > 10 else ''}; complete the copy or set on_error: skip"
             )
         return np.ones(len(paths), bool), []
 
@@ -129,8 +129,8 @@ class GLDv2(Instances):
         return (TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN)
 
     def _missing_files(self) -> list[str]:
-        gone = [path for name in self._files() if not (path := self._file(name)).is_file()]
-        return [f"{path}: {what_is_at(path)}" for path in gone]
+        missing = [path for name in self._files() if not (path := self._file(name)).is_file()]
+        return [f"{path}: {what_is_at(path)}" for path in missing]
 
     def _file(self, name: str) -> Path:
         places = [Path(self.root) / folder / name for folder in _FOLDERS]
@@ -141,7 +141,7 @@ class GLDv2(Instances):
     ) -> tuple[list[str], list[dict[str, np.ndarray]], dict[str, str]]:
         """Paths of the queries, of each the positions in the index of what is relevant, and the usage by path."""
         path = self._file(TRUTH)
-        queries, truth, usages, strangers = [], [], [], []
+        queries, truth, usages, unknown = [], [], [], []
         place_of = {name: place for place, name in enumerate(index)}
         if len(place_of) < len(index):
             problems(f"{self._file(INDEX)}: names {len(index) - len(place_of)} images twice; get it again")
@@ -149,14 +149,14 @@ class GLDv2(Instances):
             if usage not in _USAGES:
                 problems(f"{path}: Usage of {query} is {usage!r}, expected one of {', '.join(_USAGES)}; get it again")
             elif usage != "Ignored":
-                found = [place_of.get(name, -1) for name in images.split()]
-                strangers += [name for name, place in zip(images.split(), found, strict=True) if place < 0]
+                places = [place_of.get(name, -1) for name in images.split()]
+                unknown += [name for name, place in zip(images.split(), places, strict=True) if place < 0]
                 queries.append(query)
-                truth.append({"relevant": np.unique([place for place in found if place >= 0]).astype(np.int64)})
+                truth.append({"relevant": np.unique([place for place in places if place >= 0]).astype(np.int64)})
                 usages.append(usage)
-        if strangers:
+        if unknown:
             problems(
-                f"{path}: {len(strangers)} relevant images are not in {INDEX}, the first: {strangers[0]}; "
+                f"{path}: {len(unknown)} relevant images are not in {INDEX}, the first: {unknown[0]}; "
                 "get both files again"
             )
         paths = _paths("test", queries, path, problems)

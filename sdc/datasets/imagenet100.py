@@ -95,15 +95,15 @@ train.txt                                   if you have it"""
         """The folders of the tree."""
         tree = self._tree()
         train, val = tree / "train", tree / "val"
-        gone = [f"{folder}: {what_is_at(folder)}" for folder in (train, val) if not folder.is_dir()]
-        if len(gone) == 2:
+        missing = [f"{folder}: {what_is_at(folder)}" for folder in (train, val) if not folder.is_dir()]
+        if len(missing) == 2:
             return [self.neither(train)]
-        if not gone and not self._has_folders(val) and self._solution() is None:
+        if not missing and not self._has_folders(val) and self._solution() is None:
             return [
                 f"{val}: has no folders of classes (val/{WNIDS[0]}/ and so on), and {self.root} has no {_SOLUTION}; "
                 "sort the validation images into folders or put the file there"
             ]
-        return gone
+        return missing
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """All training images of the classes, and their validation images as queries."""
@@ -154,9 +154,9 @@ train.txt                                   if you have it"""
         images: list[tuple[str, int]] = []
         empty = []
         for index, wnid in enumerate(WNIDS):
-            found = sorted(path for path in (folder / wnid).glob("*") if path.suffix.lower() in SUFFIXES)
-            images += [(path.relative_to(self.root).as_posix(), index) for path in found]
-            empty += [wnid] * (not found)
+            files = sorted(path for path in (folder / wnid).glob("*") if path.suffix.lower() in SUFFIXES)
+            images += [(path.relative_to(self.root).as_posix(), index) for path in files]
+            empty += [wnid] * (not files)
         if empty:
             problems(
                 f"{folder}: {len(empty)} of the {len(WNIDS)} classes have no images there: {', '.join(empty[:10])}"

@@ -106,8 +106,8 @@ class Instances(ImageFiles):
         return manifest
 
     def _check_vectors(self, manifest: Manifest, problems: Problems) -> None:
-        if gone := self.missing_vectors():
-            raise SDCError(f"{gone[0]}; put the vectors there or name their file")
+        if missing := self.missing_vectors():
+            raise SDCError(f"{missing[0]}; put the vectors there or name their file")
         try:
             self.vectors(manifest)
         except SDCError as error:

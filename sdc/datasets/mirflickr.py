@@ -105,10 +105,10 @@ class MIRFlickr(ImageFiles):
 
     def missing(self) -> list[str]:
         """The lists of topics and the folder of images, as far as they are not there."""
-        gone = [path for path in self._topics().values() if not path.is_file()]
-        lines = [f"{path}: {what_is_at(path)}" for path in gone[:1]]
-        if len(gone) > 1:
-            lines[0] = f"{len(gone)} lists of topics, the first {lines[0]}"
+        missing = [path for path in self._topics().values() if not path.is_file()]
+        lines = [f"{path}: {what_is_at(path)}" for path in missing[:1]]
+        if len(missing) > 1:
+            lines[0] = f"{len(missing)} lists of topics, the first {lines[0]}"
         images = self._folder(IMAGES_FOLDER, "im1.jpg")
         return lines + ([] if images.is_dir() else [f"{images}: {what_is_at(images)}"])
 

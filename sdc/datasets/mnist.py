@@ -34,7 +34,7 @@ class MNIST(Arrays):
 
     Attributes:
         protocol: As for CIFAR-10; the official code splits officially, as ``ep4``, wherever it does not know better.
-        augmentation: Digits are scans: a mirrored one is no digit.
+        augmentation: Digits are scans: a mirrored one is not a digit.
     """
 
     title: ClassVar[str] = "MNIST"

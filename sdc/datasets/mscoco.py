@@ -106,8 +106,8 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         if not any(file.is_file() for file in files):
             return [self.neither(files[0])]
         folders = [root / f"{part}{release}" for release in _RELEASES for part in _PARTS]
-        gone = [] if any(map(Path.is_dir, folders)) else folders[:2]
-        return [f"{path}: {what_is_at(path)}" for path in [*(f for f in files if not f.is_file()), *gone]]
+        missing = [] if any(map(Path.is_dir, folders)) else folders[:2]
+        return [f"{path}: {what_is_at(path)}" for path in [*(f for f in files if not f.is_file()), *missing]]
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """All labelled images of both annotation files."""
@@ -116,10 +116,10 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         pairs: list[np.ndarray] = []
         images = 0
         for file in files:
-            count, here, found = _read(file)
+            count, path_of, annotated = _read(file)
             images += count
-            named |= here
-            pairs.append(found)
+            named |= path_of
+            pairs.append(annotated)
         # One row per image and category, in the order of the ids, whichever release they come from.
         instances = np.unique(np.concatenate(pairs), axis=0)
         ids, firsts = np.unique(instances[:, 0], return_index=True)
@@ -167,14 +167,14 @@ def _read(file: Path) -> tuple[int, dict[int, str], np.ndarray]:
     try:
         with open(file, encoding="utf-8") as text:
             # Called for every object as soon as it is read, so that outlines never pile up.
-            held = json.load(text, object_hook=lambda found: {key: found[key] for key in _KEYS & found.keys()})
-        names = {category["id"]: category["name"] for category in held["categories"]}
-        strangers = set(names.values()) ^ set(CATEGORIES)
-        if strangers:
-            raise ValueError(f"categories are not COCO's 80, for example {min(strangers)!r}")
+            content = json.load(text, object_hook=lambda values: {key: values[key] for key in _KEYS & values.keys()})
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        unknown_names = set(names.values()) ^ set(CATEGORIES)
+        if unknown_names:
+            raise ValueError(f"categories are not COCO's 80, for example {min(unknown_names)!r}")
         column = {category: CATEGORIES.index(name) for category, name in names.items()}
-        pairs = [(item["image_id"], column[item["category_id"]]) for item in held["annotations"]]
-        paths = {int(image["id"]): f"{part}/{image['file_name']}" for image in held["images"]}
+        pairs = [(item["image_id"], column[item["category_id"]]) for item in content["annotations"]]
+        paths = {int(image["id"]): f"{part}/{image['file_name']}" for image in content["images"]}
         instances = np.array(pairs, np.int64).reshape(-1, 2)
         unknown = set(instances[:, 0].tolist()) - paths.keys()
         if unknown:

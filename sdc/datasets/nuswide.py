@@ -31,7 +31,7 @@ snow tree beach mountain
 """.split()
 )
 _IMAGES = "ImageList/Imagelist.txt"
-_IMAGES_FOLDER = "Flickr"
+_PHOTOS = "Flickr"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class NUSWide(PublishedLists):
     """The 21 most frequent concepts, from lists or from the raw data set.
 
     From the raw data, images without any of the concepts are left out, and a photo that is listed twice counts once.
-    What is missing or unreadable is dropped, if ``on_error`` is ``skip``, before anything is drawn. Many links of this
+    What is missing or unreadable is skipped, if ``on_error`` is ``skip``, before anything is drawn. Many links of this
     data set are dead, so copies differ.
 
     Attributes:
@@ -93,14 +93,14 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         images = Path(self.root) / _IMAGES
         if not images.is_file():
             return [self.neither(images)]
-        gone = [file for file in self._label_files() if not file.is_file()]
-        return [f"{file}: {what_is_at(file)}" for file in gone] or self.absent(images, self.key, f"{_IMAGES_FOLDER}/")
+        missing = [file for file in self._label_files() if not file.is_file()]
+        return [f"{file}: {what_is_at(file)}" for file in missing] or self.absent(images, self.key, f"{_PHOTOS}/")
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """The photos that show a concept; training items stay in the database."""
         images = Path(self.root) / _IMAGES
         names = [
-            f"{_IMAGES_FOLDER}/{name}"
+            f"{_PHOTOS}/{name}"
             for name in images.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split()
         ]
         members = np.stack([_column(file, len(names)) for file in self._label_files()], axis=1)
@@ -191,5 +191,5 @@ def _walk(
     return splits
 
 
-def _too_few(concept: str, found: int, split: str, quota: int, problems: Problems) -> None:
-    problems(f"concept {concept!r} has {found} unused images, too few for {split}: {quota}; lower the counts")
+def _too_few(concept: str, count: int, split: str, quota: int, problems: Problems) -> None:
+    problems(f"concept {concept!r} has {count} unused images, too few for {split}: {quota}; lower the counts")

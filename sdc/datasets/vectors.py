@@ -29,7 +29,7 @@ class VectorFile(ArrayFile):
         """The vectors of some rows, shape ``(rows, dim)``; each part of the file that holds any is opened once."""
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
-        taken = np.empty((len(rows), self.shape[1]), self.dtype)
+        vectors = np.empty((len(rows), self.shape[1]), self.dtype)
         step = self._step
         edges = np.searchsorted(ascending, np.arange(0, len(self) + step, step))
         for start, stop in itertools.pairwise(edges):
@@ -37,8 +37,8 @@ class VectorFile(ArrayFile):
                 low = ascending[start]
                 with self.opened() as array:
                     window = array[low : ascending[stop - 1] + 1]
-                    taken[order[start:stop]] = window[ascending[start:stop] - low]
-        return taken
+                    vectors[order[start:stop]] = window[ascending[start:stop] - low]
+        return vectors
 
     def check(self, problems: Problems, ids: Sequence[str] | None = None) -> None:
         """Tell ``problems`` of ids given twice, and of rows that hold NaN or infinity; the file is read block by block.
@@ -106,12 +106,12 @@ class Vectors:
         """The vectors of some rows of the manifest, shape ``(rows, dim)``."""
         places = self._places[rows]
         owners = np.searchsorted(self._ends, places, side="right")
-        taken = np.empty((len(rows), self.shape[1]), self.dtype)
+        vectors = np.empty((len(rows), self.shape[1]), self.dtype)
         for owner in np.unique(owners):
             mine = owners == owner
             file = self._files[owner]
-            taken[mine] = file.take(places[mine] - (self._ends[owner] - len(file)))
-        return taken
+            vectors[mine] = file.take(places[mine] - (self._ends[owner] - len(file)))
+        return vectors
 
 
 def by_id(file: VectorFile, paths: Sequence[str]) -> list[str]:

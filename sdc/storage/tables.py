@@ -34,11 +34,11 @@ class Table(NamedTuple):
         Raises:
             SDCError: If the header has none for one of the roles.
         """
-        found = [next((name for name in NAMES[role] if name in self.header), "") for role in roles]
-        if not all(found):
+        columns = [next((name for name in NAMES[role] if name in self.header), "") for role in roles]
+        if not all(columns):
             known = " and one ".join(", ".join(NAMES[role]) for role in roles)
             raise SDCError(f"{self.path}: columns are {', '.join(self.header) or 'none'}; name one of them {known}")
-        return found
+        return columns
 
     def cells(self, column: str) -> list[str]:
         """The cells of a column."""
