@@ -1,4 +1,4 @@
-"""From pictures to short codes that retrieve well: manifest, features, heads, codes, metrics, tables."""
+"""From images to short codes that retrieve well: manifest, features, heads, codes, metrics, tables."""
 
 import os
 

@@ -29,7 +29,7 @@ class Backbone(Settings):
     # Whether ``token_module`` gives the parts of a picture.
     has_tokens: ClassVar[bool] = False
     # What a dataset must hold: pictures, or vectors that some network has made of them.
-    takes: ClassVar[Literal["pictures", "vectors"]] = "pictures"
+    takes: ClassVar[Literal["images", "vectors"]] = "images"
 
     model: str
     dtype: Literal["float32", "float16"] = "float32"

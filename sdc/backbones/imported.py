@@ -25,7 +25,7 @@ class Imported(Backbone):
         normalise: Scale each vector to length 1; one of length 0 stays.
     """
 
-    takes: ClassVar[Literal["pictures", "vectors"]] = "vectors"
+    takes: ClassVar[Literal["images", "vectors"]] = "vectors"
 
     weights: str = "unknown"
     normalise: bool = False

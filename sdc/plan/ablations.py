@@ -72,25 +72,25 @@ def _variant(
     def filled_in(key: str, setting: Any) -> Any:
         if not isinstance(setting, str):
             return setting
-        found = re.findall(r"\{(\w+)\}", setting)
-        for word in found:
+        braced = re.findall(r"\{(\w+)\}", setting)
+        for word in braced:
             check(
                 {"word in braces": word}, {"properties": {"word in braces": {"enum": list(keys)}}}, f"{where}.settings"
             )
-        words.update(found)
+        words.update(braced)
         return re.sub(r"\{(\w+)\}", lambda word: str(values[word[1]]), setting)
 
     settings = {key: filled_in(key, setting) for key, setting in spec.get("settings", {}).items()}
     settings |= {key: value for key, value in values.items() if key != "method" and key not in words}
     check(settings, registry.entry_schema("methods", base, common), where=where)
     try:
-        made, usual = (registry.build("methods", base, {**common, **more}).as_dict() for more in (settings, {}))
+        variant, usual = (registry.build("methods", base, {**common, **more}).as_dict() for more in (settings, {}))
     except SDCError as error:
         raise SDCError(f"{where}: {error}") from None
-    changed = {key: value for key, value in sorted(made.items()) if value != usual[key]}
+    changed = {key: value for key, value in sorted(variant.items()) if value != usual[key]}
     method = "_".join([base, *(f"{key}_{_word(value)}" for key, value in changed.items())])
-    own = {**common, "type": common.get("type", base), **{key: made[key] for key in changed}} if changed else None
-    return Variant(method, own, tuple(values.get(key, made.get(key)) for key in keys))
+    own = {**common, "type": common.get("type", base), **{key: variant[key] for key in changed}} if changed else None
+    return Variant(method, own, tuple(values.get(key, variant.get(key)) for key in keys))
 
 
 def _word(value: Any) -> str:
@@ -105,19 +105,19 @@ def variant_entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     Raises:
         SDCError: If two that differ would have one name.
     """
-    made: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for name in config.get("ablations", {}):
         for variant in variants(config, name):
             if variant.entry is None:
                 continue
-            known = made.get(variant.method, config.get("methods", {}).get(variant.method, variant.entry))
+            known = entries.get(variant.method, config.get("methods", {}).get(variant.method, variant.entry))
             if known != variant.entry:
                 raise SDCError(
                     f"ablations.{name}: {variant.method} would be the name of two methods: {canonical(known)} and "
                     f"{canonical(variant.entry)}; write one of them otherwise"
                 )
-            made[variant.method] = variant.entry
-    return made
+            entries[variant.method] = variant.entry
+    return entries
 
 
 def ablation_run(config: Mapping[str, Any], name: str) -> dict[str, Any]:

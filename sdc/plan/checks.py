@@ -39,15 +39,15 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
     """Check that backbones take what the datasets hold, and that methods can be trained on it."""
-    sources = {name: trained_on(config, name) for name in (*config["run"]["datasets"], *config.get("datasets", {}))}
-    held = {dataset: build_entry(config, "datasets", dataset) for dataset in datasets_used(config)}
+    trained = {name: trained_on(config, name) for name in (*config["run"]["datasets"], *config.get("datasets", {}))}
+    sources = {dataset: build_entry(config, "datasets", dataset) for dataset in datasets_used(config)}
     for backbone in config["run"]["backbones"]:
-        taker = build_entry(config, "backbones", backbone)
-        for dataset, made in held.items():
-            check_kinds(dataset, made, backbone, taker)
+        network = build_entry(config, "backbones", backbone)
+        for dataset, source in sources.items():
+            check_kinds(dataset, source, backbone, network)
     selections = [config["run"], *(ablation_run(config, name) for name in config.get("ablations", {}))]
     every = itertools.chain.from_iterable(map(cells, selections))
-    runs = dict.fromkeys((sources[cell.dataset], cell.backbone, cell.method) for cell in every)
+    runs = dict.fromkeys((trained[cell.dataset], cell.backbone, cell.method) for cell in every)
     for dataset, backbone, method in runs:
-        if held[dataset].vector_files():
+        if sources[dataset].vector_files():
             training_kinds(config, dataset, backbone, method)

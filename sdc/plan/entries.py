@@ -13,7 +13,7 @@ from sdc.errors import SDCError
 from sdc.plan.schema import EVALUATION
 from sdc.settings import check
 
-# Settings of a dataset that its manifest does not depend on: changing them prepares nothing anew.
+# Settings of a dataset that its manifest does not depend on: changing them prepares nothing again.
 LATER_SETTINGS = (
     "shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation", "train_on", "recentre",
 )  # fmt: skip
@@ -55,9 +55,9 @@ def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]
 def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
     """The catalogue entry of a backbone; where it says nothing of preprocessing, what the dataset's protocol does."""
     settings = entry(config, "backbones", backbone)
-    made = build_entry(config, "datasets", dataset)
+    source = build_entry(config, "datasets", dataset)
     known = registry.entry_schema("backbones", backbone, settings)["properties"]
-    return {**{key: value for key, value in made.preprocessing.items() if key in known}, **settings}
+    return {**{key: value for key, value in source.preprocessing.items() if key in known}, **settings}
 
 
 def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
@@ -68,27 +68,27 @@ def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
 
 def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """How a dataset is scored: ``map_at`` (items, or None for all), ``precision_at``, ``ties`` and ``convention``."""
-    made = build_entry(config, "datasets", dataset)
+    source = build_entry(config, "datasets", dataset)
     chosen = {**EVALUATION, **config.get("evaluation", {})}
     del chosen["features"]
-    return {"map_at": made.map_at, "precision_at": list(made.precision_at), **chosen}
+    return {"map_at": source.map_at, "precision_at": list(source.precision_at), **chosen}
 
 
 def view_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """What the views of a dataset depend on: ``views`` (how many of a picture), ``augmentation`` and ``view_seed``."""
-    made = build_entry(config, "datasets", dataset)
-    return {"views": made.views, "augmentation": made.augmentation, "view_seed": made.seed}
+    """What the views of a dataset depend on: ``views`` (how many of an image), ``augmentation`` and ``view_seed``."""
+    source = build_entry(config, "datasets", dataset)
+    return {"views": source.views, "augmentation": source.augmentation, "view_seed": source.seed}
 
 
 def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
-    """How the picture files of a dataset are read, where not as usual: features depend on it, the manifest does not."""
-    made = build_entry(config, "datasets", dataset)
+    """How the image files of a dataset are read, where not as usual: features depend on it, the manifest does not."""
+    source = build_entry(config, "datasets", dataset)
     usual = {"truncated": "fail", "orientation": "ignore"}
-    return {key: value for key, default in usual.items() if (value := getattr(made, key, default)) != default}
+    return {key: value for key, default in usual.items() if (value := getattr(source, key, default)) != default}
 
 
 def vector_files(config: Mapping[str, Any], dataset: str) -> list[str]:
-    """The files of a dataset that holds vectors; none if it holds pictures."""
+    """The files of a dataset that holds vectors; none if it holds images."""
     files: list[str] = build_entry(config, "datasets", dataset).vector_files()
     return files
 
@@ -120,8 +120,8 @@ def datasets_used(config: Mapping[str, Any]) -> list[str]:
 
 def head_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Of a dataset that uses heads of another: ``train_on`` and ``recentre``; else nothing."""
-    made = build_entry(config, "datasets", dataset)
-    return {"train_on": made.train_on, "recentre": made.recentre} if made.train_on else {}
+    source = build_entry(config, "datasets", dataset)
+    return {"train_on": source.train_on, "recentre": source.recentre} if source.train_on else {}
 
 
 def weights_file(settings: Mapping[str, Any]) -> str | None:
@@ -133,7 +133,7 @@ def weights_file(settings: Mapping[str, Any]) -> str | None:
 def state_dict(config: Mapping[str, Any], backbone: str) -> str | None:
     """The file that a backbone reads, if its entry names one; of one that takes vectors, ``weights`` is but words."""
     settings = entry(config, "backbones", backbone)
-    return weights_file(settings) if build_entry(config, "backbones", backbone).takes == "pictures" else None
+    return weights_file(settings) if build_entry(config, "backbones", backbone).takes == "images" else None
 
 
 def instance_datasets(config: Mapping[str, Any]) -> list[str]:
@@ -143,17 +143,17 @@ def instance_datasets(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def check_kinds(dataset: str, held: Any, backbone: str, taker: Any) -> None:
-    """Check that a backbone takes what a dataset holds: pictures, or vectors made elsewhere.
+def check_kinds(dataset: str, source: Any, backbone: str, network: Any) -> None:
+    """Check that a backbone takes what a dataset holds: images, or vectors made elsewhere.
 
     Args:
         dataset, backbone: Names of the catalogue entries.
-        held, taker: What they are.
+        source, network: The dataset and the backbone themselves.
 
     Raises:
         SDCError: If it takes the other.
     """
-    if held.vector_files() and taker.takes == "pictures":
+    if source.vector_files() and network.takes == "images":
         raise SDCError(f"datasets.{dataset} holds vectors; its backbone is imported, not {backbone}")
-    if taker.takes == "vectors" and not held.vector_files():
-        raise SDCError(f"backbones.{backbone} takes vectors, and datasets.{dataset} holds pictures; choose a network")
+    if network.takes == "vectors" and not source.vector_files():
+        raise SDCError(f"backbones.{backbone} takes vectors, and datasets.{dataset} holds images; choose a network")

@@ -29,29 +29,29 @@ def needs(
         stage: Name of the rule.
         wildcards: Of the job.
         counts: Of the dataset: ``images``, ``query``, ``database`` and ``train``; what is missing is assumed.
-        sizes: Bytes by path of the inputs that are there. The dimension of features is known from nothing else.
+        sizes: Bytes of what is there of each input of the rule, by its name: ``features``, ``views``, ``tokens``. The
+            dimension of features is known from nothing else.
         threads: Of the job.
     """
     known = {**USUAL_COUNTS, **counts}
     images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]
     codes = images * int(wildcards.get("bits", 0)) / 8
-    clean = sum(size for path, size in sizes.items() if "/clean/" in path)
-    views = sum(size for path, size in sizes.items() if "/features/" in path) - clean
+    features, views = sizes.get("features", 0), sizes.get("views", 0) + sizes.get("tokens", 0)
     if stage == "prepare":
         megabytes, minutes = 2_000.0, 60 + images / 10_000
     elif stage == "extract":
-        made = images if wildcards["kind"] == "clean" else 10 * trained
-        megabytes, minutes = 4_000 + 1_000 * threads, 30 + made / int(wildcards["shards"]) / threads / 120
+        items = images if wildcards["kind"] == "clean" else 10 * trained
+        megabytes, minutes = 4_000 + 1_000 * threads, 30 + items / int(wildcards["shards"]) / threads / 120
     elif stage == "train":
         # Twice the rows in float32, which may be stored in half of that; and a table of the pairs that SDC+ compares.
-        held = 4 * (clean * trained / images + views) + 24 * min(trained, 16_384) ** 2
-        megabytes, minutes = 4_000 + held / 1e6, 20 + trained / 250
+        arrays = 4 * (features * trained / images + views) + 24 * min(trained, 16_384) ** 2
+        megabytes, minutes = 4_000 + arrays / 1e6, 20 + trained / 250
     elif stage == "encode":
         megabytes, minutes = 2_000 + 4 * codes / 1e6, 10 + images / 50_000
     elif stage == "evaluate":
         megabytes, minutes = 1_500 + 1_000 * threads + 4 * codes / 1e6, 10 + pairs / 6e8
     elif stage == "evaluate_features":
-        megabytes, minutes = 2_500 + 8 * clean * known["query"] / images / 1e6, 10 + pairs / 6e7
+        megabytes, minutes = 2_500 + 8 * features * known["query"] / images / 1e6, 10 + pairs / 6e7
     else:
         raise AssertionError(stage)
     megabytes += images / 5_000  # the manifest

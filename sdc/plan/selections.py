@@ -13,12 +13,12 @@ def selected_entries(config: Mapping[str, Any], run: Mapping[str, Any]) -> dict[
     """What tables must know of everything a selection names, by catalogue and name; nothing where all is by default.
 
     That is the settings of methods; of datasets and backbones, whose settings metrics repeat as far as they matter,
-    just their ``type``: a key that changes no metric then makes no table anew.
+    just their ``type``: a key that changes no metric then makes no table again.
     """
-    made: dict[str, dict[str, Any]] = {}
+    selected: dict[str, dict[str, Any]] = {}
     for catalogue in registry.CATALOGUES:
-        found = {name: entry(config, catalogue, name) for name in run[catalogue]}
+        entries = {name: entry(config, catalogue, name) for name in run[catalogue]}
         if catalogue != "methods":
-            found = {name: {"type": held["type"]} for name, held in found.items() if "type" in held}
-        made[catalogue] = {name: held for name, held in found.items() if held}
-    return made
+            entries = {name: {"type": known["type"]} for name, known in entries.items() if "type" in known}
+        selected[catalogue] = {name: known for name, known in entries.items() if known}
+    return selected

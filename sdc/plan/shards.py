@@ -22,10 +22,10 @@ def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, metho
 
     Returns:
         The kind by what the train stage takes it as: ``features`` always, and ``views`` or ``tokens``. Where a backbone
-        has no tokens, views take their place: a picture of one part.
+        has no tokens, views take their place: an image of one part.
 
     Raises:
-        SDCError: If it needs views, and the dataset holds no pictures to make them of.
+        SDCError: If it needs views, and the dataset holds no images to make them of.
     """
     hashing, network = build_entry(config, "methods", method), build_entry(config, "backbones", backbone)
     kinds = {"features": "clean"}
@@ -37,7 +37,7 @@ def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, metho
         kinds["views"] = "views_asymmetric" if asymmetric and not scans else "views"
     if len(kinds) > 1 and build_entry(config, "datasets", dataset).vector_files():
         raise SDCError(
-            f"methods.{method}: trains on augmented views, which needs pictures, and datasets.{dataset} holds vectors; "
+            f"methods.{method}: trains on augmented views, which needs images, and datasets.{dataset} holds vectors; "
             "leave one of them out"
         )
     return kinds

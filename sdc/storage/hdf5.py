@@ -155,8 +155,8 @@ class H5Writer:
         with self._raising_kept_errors(), self._file:
             short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
             for name, checksums in self._checksums.items():
-                found = {"checked_rows": checksums.rows, "xxh3_64": checksums.finish(), "finite": checksums.finite}
-                self._file[name].attrs.update(found)
+                facts = {"checked_rows": checksums.rows, "xxh3_64": checksums.finish(), "finite": checksums.finite}
+                self._file[name].attrs.update(facts)
         if kind is None and short:
             raise StorageError(f"{self._path}: rows are missing in {', '.join(short)}")
 
@@ -171,9 +171,9 @@ def reading_h5(path: str | Path, schema: str) -> Iterator[Any]:
 
     try:
         with h5py.File(path, "r") as file:
-            found = file.attrs.get("schema")
-            if found != schema:
-                raise StorageError(f"{path}: schema is {found!r}, expected {schema!r}; {remedy(path)}")
+            actual = file.attrs.get("schema")
+            if actual != schema:
+                raise StorageError(f"{path}: schema is {actual!r}, expected {schema!r}; {remedy(path)}")
             yield file
     except FileNotFoundError as error:
         raise StorageError(f"{path}: is missing; {remedy(path)}") from error

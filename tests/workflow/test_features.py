@@ -92,8 +92,8 @@ def test_new_vectors_are_listed_and_copied_anew(features):
     ("change", "line"),
     [
         ({"run": {"backbones": ["pixels"]}}, "datasets.target holds vectors; its backbone is imported, not pixels"),
-        ({"run": {"datasets": ["digits"]}}, "backbones.imported takes vectors, and datasets.digits holds pictures"),
-        ({"run": {"methods": ["cibhash"]}}, "methods.cibhash: trains on augmented views, which needs pictures"),
+        ({"run": {"datasets": ["digits"]}}, "backbones.imported takes vectors, and datasets.digits holds images"),
+        ({"run": {"methods": ["cibhash"]}}, "methods.cibhash: trains on augmented views, which needs images"),
         ({"datasets": {"target": {"train_on": "sauce"}}}, "datasets.target.train_on: 'sauce' is not known; allowed:"),
     ],
 )

@@ -152,8 +152,8 @@ def training_kinds(wildcards):
 
 
 def training_shards(wildcards):
-    """The shards of every kind of feature a job's method trains on."""
-    return [shard for kind in training_kinds(wildcards).values() for shard in feature_shards(wildcards, kind)]
+    """The shards of every kind of feature a job's method trains on, by the option that takes them."""
+    return {option: feature_shards(wildcards, kind) for option, kind in training_kinds(wildcards).items()}
 
 
 if SHARED:
@@ -179,8 +179,7 @@ else:
         return os.path.dirname(input.features[0])
 
     def training_folders(wildcards, input):
-        found = dict.fromkeys(map(os.path.dirname, input.features))
-        return " ".join(f"--{option} {folder}" for option, folder in zip(training_kinds(wildcards), found, strict=True))
+        return " ".join(f"--{option} {os.path.dirname(input[option][0])}" for option in training_kinds(wildcards))
 
     def results_folder(wildcards, input):
         path = input[0]
@@ -196,7 +195,7 @@ def view_options(wildcards):
 
 
 def decoding(wildcards):
-    """How a job's picture files are read, as one JSON string."""
+    """How a job's image files are read, as one JSON string."""
     return plan.entries.canonical(plan.entries.decoding_settings(config, wildcards.dataset))
 
 
@@ -216,7 +215,8 @@ def needs(wildcards, input, threads, rulename):
     """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
     sidecar = f"results/manifests/{wildcards.dataset}.json"
     counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
-    sizes = {path: os.path.getsize(path) for path in input if os.path.exists(path)}
+    named = ((name, [paths] if isinstance(paths, str) else paths) for name, paths in input.items())
+    sizes = {name: sum(os.path.getsize(path) for path in paths if os.path.exists(path)) for name, paths in named}
     return plan.resources.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
 
 

@@ -1,9 +1,9 @@
 rule train:
     """Train one hash head on cached training features; one thread, so that the result does not depend on --cores."""
     input:
+        unpack(training_shards),
         manifest="results/manifests/{dataset}.csv",
         beside=beside_manifest,
-        features=training_shards,
     output:
         head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
         curve="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/curve.csv",

@@ -74,7 +74,7 @@ def test_the_report_shows_methods_that_are_selected():
         (
             {"datasets": ["digits"]},
             {},
-            r"backbones.imported takes vectors, and datasets.digits holds pictures; choose a network",
+            r"backbones.imported takes vectors, and datasets.digits holds images; choose a network",
         ),
         (
             {"datasets": ["digits"], "backbones": ["pixels"]},
@@ -84,7 +84,7 @@ def test_the_report_shows_methods_that_are_selected():
         (
             {"methods": ["itq", "cibhash"]},
             {},
-            r"methods.cibhash: trains on augmented views, which needs pictures, and datasets.clip holds vectors; leave",
+            r"methods.cibhash: trains on augmented views, which needs images, and datasets.clip holds vectors; leave",
         ),
         ({"methods": ["wch"]}, {}, r"methods.wch: trains on augmented views, .*datasets.clip holds vectors"),
         (

@@ -274,7 +274,7 @@ def test_vectors_and_pictures_need_their_own_backbones(stages, imported, cluster
     path = imported("clip", *clustered(60, 5))
     with pytest.raises(SDCError, match="datasets.clip holds vectors; its backbone is imported, not pixels"):
         extract.run(path, "pixels", {}, 0, 1, out)
-    with pytest.raises(SDCError, match="backbones.imported takes vectors, and datasets.folder holds pictures"):
+    with pytest.raises(SDCError, match="backbones.imported takes vectors, and datasets.folder holds images"):
         extract.run(stages.manifest, "imported", {}, 0, 1, out)
     with pytest.raises(SDCError, match="datasets.clip holds vectors: there are no pictures to make views of"):
         extract.run(path, "imported", {}, 0, 1, out, kind="views")
