@@ -116,7 +116,7 @@ def test_what_does_not_go_together_is_said_before_anything_runs(workflow, change
         ),
         (
             lambda folder: np.save(folder / "target_query.npy", np.full((30, 32), np.nan)),
-            "target_query.npy: row 0 holds NaN or infinity (30 such); make these vectors anew",
+            "target_query.npy: row 0 holds NaN or infinity (30 such); regenerate these vectors",
         ),
     ],
 )
