@@ -19,9 +19,14 @@ class Cell(NamedTuple):
     seed: int
 
     @property
+    def name(self) -> str:
+        """What its directories, logs and benchmark files are called."""
+        return f"{self.dataset}/{self.backbone}/{self.method}/{self.bits}bit/seed{self.seed}"
+
+    @property
     def folder(self) -> str:
         """The run's directory below ``results/``."""
-        return f"runs/{self.dataset}/{self.backbone}/{self.method}/{self.bits}bit/seed{self.seed}"
+        return f"runs/{self.name}"
 
 
 def cells(run: Mapping[str, Any]) -> list[Cell]:

@@ -52,6 +52,8 @@ def needs(
         megabytes, minutes = 1_500 + 1_000 * threads + 4 * codes / 1e6, 10 + pairs / 6e8
     elif stage == "evaluate_features":
         megabytes, minutes = 2_500 + 8 * features * known["query"] / images / 1e6, 10 + pairs / 6e7
+    elif stage == "aggregate_thumbnails":
+        megabytes, minutes = 2_000, 30
     else:
         raise AssertionError(stage)
     megabytes += images / 5_000  # the manifest

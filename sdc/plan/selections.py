@@ -1,12 +1,159 @@
-"""What a table or figure is made from."""
+"""What tables, figures and the report are made of: the runs, and the files of these that they read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from sdc import registry
-from sdc.plan.entries import entry
+from sdc.plan.ablations import ablation_run, has_heat_map
+from sdc.plan.cells import Cell, baseline, cells, computed, narrowed, run_once
+from sdc.plan.entries import datasets_used, entry, instance_datasets, trained_on
+from sdc.plan.shards import shard_count, shard_names, training_kinds
+
+# What a table or figure is of: all that the config selects; one dataset and code length; the datasets of instance
+# retrieval; a dataset with a long tail; an ablation; one of two settings; a dataset and backbone.
+Scope = Literal["everything", "code length", "instance", "long tail", "ablation", "two settings", "pair"]
+
+
+class Reads(NamedTuple):
+    """Which files a table or figure is made from, by their names.
+
+    Attributes:
+        runs: Of every run.
+        baselines: Of exact cosine on the features, where the selection has that.
+        training: Of the folder in which a run's head was trained, which may be another dataset's.
+        benchmarks: Whether also what Snakemake measured of the training.
+        thumbnails: Whether also the thumbnails of what runs retrieve.
+    """
+
+    runs: tuple[str, ...] = ("metrics.json",)
+    baselines: tuple[str, ...] = ("metrics.json",)
+    training: tuple[str, ...] = ()
+    benchmarks: bool = False
+    thumbnails: bool = False
+
+
+def joined(reads: Iterable[Reads]) -> Reads:
+    """All that several tables or figures read."""
+    *names, benchmarks, thumbnails = zip(*reads, strict=True)
+    runs, baselines, training = (tuple(dict.fromkeys(itertools.chain.from_iterable(each))) for each in names)
+    return Reads(runs, baselines, training, any(benchmarks), any(thumbnails))
+
+
+def table_run(config: Mapping[str, Any], scope: Scope, wildcards: Mapping[str, str]) -> dict[str, Any]:
+    """The selection of a table: all that the config selects, or the part of it that the table is of.
+
+    Args:
+        config: The whole config.
+        scope: What the table is of.
+        wildcards: Which: ``dataset``, ``bits`` or ``ablation``; see ``targets``.
+    """
+    run, features = config["run"], config.get("evaluation", {}).get("features", True)
+    if "ablation" in wildcards:
+        run = ablation_run(config, wildcards["ablation"])
+    elif scope == "instance":
+        run = {**run, "datasets": instance_datasets(config)}
+    elif "dataset" in wildcards:
+        run = narrowed(run, datasets=wildcards["dataset"])
+    if "bits" in wildcards:
+        run = narrowed(run, bits=int(wildcards["bits"]))
+    features = features and scope not in ("code length", "ablation", "two settings")
+    once = run_once({**config, "run": run})
+    return {**run, "once": once, "entries": selected_entries(config, run), "features": features}
+
+
+def figure_run(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
+    """The selection of the figures of a dataset and backbone."""
+    run = {axis: config["run"][axis] for axis in ("methods", "bits", "seeds")}
+    only = {name: methods for name, methods in config["run"].get("only", {}).items() if name == backbone}
+    features = config.get("evaluation", {}).get("features", True)
+    run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
+    run["retrieval"] = config.get("report", {}).get("retrieval", [])
+    return {**run, "once": run_once({**config, "run": run})}
+
+
+def runs_of(run: Mapping[str, Any]) -> list[Cell]:
+    """The runs that a selection's cells have their metrics from, each once."""
+    return list(dict.fromkeys(computed(cell, run) for cell in cells(run)))
+
+
+def pairs(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every dataset and backbone of a selection."""
+    return list(itertools.product(run["datasets"], run["backbones"]))
+
+
+def _training(config: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cell]:
+    """Where the heads of a selection's runs were trained."""
+    trained = (cell._replace(dataset=trained_on(config, cell.dataset)) for cell in runs_of(run))
+    return list(dict.fromkeys(trained))
+
+
+def inputs(config: Mapping[str, Any], run: Mapping[str, Any], reads: Reads) -> list[str]:
+    """The files below ``results/`` that a table or figure of a selection is made from, but for ``benchmarks``."""
+    made = [f"{cell.folder}/{name}" for cell in runs_of(run) for name in reads.runs]
+    made += [f"{cell.folder}/{name}" for cell in _training(config, run) for name in reads.training]
+    if run["features"]:
+        made += [f"{baseline(*pair)}/{name}" for pair in pairs(run) for name in reads.baselines]
+    if reads.thumbnails:
+        made += [f"{thumbnails(*pair)}{suffix}" for pair in pairs(run) for suffix in (".png", ".csv")]
+    return made
+
+
+def benchmarks(
+    config: Mapping[str, Any], run: Mapping[str, Any], stages: Iterable[str] = ("prepare", "extract", "train")
+) -> dict[str, dict[str, str]]:
+    """What Snakemake measures of the jobs of a selection.
+
+    Args:
+        config: The whole config.
+        run: The selection.
+        stages: Of which jobs.
+
+    Returns:
+        By stage, the benchmark files below ``results/``, each with the artefact that its job makes.
+    """
+    made: dict[str, dict[str, str]] = {stage: {} for stage in stages}
+    for cell in _training(config, run) if "train" in made else ():
+        made["train"][f"benchmarks/train/{cell.name}.tsv"] = f"{cell.folder}/head.safetensors"
+    for dataset in datasets_used({**config, "run": run}) if "prepare" in made else ():
+        made["prepare"][f"benchmarks/prepare/{dataset}.tsv"] = f"manifests/{dataset}.csv"
+    if "extract" in made:
+        kinds = {(dataset, backbone, "clean"): None for dataset, backbone in pairs(run)}
+        for dataset, backbone, method in dict.fromkeys(cell[:3] for cell in _training(config, run)):
+            trained = training_kinds(config, dataset, backbone, method).values()
+            kinds |= {(dataset, backbone, kind): None for kind in trained}
+        for dataset, backbone, kind in kinds:
+            for shard in shard_names(shard_count(config, dataset)):
+                name = f"{dataset}/{backbone}/{kind}/{shard}"
+                made["extract"][f"benchmarks/extract/{name}.tsv"] = f"features/{name}.h5"
+    return made
+
+
+def thumbnails(dataset: str, backbone: str) -> str:
+    """Where the thumbnails of a dataset and backbone lie below ``results/``, without suffix."""
+    return f"thumbnails/{dataset}/{backbone}"
+
+
+def retrieving(run: Mapping[str, Any]) -> list[Cell]:
+    """The runs whose neighbours are shown: of the longest codes and the first seed, of the chosen methods or of all."""
+    longest = narrowed(run, bits=max(run["bits"]), seeds=run["seeds"][0])
+    return [cell for cell in runs_of(longest) if not run["retrieval"] or cell.method in run["retrieval"]]
+
+
+def targets(config: Mapping[str, Any], scope: Scope) -> list[dict[str, str]]:
+    """Which tables or figures of a scope the config has: the wildcards of each."""
+    run, ablations = config["run"], config.get("ablations", {})
+    if scope == "code length":
+        return [{"dataset": name, "bits": str(bits)} for name, bits in itertools.product(run["datasets"], run["bits"])]
+    if scope == "pair":
+        return [{"dataset": dataset, "backbone": backbone} for dataset, backbone in pairs(run)]
+    if scope == "long tail":
+        return [{"dataset": name} for name in run["datasets"] if entry(config, "datasets", name).get("long_tail")]
+    if scope in ("ablation", "two settings"):
+        return [{"ablation": name} for name in ablations if scope == "ablation" or has_heat_map(config, name)]
+    return [{}] * (scope == "everything" or bool(instance_datasets(config)))
 
 
 def selected_entries(config: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -7,10 +7,10 @@ Python packages bring half a megabyte of script into every page, and a notebook 
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import html
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -20,7 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from sdc import __version__, devices
-from sdc.report import figures
+from sdc.plan.selections import benchmarks, pairs
+from sdc.report import catalogue, theme
+from sdc.report.benchmarks import Measured, read_benchmarks
+from sdc.report.runs import Runs
+from sdc.storage.files import read_json
 
 CITATION = """@inproceedings{ng2023sdc,
   title     = {Unsupervised Hashing with Similarity Distribution Calibration},
@@ -30,7 +34,6 @@ CITATION = """@inproceedings{ng2023sdc,
   year      = {2023}
 }"""
 _RULES = ("ties", "denominator", "convention")
-_PEAK, _SECONDS = "max_rss", "s"  # columns of Snakemake's benchmark files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,44 @@ class Part:
     caption: str = ""
     alternative: str = ""
     data: str = ""
+
+
+def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str, Any]) -> str:
+    """The page of a selection.
+
+    Args:
+        runs: Of the selection.
+        folder: In which ``figures/{dataset}/{backbone}/`` lie.
+        embed: Tables (``.html``) and figures of ablations (``.svg``).
+        config: The whole config.
+    """
+    groups = {}
+    for dataset, backbone in pairs(runs.selection):
+        drawn = [entry for entry in catalogue.FIGURES.values() if entry.of == "pair"]
+        places = [folder / entry.path.format(dataset=dataset, backbone=backbone) for entry in drawn]
+        groups[f"{dataset}, {backbone}"] = [
+            figure(entry, path, f"{dataset}-{backbone}")
+            for entry, path in zip(drawn, places, strict=True)
+            if path.with_suffix(".svg").exists()
+        ]
+    parts = [embedded(path) for path in embed]
+    groups["Ablations"] = [part for part in parts if part.svg]
+    sidecars = {dataset: runs.results / f"manifests/{dataset}.json" for dataset in runs.selection["datasets"]}
+    measured = {
+        stage: read_benchmarks(runs.results / path for path in paths)
+        for stage, paths in benchmarks(config, runs.selection).items()
+    }
+    return render(
+        tables=[part for part in parts if part.html],
+        groups={title: group for title, group in groups.items() if group},
+        facts=facts([run.metrics for run in runs.distinct]),
+        manifests={dataset: read_json(path) for dataset, path in sidecars.items() if path.exists()},
+        stages=costs(measured),
+        gaps=[
+            {**cell._asdict(), "method": theme.title(cell.method), "reason": why} for cell, why in runs.missing.items()
+        ],
+        config=json.dumps(dict(config), indent=2) if config else "",
+    )
 
 
 def render(
@@ -112,27 +153,28 @@ def embedded(path: Path) -> Part:
     return Part(f"table-{where}", html.unescape(title[1]) if title else name, html=inner)
 
 
-def figure(name: str, folder: Path, where: str) -> Part:
-    """A figure of ``figures.FIGURES`` and its numbers, as they lie in a folder.
+def figure(entry: catalogue.Figure, path: Path, where: str) -> Part:
+    """A figure and its numbers.
 
     Args:
-        name: Of the figure.
-        folder: That holds ``{name}.svg`` and ``{name}.csv``.
+        entry: Of the figure.
+        path: Of its files, without suffix.
         where: Dataset and backbone; ids of the page begin with it.
     """
     import pandas as pd
 
-    kind, data = figures.FIGURES[name], folder / f"{name}.csv"
+    data = path.with_suffix(".csv")
     return Part(
-        f"{where}-{name}", kind.title, caption=kind.caption, alternative=kind.alternative(pd.read_csv(data)),
-        svg=(folder / f"{name}.svg").read_text(encoding="utf-8"), data=data.read_text(encoding="utf-8"),
+        f"{where}-{entry.name}", entry.title, caption=entry.caption,
+        alternative=entry.module.alternative(pd.read_csv(data)),
+        svg=path.with_suffix(".svg").read_text(encoding="utf-8"), data=data.read_text(encoding="utf-8"),
     )  # fmt: skip
 
 
 def facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Versions, this machine, how many runs, and by what rules they were scored."""
     names = ("numpy", "torch", "torchvision", "scikit-learn", "snakemake")
-    held = {distribution.name.lower(): distribution.version for distribution in importlib.metadata.distributions()}
+    versions = {distribution.name.lower(): distribution.version for distribution in importlib.metadata.distributions()}
     rules = {key: ", ".join(dict.fromkeys(str(run[key]) for run in runs if key in run)) for key in _RULES}
     return {
         "sdc": ", ".join(dict.fromkeys(run["version"] for run in runs)) or __version__,
@@ -140,15 +182,15 @@ def facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         **{what: value for what, value in rules.items() if value},
         "this machine": f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores, {devices.count_gpus()} GPUs",
         "Python": platform.python_version(),
-        "libraries": ", ".join(f"{name} {held[name]}" for name in names if name in held),
+        "libraries": ", ".join(f"{name} {versions[name]}" for name in names if name in versions),
     }
 
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        if found:
-            return found[1]
+        model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if model:
+            return model[1]
     return platform.processor() or platform.machine()
 
 
@@ -163,27 +205,23 @@ def inline(svg: str, name: str, alternative: str) -> str:
     root, _, rest = svg[svg.index("<svg") :].partition(">")
     size = re.search(r'viewBox="[^"]*"', root)
     rest = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<defs>\s*</defs>", "", rest, flags=re.DOTALL)
-    # Groups are named, and counted, in every figure anew; only what is referred to needs its name.
+    # Groups are named, and counted, in each figure by itself; only what is referred to needs its name.
     used = set(re.findall(r'(?:href="|url\()#([\w.-]+)', rest))
-    rest = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", rest)
+    rest = re.sub(r' id="([\w.-]+)"', lambda own: f' id="{name}-{own[1]}"' if own[1] in used else "", rest)
     rest = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', rest).replace("url(#", f"url(#{name}-")
     rest = rest.replace("xlink:href=", "href=")
     return f'<svg {size[0] if size else ""} role="img" aria-label="{html.escape(alternative)}">{rest.strip()}'
 
 
-def costs(benchmarks: Mapping[str, Sequence[Path]]) -> list[dict[str, Any]]:
-    """What each stage took, from Snakemake's benchmark files by stage: jobs, seconds, and MB of memory at the peak."""
+def costs(measured: Mapping[str, Sequence[Measured]]) -> list[dict[str, Any]]:
+    """What the jobs of each stage took: how many, seconds, and MB of memory at the peak."""
     rows = []
-    for name, paths in benchmarks.items():
-        measured = []
-        for path in paths:
-            with open(path, encoding="utf-8") as file:
-                measured += list(csv.DictReader(file, delimiter="\t"))
-        seconds = [float(row[_SECONDS]) for row in measured]
-        peaks = [float(row[_PEAK]) for row in measured if row[_PEAK] not in ("NA", "-")]  # too short to be seen
+    for name, jobs in measured.items():
+        seconds = [job.seconds for job in jobs]
+        peaks = [job.megabytes for job in jobs if job.megabytes is not None]
         if seconds:
             shown = {"seconds": f"{sum(seconds):,.1f}", "longest": f"{max(seconds):,.1f}"}
-            rows.append({"name": name, "jobs": len(seconds), **shown, "memory": f"{max(peaks):,.0f}" if peaks else "–"})
+            rows.append({"name": name, "jobs": len(jobs), **shown, "memory": f"{max(peaks):,.0f}" if peaks else "–"})
     return rows
 
 

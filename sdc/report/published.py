@@ -2,7 +2,7 @@
 
 A run has a cell only if it is of the same dataset by the same protocol, with the same counts and the same R of mAP@R,
 on features of the same network with the same weights, by the same method with the same settings and code length. Not
-told apart are the order of ties (the paper's is what ``topk`` leaves) and how pictures were enlarged.
+told apart are the order of ties (the paper's is what ``topk`` leaves) and how images were enlarged.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
     Args:
         run: Its metrics.
         entries: What the config says of datasets, backbones and methods, by catalogue and name
-            (``grid.selected_entries``). Names say nothing: an entry called ``cifar10`` may be another dataset.
+            (``sdc.plan.selections.selected_entries``). Names say nothing: an entry called ``cifar10`` may be another
+            dataset.
     """
-    found = [entries.get(catalogue, {}).get(run[axis], {}) for axis, catalogue in _CATALOGUES.items()]
-    dataset, backbone, method = (entry.get("type", run[axis]) for axis, entry in zip(_CATALOGUES, found, strict=True))
+    said = {axis: entries.get(catalogue, {}).get(run[axis], {}) for axis, catalogue in _CATALOGUES.items()}
+    dataset, backbone, method = (entry.get("type", run[axis]) for axis, entry in said.items())
     facts = _file()["datasets"].get(dataset)
     if facts is None or not _measured_alike(run, facts):
         return None
@@ -108,7 +109,7 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
     ]  # fmt: skip
     if not alike:
         return None
-    ours = _settings(method, found[2])
+    ours = _settings(method, said["method"])
     return next((c for c in alike if _settings(method, {"preset": facts["preset"], **c.settings}) == ours), None)
 
 

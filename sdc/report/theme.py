@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INK = "#1f2328"
 # After Okabe and Ito, evened out: each has a contrast of 3 or more with white and with a dark page.
 PALETTE = ("#0072b2", "#3797d8", "#009e73", "#d55e00", "#c2669a", "#bd8500", "#808080")
-POSITIVE, NEGATIVE = PALETTE[2], PALETTE[3]  # pairs, and whether what was found is right
+POSITIVE, NEGATIVE = PALETTE[2], PALETTE[3]  # pairs, and whether what is retrieved is relevant
 _MARKERS = "os^Dv*PX<>pdhH8"
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)))
 _OTHERS = (0, (4, 1.2, 1, 1.2))  # which no registered method has

@@ -90,5 +90,5 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
     evaluate = modules_after(stage, "evaluate", "--manifest", manifest, "--codes", codes, "--out", out)
     assert not evaluate & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
     selection = '{"datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"], "bits": [16], "seeds": [0]}'
-    aggregate = ("aggregate", "--results", str(tmp_path), "--selection", selection, "--out", f"{tmp_path}/table1.csv")
-    assert "torch" not in modules_after(stage, *aggregate)
+    aggregate = ("aggregate", "--results", str(tmp_path), "--selection", selection, "--make", "table1")
+    assert "torch" not in modules_after(stage, *aggregate, "--out", f"{tmp_path}/table1.csv")

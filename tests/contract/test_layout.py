@@ -9,7 +9,7 @@ from sdc import registry
 from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "toy"}
-TOOLS = {"datasets", "features", "compare", "score"}
+TOOLS = {"datasets", "features", "compare", "score", "thumbnails"}
 PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report"}
 LAYOUT = """
 Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container

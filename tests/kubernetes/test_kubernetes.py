@@ -26,7 +26,7 @@ import boto3  # noqa: E402
 
 from tests.kubernetes.cluster import KILLED, Cluster, quantity  # noqa: E402
 
-TABLE = "results/table1.csv"
+REPORT = "results/report.html"
 BACKBONE = "resnet18"
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
@@ -113,8 +113,8 @@ def fetched(client, folder):
 def test_killed_pods_change_nothing(cluster, store, submitted, change, tmp_path, tmp_path_factory):
     alone = Workflow(tmp_path_factory.mktemp("alone"))
     alone.configure(change)
-    alone(TABLE)
-    process = submitted(change, TABLE)
+    alone(REPORT)
+    process = submitted(change, REPORT)
 
     for words in ("-m sdc extract", "-m sdc train"):
         until(functools.partial(cluster.doing, words), process, tmp_path / "log.txt").kill()
@@ -125,8 +125,8 @@ def test_killed_pods_change_nothing(cluster, store, submitted, change, tmp_path,
     assert not [pod.log.read_text() for pod in cluster.pods if pod.code not in (0, KILLED)]
     assert cluster.codes.count(KILLED) == 2
     assert text.count("Trying to restart job") >= 2
-    # prepare, extract, evaluate_features and a group for each method; and those that were killed.
-    assert len(cluster.containers) == 5 + 2
+    # prepare, extract, evaluate_features, thumbnails and a group for each method; and those that were killed.
+    assert len(cluster.containers) == 6 + 2
     for container in cluster.containers:
         asked, most = container["resources"]["requests"], container["resources"]["limits"]
         assert asked["memory"] == most["memory"]
@@ -135,6 +135,18 @@ def test_killed_pods_change_nothing(cluster, store, submitted, change, tmp_path,
         assert most.get("nvidia.com/gpu") == ("1" if computes else None)
     stored = fetched(store[1], tmp_path / "fetched")
     assert timeless(stored.files()) == timeless(alone.files())
+    assert pages(stored) == pages(alone)
+
+
+def pages(workflow):
+    """The report without what shows times: the figure of costs, and what each stage took (but how many jobs)."""
+    text = workflow.path("report.html").read_text()
+    costs = re.findall(r"<td>(prepare|extract|train)</td><td>(\d+)</td>", text)
+    assert [stage for stage, _ in costs] == ["prepare", "extract", "train"]
+    text = re.sub(r"<tr><td>(prepare|extract|train)</td>.*?</tr>", "", text)
+    text, number = re.subn(r'<figure id="[^"]*-cost">.*?</figure>', "", text, flags=re.DOTALL)
+    assert number == 1
+    return costs, text
 
 
 def test_pod_killed_for_memory_gets_more(cluster, store, submitted, change, tmp_path):

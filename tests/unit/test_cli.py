@@ -50,7 +50,7 @@ def test_help_imports_no_torch_and_only_the_chosen_command(python):
         ("evaluate --out x --manifest m.csv", {"manifest": Path("m.csv"), "out": Path("x")}),
         ("prepare --dataset digits --out x", {"dataset": "digits", "settings": {}}),
         ('prepare --dataset digits --out x --settings {"query":3}', {"settings": {"query": 3}}),
-        ("aggregate --results r --selection {} --out a b", {"out": [Path("a"), Path("b")], "embed": []}),
+        ("aggregate --results r --selection {} --make x y --out a b", {"out": [Path("a"), Path("b")], "embed": []}),
         ("encode --manifest m --features f --shards 2 --head h --out c --recentre", {"recentre": True, "shards": 2}),
         ("features info some/folder --json", {"action": "info", "folder": Path("some/folder"), "json_": True}),
         ("compare a b", {"first": Path("a"), "second": Path("b")}),

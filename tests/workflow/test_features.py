@@ -46,8 +46,8 @@ def metrics(workflow):
 
 def test_head_is_trained_on_the_dataset_that_is_named(features):
     outcome = features()
-    rules = ("evaluate_features", "aggregate", "aggregate_dataset", "aggregate_figures", "aggregate_report")
-    tables = dict.fromkeys(rules, 1)
+    rules = ("aggregate", "aggregate_dataset", "aggregate_thumbnails", "aggregate_figures", "aggregate_report")
+    tables = dict.fromkeys(("evaluate_features", *rules), 1)
     assert outcome.jobs == {"prepare": 2, "extract": 2, "train": 1, "encode": 1, "evaluate": 1, **tables}
     places = {rule: wildcards["dataset"] for rule, wildcards in outcome.wildcards if rule in ("train", "encode")}
     assert places == {"train": "source", "encode": "target"}

@@ -171,7 +171,7 @@ def test_own_pictures(clone, made, make_images):
     run(shlex.split(command), clone)
     rows = (clone / "results/table1.csv").read_text().splitlines()
     assert rows[0] == "backbone,method,pets/32,pets/64"
-    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "sdc", "features", "best_of_all"]
+    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "sdc", "features", "per_query_oracle"]
     assert '"dropped": 1' in (clone / "results/runs/pets/resnet50/itq/32bit/seed0/metrics.json").read_text()
 
 

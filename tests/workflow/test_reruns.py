@@ -6,11 +6,11 @@ import shutil
 import h5py
 import pytest
 
-from sdc.report import figures
+from sdc.report import catalogue
 
 RUNS = "runs/digits/pixels"
 # Jobs over all runs.
-WHOLE = {"aggregate": 1, "aggregate_figures": 1, "aggregate_report": 1}
+WHOLE = {"aggregate": 1, "aggregate_thumbnails": 1, "aggregate_figures": 1, "aggregate_report": 1}
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +25,18 @@ def test_first_run_made_every_artefact(shared, before):
     expected |= {
         f"{table}.{suffix}" for table in ("table1", "tables/overlap") for suffix in ("csv", "md", "tex", "html")
     }
-    expected |= {f"figures/digits/pixels/{name}.{suffix}" for name in figures.FIGURES for suffix in ("svg", "csv")}
+    figures = [f"figures/digits/pixels/{entry.name}" for entry in catalogue.entries("pair")]
+    expected |= {f"{figure}.{suffix}" for figure in figures for suffix in ("svg", "csv")}
+    expected |= {f"thumbnails/digits/pixels.{suffix}" for suffix in ("png", "csv")}
     scores = ("metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv")
     for method in ("lsh", "itq", "sdc"):
-        names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", *scores)
+        names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", "bits.csv", "retrieved.csv", *scores)
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
     expected |= {f"baselines/digits/pixels/{name}" for name in scores}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
     stages = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
-    assert logs == stages | {"evaluate_features", "aggregate_dataset", "aggregate_figures", "aggregate_report"}
+    assert logs == stages | {"evaluate_features", "aggregate_dataset", *WHOLE}
     assert {path.name for path in shared.path("benchmarks").iterdir()} == {"prepare", "extract", "train"}
     for log in shared.path("logs").rglob("*.log"):
         assert "\r" not in log.read_text(), "progress bars are for terminals"
@@ -122,7 +124,7 @@ def test_second_entry_of_a_kind_is_a_method_of_its_own(shared):
     )
     shared("results/table1.csv")
     rows = shared.path("table1.csv").read_text().splitlines()
-    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public", "features", "best_of_all"]
+    assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public", "features", "per_query_oracle"]
 
 
 def test_new_features_version_extracts_anew(shared, tmp_path):

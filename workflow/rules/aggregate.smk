@@ -1,14 +1,9 @@
 rule aggregate:
     """Make the tables over everything the config selects."""
     input:
-        table_metrics,
+        inputs_of("everything"),
     output:
-        long="results/metrics.csv",
-        table=multiext("results/table1", ".csv", ".md", ".tex"),
-        page=report(
-            "results/table1.html", caption="../report/table.rst", category="Tables", labels={"table": "Table 1"}
-        ),
-        overlap=multiext("results/tables/overlap", ".csv", ".md", ".tex", ".html"),
+        **outputs_of("everything"),
     log:
         "results/logs/aggregate/table1.log",
     localrule: True
@@ -16,71 +11,94 @@ rule aggregate:
         "../../envs/tables.yaml"
     params:
         results=results_folder,
-        selection=table_selection,
+        selection=selection_of("everything"),
+        make=names_made,
     shell:
         """
         python -m sdc aggregate \
             --results {params.results:q} \
             --selection {params.selection:q} \
+            --make {params.make} \
             --out {output:q} 2>{log:q}
         """
 
 
 use rule aggregate as aggregate_dataset with:
+    input:
+        inputs_of("code length"),
     output:
-        "results/tables/{dataset}/{bits}.csv",
+        **outputs_of("code length"),
     log:
         "results/logs/aggregate_dataset/{dataset}/{bits}.log",
+    params:
+        results=results_folder,
+        selection=selection_of("code length"),
+        make=names_made,
 
 
 use rule aggregate as aggregate_part with:
+    input:
+        inputs_of("instance"),
     output:
-        multiext("results/tables/{part}", ".csv", ".md", ".tex", ".html"),
+        **outputs_of("instance"),
     log:
-        "results/logs/aggregate_part/{part}.log",
+        "results/logs/aggregate_part/instance.log",
+    params:
+        results=results_folder,
+        selection=selection_of("instance"),
+        make=names_made,
 
 
 use rule aggregate as aggregate_longtail with:
+    input:
+        inputs_of("long tail"),
     output:
-        multiext("results/tables/longtail/{dataset}", ".csv", ".md", ".tex", ".html"),
+        **outputs_of("long tail"),
     log:
         "results/logs/aggregate_longtail/{dataset}.log",
+    params:
+        results=results_folder,
+        selection=selection_of("long tail"),
+        make=names_made,
 
 
 use rule aggregate as aggregate_ablation with:
+    input:
+        inputs_of("ablation"),
     output:
-        multiext("results/tables/ablation/{ablation}", ".csv", ".md", ".tex", ".html"),
+        **outputs_of("ablation"),
     log:
         "results/logs/aggregate_ablation/{ablation}.log",
+    params:
+        results=results_folder,
+        selection=selection_of("ablation"),
+        make=names_made,
 
 
 use rule aggregate as aggregate_heat_map with:
+    input:
+        inputs_of("two settings"),
     output:
-        multiext("results/figures/ablation/{ablation}", ".svg", ".pdf", ".png"),
+        **outputs_of("two settings"),
     log:
         "results/logs/aggregate_heat_map/{ablation}.log",
+    params:
+        results=results_folder,
+        selection=selection_of("two settings"),
+        make=names_made,
 
 
 use rule aggregate as aggregate_figures with:
     input:
-        figure_inputs,
+        inputs_of("pair"),
     output:
-        [
-            report(
-                f"results/figures/{{dataset}}/{{backbone}}/{name}.svg",
-                caption=f"../report/{name}.rst",
-                category="{dataset}",
-                subcategory="{backbone}",
-                labels={"figure": kind.title},
-            )
-            for name, kind in figures.FIGURES.items()
-        ],
-        [f"results/figures/{{dataset}}/{{backbone}}/{name}.csv" for name in figures.FIGURES],
+        **outputs_of("pair", ".svg", ".csv"),
     log:
         "results/logs/aggregate_figures/{dataset}/{backbone}.log",
     params:
         results=results_folder,
-        selection=figure_selection,
+        selection=selection_of("pair"),
+        make=names_made,
 
 
 use rule aggregate_figures as aggregate_figure with:
@@ -90,11 +108,38 @@ use rule aggregate_figures as aggregate_figure with:
         "results/logs/aggregate_figure/{dataset}/{backbone}/{figure}.log",
 
 
+rule aggregate_thumbnails:
+    """Make small images of what the methods retrieve that the figures show."""
+    input:
+        # Images that lie elsewhere are the same images.
+        facts=ancient("results/manifests/{dataset}.json"),
+        retrieved=retrieved,
+    output:
+        sheet="results/thumbnails/{dataset}/{backbone}.png",
+        index="results/thumbnails/{dataset}/{backbone}.csv",
+    log:
+        "results/logs/aggregate_thumbnails/{dataset}/{backbone}.log",
+    conda:
+        "../../envs/tables.yaml"
+    resources:
+        mem_mb=memory,
+        runtime=minutes,
+    shell:
+        """
+        python -m sdc thumbnails \
+            --facts {input.facts:q} \
+            --retrieved {input.retrieved:q} \
+            --out {output.sheet:q} 2>{log:q}
+        """
+
+
 rule aggregate_report:
     """Put tables, figures and what is known of the run on one page."""
     input:
-        metrics=table_metrics,
-        figures=[path for pair in figure_pairs() for path in figure_files(*pair, ".svg", ".csv")],
+        metrics=lambda wildcards: inputs(run_of("everything", {}), plan.selections.Reads()),
+        manifests=ancient(expand("results/manifests/{dataset}.json", dataset=config["run"]["datasets"])),
+        benchmarks=lambda wildcards: benchmarks(run_of("everything", {}), "prepare", "extract", "train"),
+        figures=report_figures(),
         embed=report_parts(),
     output:
         "results/report.html",
@@ -105,7 +150,7 @@ rule aggregate_report:
         "../../envs/tables.yaml"
     params:
         results=results_folder,
-        selection=table_selection,
+        selection=selection_of("everything"),
         config=whole_config,
     shell:
         """
@@ -114,6 +159,7 @@ rule aggregate_report:
             --selection {params.selection:q} \
             --embed {input.embed:q} \
             --config {params.config:q} \
+            --make report \
             --out {output:q} 2>{log:q}
         """
 

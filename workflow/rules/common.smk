@@ -1,7 +1,6 @@
 """What the rules share: the checked config, wildcards, and the functions that choose files."""
 
 import functools
-import itertools
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import sdc.plan.resources
 import sdc.plan.selections
 from sdc import devices, plan, registry
 from sdc.errors import SDCError
-from sdc.report import figures
+from sdc.report import catalogue
 
 try:
     plan.checks.check_config(config)
@@ -75,7 +74,7 @@ wildcard_constraints:
     backbone=names("backbones"),
     method=names("methods"),
     ablation="|".join(config.get("ablations", {})) or "none",
-    part="instance",
+    figure="|".join(entry.name for entry in catalogue.entries("pair")),
     bits=r"\d+",
     seed=r"\d+",
     kind="|".join(plan.shards.KINDS),
@@ -243,111 +242,133 @@ def weights(wildcards):
     return (SHARED and plan.entries.state_dict(config, wildcards.backbone)) or []
 
 
-def table_run(wildcards):
-    """The selection of a table: the config's, narrowed to the table's datasets and code length; or of its ablation."""
-    run, features = config["run"], config.get("evaluation", {}).get("features", True)
-    if "bits" in wildcards.keys():
-        run, features = plan.cells.narrowed(run, datasets=wildcards.dataset, bits=int(wildcards.bits)), False
-    elif "dataset" in wildcards.keys():
-        run = plan.cells.narrowed(run, datasets=wildcards.dataset)
-    elif "ablation" in wildcards.keys():
-        run, features = plan.ablations.ablation_run(config, wildcards.ablation), False
-    elif "part" in wildcards.keys():
-        run = {**run, "datasets": plan.entries.instance_datasets(config)}
-    once, entries = plan.cells.run_once({**config, "run": run}), plan.selections.selected_entries(config, run)
-    return {**run, "once": once, "entries": entries, "features": features}
+def in_results(paths):
+    """Paths below the folder of results."""
+    return [f"results/{path}" for path in paths]
 
 
-def table_metrics(wildcards):
-    """The metrics of all runs of a table."""
-    run = table_run(wildcards)
-    runs = dict.fromkeys(plan.cells.computed(cell, run) for cell in plan.cells.cells(run))
-    folders = [cell.folder for cell in runs]
-    if run["features"]:
-        folders += [plan.cells.baseline(*pair) for pair in itertools.product(run["datasets"], run["backbones"])]
-    return [f"results/{folder}/{name}" for folder in folders for name in ("metrics.json", "average_precision.csv")]
+def inputs_of(scope):
+    """From a job's wildcards to what its tables and figures of a scope are made from."""
+    reads = plan.selections.joined(entry.reads for entry in catalogue.entries(scope))
+    return lambda wildcards: inputs(run_of(scope, wildcards), reads)
 
 
-def table_selection(wildcards):
-    """The selection of a table as one JSON string."""
-    return plan.entries.canonical(table_run(wildcards))
+def inputs(run, reads):
+    """The files of the runs of a selection that tables or figures are made from."""
+    files = in_results(plan.selections.inputs(config, run, reads))
+    return files + (benchmarks(run, "train") if reads.benchmarks else [])
 
 
-def further_tables():
-    """Tables of instance retrieval and of long tails, if there are any; those of ablations, and heat maps."""
-    made = [f"results/tables/ablation/{name}.csv" for name in config.get("ablations", {})]
-    mapped = [name for name in config.get("ablations", {}) if plan.ablations.has_heat_map(config, name)]
-    made += [f"results/figures/ablation/{name}.svg" for name in mapped]
-    tailed = [
-        name for name in config["run"]["datasets"] if plan.entries.entry(config, "datasets", name).get("long_tail")
+def run_of(scope, wildcards):
+    """The selection of a job's tables or figures of a scope."""
+    if scope == "pair":
+        return plan.selections.figure_run(config, wildcards.dataset, wildcards.backbone)
+    return plan.selections.table_run(config, scope, dict(wildcards.items()))
+
+
+def selection_of(scope):
+    """From a job's wildcards to the selection of its tables and figures, as one JSON string."""
+    return lambda wildcards: plan.entries.canonical(run_of(scope, wildcards))
+
+
+def outputs_of(scope, *suffixes):
+    """The files of the tables and figures of a scope by name, in some formats or all that each has."""
+    return {
+        entry.name: [flagged(entry, f"results/{entry.path}", suffix) for suffix in suffixes or entry.suffixes]
+        for entry in catalogue.entries(scope)
+    }
+
+
+def flagged(entry, path, suffix):
+    """A file, which is part of Snakemake's own report if people read it there; labels say what it is and how to read it."""
+    if suffix != entry.embedded or not entry.caption or entry.of not in ("everything", "pair"):
+        return path + suffix
+    kind, place = "table", {"category": "Tables"}
+    if entry.of == "pair":
+        kind, place = "figure", {"category": "{dataset}", "subcategory": "{backbone}"}
+    return report(path + suffix, labels={kind: entry.title, "how to read it": entry.caption}, **place)
+
+
+def names_made(wildcards, output):
+    """The catalogue's name of each output of a job."""
+    if "figure" in wildcards.keys():
+        return [wildcards.figure] * len(output)
+    named = ((name, [paths] if isinstance(paths, str) else paths) for name, paths in output.items())
+    return [name for name, paths in named for path in paths]
+
+
+def benchmarks(run, *stages):
+    """What Snakemake measured of the jobs of a selection; what is there is not made again where that is lost."""
+    files = plan.selections.benchmarks(config, run, stages)
+    return in_results(
+        path
+        for stage in stages
+        for path, artefact in files[stage].items()
+        if not SHARED or os.path.exists(f"results/{path}") or not os.path.exists(f"results/{artefact}")
+    )
+
+
+def retrieved(wildcards):
+    """What the runs retrieve whose neighbours the figures of a dataset and backbone show."""
+    run = run_of("pair", wildcards)
+    return in_results(f"{cell.folder}/retrieved.csv" for cell in plan.selections.retrieving(run))
+
+
+def files_of(entry, suffix, folder="results"):
+    """All files of a table or figure that the config has, in one format."""
+    every = plan.selections.targets(config, entry.of)
+    return [f"{folder}/{entry.path.format(**wildcards)}{suffix}" for wildcards in every]
+
+
+def everything():
+    """Every table and figure of the config, in its first format."""
+    return [path for entry in catalogue.entries() for path in files_of(entry, entry.suffixes[0])]
+
+
+def report_figures():
+    """The figures that are in the report, and their numbers."""
+    return [
+        path for entry in catalogue.entries("pair") for suffix in (".svg", ".csv") for path in files_of(entry, suffix)
     ]
-    made += [f"results/tables/longtail/{name}.csv" for name in tailed]
-    return made + ["results/tables/instance.csv"] * bool(plan.entries.instance_datasets(config))
-
-
-def figure_run(dataset, backbone):
-    """The selection of the figures of a dataset and backbone."""
-    run = {axis: config["run"][axis] for axis in ("methods", "bits", "seeds")}
-    only = {name: methods for name, methods in config["run"].get("only", {}).items() if name == backbone}
-    features = config.get("evaluation", {}).get("features", True)
-    run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
-    run["retrieval"] = config.get("report", {}).get("retrieval", [])
-    return {**run, "once": plan.cells.run_once({**config, "run": run})}
-
-
-def figure_selection(wildcards):
-    """The selection of a job's figures as one JSON string."""
-    return plan.entries.canonical(figure_run(wildcards.dataset, wildcards.backbone))
-
-
-def figure_inputs(wildcards):
-    """What a job's figures are drawn from."""
-    run = figure_run(wildcards.dataset, wildcards.backbone)
-    made = dict.fromkeys(plan.cells.computed(cell, run) for cell in plan.cells.cells(run))
-    names = ("metrics.json", "pairs.csv", "ranks.csv", "per_class.csv", "codes.h5")
-    files = [f"results/{cell.folder}/{name}" for cell in made for name in names]
-    heads = [cell._replace(dataset=plan.entries.trained_on(config, cell.dataset)) for cell in made]
-    files += [f"results/{cell.folder}/curve.csv" for cell in heads]
-    if run["features"]:
-        folder = plan.cells.baseline(wildcards.dataset, wildcards.backbone)
-        files += [f"results/{folder}/{name}" for name in ("metrics.json", "pairs.csv", "per_class.csv")]
-    return [f"results/manifests/{wildcards.dataset}.csv", *files]
-
-
-def figure_files(dataset, backbone, *suffixes, folder="results"):
-    """The figures of a dataset and backbone."""
-    return [f"{folder}/figures/{dataset}/{backbone}/{name}{suffix}" for name in figures.FIGURES for suffix in suffixes]
-
-
-def figure_pairs():
-    """Every dataset and backbone of the config."""
-    return list(itertools.product(config["run"]["datasets"], config["run"]["backbones"]))
 
 
 def report_parts():
-    """The tables, and the figures of ablations, that go into the report."""
-    made = ("results/table1.csv", *further_tables(), "results/tables/overlap.csv")
-    return [re.sub(r"\.csv$", ".html", path) for path in made]
+    """The tables, and the figures of ablations, that are in the report."""
+    whole = [entry for entry in catalogue.entries() if entry.embedded and entry.of != "pair"]
+    return [path for entry in whole for path in files_of(entry, entry.embedded)]
+
+
+def incomplete_thumbnails(folder):
+    """Commands that make the thumbnails of what runs retrieve that are there."""
+    for wildcards in plan.selections.targets(config, "pair"):
+        runs = plan.selections.runs_of(plan.selections.figure_run(config, **wildcards))
+        there = [path for path in in_results(f"{cell.folder}/retrieved.csv" for cell in runs) if os.path.exists(path)]
+        facts = f"results/manifests/{wildcards['dataset']}.json"
+        out = f"{folder}/{plan.selections.thumbnails(**wildcards)}.png"
+        if there:
+            yield ["python", "-m", "sdc", "thumbnails", "--facts", facts, "--retrieved", *there, "--out", out]
 
 
 def incomplete_report():
     """A command that makes the report of what there is, with gaps where jobs failed."""
-    folder, run = "results/incomplete", table_run({})
-    tables = [f"{folder}/table1{suffix}" for suffix in (".csv", ".md", ".tex", ".html")]
-    calls = [(run, tables, [])]
-    calls += [(figure_run(*pair), figure_files(*pair, ".svg", ".csv", folder=folder), []) for pair in figure_pairs()]
-    calls += [(run, [f"{folder}/report.html"], ["--embed", tables[-1], "--config", plan.entries.canonical(config)])]
+    folder, run, table = "results/incomplete", run_of("everything", {}), catalogue.TABLES["table1"]
+    tables = [f"{folder}/{table.path}{suffix}" for suffix in table.suffixes]
+    calls = [(run, [table.name] * len(tables), tables, [])]
+    for wildcards in plan.selections.targets(config, "pair"):
+        drawn = [(entry, suffix) for entry in catalogue.entries("pair") for suffix in (".svg", ".csv")]
+        paths = [f"{folder}/{entry.path.format(**wildcards)}{suffix}" for entry, suffix in drawn]
+        calls.append((plan.selections.figure_run(config, **wildcards), [entry.name for entry, _ in drawn], paths, []))
+    more = ["--embed", tables[-1], "--config", plan.entries.canonical(config)]
+    calls.append((run, ["report"], [f"{folder}/report.html"], more))
     stage = ["python", "-m", "sdc", "aggregate", "--allow-missing", "--results", "results"]
-    commands = [[*stage, "--selection", plan.entries.canonical(run), *more, "--out", *out] for run, out, more in calls]
+    commands = list(incomplete_thumbnails(folder))
+    commands += [
+        [*stage, "--selection", plan.entries.canonical(run), *more, "--make", *make, "--out", *out]
+        for run, make, out, more in calls
+    ]
     return " && ".join(map(shlex.join, commands))
 
 
 def whole_config(wildcards):
     """The config as one JSON string; a function of a job, for its braces are no wildcards."""
     return plan.entries.canonical(config)
-
-
-def dataset_tables():
-    """The tables of every dataset and code length of the config."""
-    run = config["run"]
-    return [f"results/tables/{dataset}/{bits}.csv" for dataset in run["datasets"] for bits in run["bits"]]

@@ -3,9 +3,11 @@ import urllib.parse
 
 import pytest
 
-from sdc.report import figures, page, theme
+from sdc.report import catalogue, page, theme
+from sdc.report.benchmarks import Measured
+from sdc.storage.files import write_json, write_text
 from tests.support.page import Checked
-from tests.unit.report import test_figures as drawn
+from tests.support.report import FRAMES, run, runs_of
 
 MANIFEST = {
     "protocol": "per-class draw", "counts": {"images": 1797, "query": 100}, "label_kind": "single", "classes": ["a"],
@@ -20,9 +22,9 @@ GAP = {"dataset": "digits", "backbone": "pixels", "method": "ITQ", "bits": 16, "
 def folder(tmp_path_factory):
     """A folder of figures and their numbers."""
     path = tmp_path_factory.mktemp("figures")
-    for name, frame in drawn.FRAMES.items():
-        theme.save(figures.draw(name, frame), path / f"{name}.svg")
-        frame.drop(columns="picture", errors="ignore").to_csv(path / f"{name}.csv", index=False)
+    for name, frame in FRAMES.items():
+        theme.save(catalogue.FIGURES[name].module.draw(frame), path / f"{name}.svg")
+        frame.drop(columns="image", errors="ignore").to_csv(path / f"{name}.csv", index=False)
     return path
 
 
@@ -33,7 +35,9 @@ def rendered(folder, tmp_path):
         "<table><thead><tr><th>method</th></tr></thead><tbody><tr><td>SDC</td></tr></tbody></table>\n</body></html>"
     )
     groups = {
-        f"digits, {backbone}": [page.figure(name, folder, f"digits-{backbone}") for name in figures.FIGURES]
+        f"digits, {backbone}": [
+            page.figure(catalogue.FIGURES[name], folder / name, f"digits-{backbone}") for name in FRAMES
+        ]
         for backbone in ("pixels", "vgg16")
     }
     facts = page.facts([{"version": "1.2", "ties": "stable"}, {"version": "1.2", "ties": "expected"}])
@@ -49,7 +53,7 @@ def test_page_is_whole_and_needs_nothing_else(rendered):
     text = rendered(config='{"a": "<b>"}', gaps=[GAP])
     checked = Checked(text)
     assert checked.problems == []
-    assert checked.pictures == 2 * len(figures.FIGURES)
+    assert checked.pictures == 2 * len(FRAMES)
     assert not re.search(r"@import|url\((?!#)", text)
     assert "default-src 'none'" in text
 
@@ -58,7 +62,7 @@ def test_page_says_what_is_known(rendered):
     words = " ".join(" ".join(Checked(rendered(gaps=[GAP], config="{}")).text).split())
     for part in ("Table 1 & more", "per-class draw", "1,797 images, 100 query", "stable, expected", "<cat>.png",
                  "and 1 more", "train: 1 < 2", "incomplete", "Similarity Distribution Calibration",
-                 *(kind.caption for kind in figures.FIGURES.values())):  # fmt: skip
+                 *(catalogue.FIGURES[name].caption for name in FRAMES)):  # fmt: skip
         assert part in words
     assert "incomplete" not in rendered()
     assert "What is missing" not in rendered()
@@ -67,7 +71,7 @@ def test_page_says_what_is_known(rendered):
 def test_numbers_of_a_figure_are_one_click_away(rendered, folder):
     links = re.findall(r'download="digits-pixels-(\w+).csv" href="data:text/csv;charset=utf-8,(.*?)"', rendered())
     assert {name: urllib.parse.unquote(data) for name, data in links} == {
-        name: (folder / f"{name}.csv").read_text() for name in figures.FIGURES
+        name: (folder / f"{name}.csv").read_text() for name in FRAMES
     }
 
 
@@ -93,11 +97,23 @@ def test_an_ablations_figure_has_a_title_and_its_numbers(tmp_path):
     assert page.embedded(tmp_path / "beta_grid.svg").data == "a\n1\n"
 
 
-def test_costs_of_stages(tmp_path):
-    for name, row in {"a": "1.5\t100", "b": "2.25\t300.4", "c": "0.1\tNA"}.items():
-        (tmp_path / f"{name}.tsv").write_text(f"s\tmax_rss\n{row}\n")
-    found = page.costs({"train": sorted(tmp_path.glob("*.tsv")), "extract": [], "prepare": [tmp_path / "c.tsv"]})
-    assert found == [
+def test_costs_of_stages():
+    jobs = [Measured(1.5, 100), Measured(2.25, 300.4), Measured(0.1, None)]
+    assert page.costs({"train": jobs, "extract": [], "prepare": jobs[2:]}) == [
         {"name": "train", "jobs": 3, "seconds": "3.9", "longest": "2.2", "memory": "300"},
         {"name": "prepare", "jobs": 1, "seconds": "0.1", "longest": "0.1", "memory": "–"},
     ]
+
+
+def test_page_of_runs_has_their_figures_sidecars_and_what_jobs_took(folder, tmp_path):
+    selection = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["sdc"], "bits": [16], "seeds": [0]}
+    metrics = {**run(), "dataset": "digits", "version": "1.2", "ties": "stable"}
+    write_json(tmp_path / "manifests/digits.json", MANIFEST)
+    write_text(tmp_path / "benchmarks/train/digits/pixels/sdc/16bit/seed0.tsv", "s\tmax_rss\n41.5\t99\n")
+    for path in folder.iterdir():
+        write_text(tmp_path / "figures/digits/pixels" / path.name, path.read_text())
+    runs = runs_of([metrics], results=tmp_path, selection=selection)
+    text = page.of_runs(runs, tmp_path, [], {"run": selection})
+    assert Checked(text).pictures == len(FRAMES)
+    for part in ("<td>train</td><td>1</td><td>41.5</td>", "per-class draw", "1.2", "digits, pixels"):
+        assert part in text

@@ -1,20 +1,25 @@
 import csv
 import itertools
 
-import numpy as np
 import pytest
+from PIL import Image
 
-from sdc import registry
 from sdc.errors import StorageError
 from sdc.plan.cells import Cell, cells
-from sdc.report import figures
+from sdc.plan.selections import inputs
+from sdc.report import catalogue
 from sdc.stages import aggregate
-from sdc.storage.codes import Codes, write_codes
 from sdc.storage.columns import read_precisions, write_columns, write_precisions
 from sdc.storage.files import read_json, write_json, write_text
-from sdc.storage.manifest import Manifest, write_manifest
+from sdc.storage.thumbnails import write_thumbnails
 
 SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16], "seeds": [0, 1]}
+
+
+def made(results, selection, files, **options):
+    """Make files below a folder, by name of the catalogue."""
+    pairs = [(name, results / path) for name, paths in files.items() for path in paths]
+    aggregate.run(results, selection, [name for name, _ in pairs], [path for _, path in pairs], **options)
 
 
 @pytest.fixture
@@ -28,10 +33,10 @@ def results(tmp_path):
 
 
 def test_tables_by_name(results):
-    names = ["metrics.csv", "table1.csv", "table1.md", "table1.tex", "table1.html", "tables/digits/16.csv"]
-    aggregate.run(results, SELECTION, [results / name for name in names])
+    tables = [f"table1{suffix}" for suffix in (".csv", ".md", ".tex", ".html")]
+    made(results, SELECTION, {"metrics": ["metrics.csv"], "table1": tables, "runs": ["tables/digits/16.csv"]})
     assert (results / "table1.csv").read_text() == (
-        "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\npixels,best_of_all,25.0\n"
+        "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\npixels,per_query_oracle,25.0\n"
     )
     assert "**25.0 ± 7.1**" in (results / "table1.md").read_text()
     assert len((results / "tables/digits/16.csv").read_text().splitlines()) == 5
@@ -39,7 +44,7 @@ def test_tables_by_name(results):
 
 
 def test_only_the_selection_counts(results):
-    aggregate.run(results, {**SELECTION, "methods": ["lsh"]}, [results / "table1.csv"])
+    made(results, {**SELECTION, "methods": ["lsh"]}, {"table1": ["table1.csv"]})
     assert (results / "table1.csv").read_text().splitlines()[1:] == ["pixels,lsh,5.0"]
 
 
@@ -48,13 +53,13 @@ def test_missing_metrics_are_named(results):
     with pytest.raises(
         StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*regenerate it with: snakemake"
     ):
-        aggregate.run(results, SELECTION, [results / "table1.csv"])
+        made(results, SELECTION, {"table1": ["table1.csv"]})
     assert not (results / "table1.csv").exists()
 
 
 def test_method_that_runs_once_stands_for_all_seeds(results):
     (results / "runs/digits/pixels/lsh/16bit/seed1/metrics.json").unlink()
-    aggregate.run(results, {**SELECTION, "once": ["lsh"]}, [results / "table1.md", results / "tables/digits/16.csv"])
+    made(results, {**SELECTION, "once": ["lsh"]}, {"table1": ["table1.md"], "runs": ["tables/digits/16.csv"]})
     assert "0.0 ± 0.0" in (results / "table1.md").read_text()
     with open(results / "tables/digits/16.csv") as file:
         rows = list(csv.DictReader(file))
@@ -63,18 +68,20 @@ def test_method_that_runs_once_stands_for_all_seeds(results):
     ]  # fmt: skip
 
 
-def test_features_are_a_row_and_so_is_the_best_of_all_query_by_query(results):
+def test_features_are_a_row_and_so_is_the_per_query_oracle(results):
     facts = {"dataset": "digits", "backbone": "pixels", "method": "features", "bits": 2048, "seed": 0}
     facts |= {"map_at": 10, "mAP@10": 0.7, "ties": "t", "denominator": "d"}
     write_json(results / "baselines/digits/pixels/metrics.json", facts)
     # ITQ is ahead by 20 points on every query but the first, where LSH is perfect.
     folder = results / "runs/digits/pixels/lsh/16bit/seed0"
     write_precisions(folder / "average_precision.csv", {row: 1.0 if row == 0 else 0.0 for row in range(200)})
-    names = ["table1.csv", "table1.md", "metrics.csv"]
-    aggregate.run(results, {**SELECTION, "features": True}, [results / name for name in names])
+    files = {"table1": ["table1.csv", "table1.md"], "metrics": ["metrics.csv"]}
+    made(results, {**SELECTION, "features": True}, files)
     rows = (results / "table1.csv").read_text().splitlines()[1:]
     best = (1.0 + sum(0.3 for row in range(1, 100)) + sum(0.1 for row in range(100, 200)) + 200 * 0.3) / 400
-    assert rows == ["pixels,lsh,5.0", "pixels,itq,25.0", "pixels,features,70.0", f"pixels,best_of_all,{100 * best:.1f}"]
+    assert rows == [
+        "pixels,lsh,5.0", "pixels,itq,25.0", "pixels,features,70.0", f"pixels,per_query_oracle,{100 * best:.1f}",
+    ]  # fmt: skip
     assert "≈" not in (results / "table1.md").read_text()
     assert "digits,pixels,features,2048,0,mAP@10,0.7" in (results / "metrics.csv").read_text()
 
@@ -87,20 +94,20 @@ def test_what_cannot_be_told_from_the_best_is_marked(results):
             ahead = 0.001 * (method == "itq")
             held = {row: 0.5 + ahead + (shift if row % 2 else -shift) for row in range(200)}
             write_precisions(folder / "average_precision.csv", held)
-    aggregate.run(results, SELECTION, [results / "table1.md"])
+    made(results, SELECTION, {"table1": ["table1.md"]})
     assert "5.0 ± 7.1≈" in (results / "table1.md").read_text()
 
 
 def test_ablations_instance_and_overlap_by_name(results):
     ablation = {"name": "rank", "varied": ["x", "y"], "rows": [["lsh", [1, 2]], ["itq", [None, 2]]]}
     names = ["tables/ablation/rank.csv", "tables/ablation/rank.md", "figures/ablation/rank.svg"]
-    aggregate.run(results, {**SELECTION, "ablation": ablation}, [results / name for name in names])
+    made(results, {**SELECTION, "ablation": ablation}, {"ablation": names[:2], "heat_map": names[2:]})
     rows = (results / names[0]).read_text().splitlines()
     assert rows == ["backbone,x,y,digits/16", "pixels,1,2,5.0", "pixels,none,2,25.0"]
     assert "**25.0 ± 7.1**" in (results / names[1]).read_text()
     assert (results / names[2]).read_text().startswith("<?xml")
     names = ["tables/instance.csv", "tables/overlap.csv"]
-    aggregate.run(results, SELECTION, [results / name for name in names])
+    made(results, SELECTION, {"instance": names[:1], "overlap": names[1:]})
     assert (results / names[0]).read_text() == "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\n"
     assert (results / names[1]).read_text().splitlines()[1] == "digits,pixels,16,lsh,,,,,,5.0"
 
@@ -109,12 +116,12 @@ def test_the_papers_cells_stand_beside_runs_like_the_papers(results):
     facts = {"protocol": "ep1: …", "queries": 1000, "database": 59000, "train": 5000, "weights": "IMAGENET1K_V1"}
     for cell in cells(SELECTION):
         path = results / cell.folder / "metrics.json"
-        made = {**read_json(path), **facts, "map_at": 1000}
-        write_json(path, {**made, "mAP@1000": made["mAP@10"]})
-    aggregate.run(results, SELECTION, [results / "table1.md"])
+        metrics = {**read_json(path), **facts, "map_at": 1000}
+        write_json(path, {**metrics, "mAP@1000": metrics["mAP@10"]})
+    made(results, SELECTION, {"table1": ["table1.md"]})
     assert "paper" not in (results / "table1.md").read_text()
     entries = {"datasets": {"digits": {"type": "cifar10"}}, "backbones": {"pixels": {"type": "vgg16"}}}
-    aggregate.run(results, {**SELECTION, "entries": entries}, [results / "table1.md"])
+    made(results, {**SELECTION, "entries": entries}, {"table1": ["table1.md"]})
     assert "**25.0 ± 7.1**<br><small>paper 46.8 (-21.8)</small>" in (results / "table1.md").read_text()
 
 
@@ -122,44 +129,51 @@ def test_methods_are_compared_on_the_queries_that_count_for_all_of_them(results)
     folder = results / "runs/digits/pixels/lsh/16bit/seed0"
     held = read_precisions(folder / "average_precision.csv")
     write_precisions(folder / "average_precision.csv", {row: held[row] for row in range(1, 200)})
-    aggregate.run(results, SELECTION, [results / "table1.csv"])
+    made(results, SELECTION, {"table1": ["table1.csv"]})
     # ITQ is ahead on each of them.
     itq = [[read_precisions(results / f"runs/digits/pixels/itq/16bit/seed{seed}/average_precision.csv")[row]
             for row in range(1, 200)] for seed in (0, 1)]  # fmt: skip
     expected = 100 * sum(map(sum, itq)) / (2 * 199)
-    assert (results / "table1.csv").read_text().splitlines()[-1] == f"pixels,best_of_all,{expected:.1f}"
+    assert (results / "table1.csv").read_text().splitlines()[-1] == f"pixels,per_query_oracle,{expected:.1f}"
 
 
 @pytest.fixture
 def drawable(results):
-    """Runs with all that figures are drawn from."""
-    listed = registry.build("datasets", "digits", {"query": 1, "train": 2}).prepare()
-    facts = {"dataset": "digits", "settings": {"query": 1, "train": 2}, **listed.facts}
-    write_manifest(results / "manifests/digits.csv", Manifest(**{**vars(listed), "facts": facts}))
-    codes = np.arange(2 * len(listed), dtype=np.uint8).reshape(-1, 2)
+    """Runs with all that figures are drawn from; their codes cannot be read."""
     for cell in cells(SELECTION):
         folder = results / cell.folder
-        write_codes(folder / "codes.h5", Codes(codes, np.arange(len(codes)), {"bits": 16}))
+        (folder / "codes.h5").touch()
         write_columns(folder / "ranks.csv", {"k": [1, 9], "precision": [0.5, 0.25], "recall": [0.1, 0.2]})
         write_columns(
             folder / "pairs.csv", {"similarity": [1.0, -1.0], "positive_pairs": [2, 1], "negative_pairs": [0, 7]}
         )
+        write_columns(folder / "bits.csv", {"bit": range(16), "share": [bit / 15 for bit in range(16)]})
+        neighbours = "query,rank,row,distance,relevant,path\n7,0,7,0,1,7\n7,1,3,2,1,3\n7,2,5,4,0,5\n"
+        write_text(folder / "retrieved.csv", neighbours)
         classes = "class,train,database,queries,mAP,group,overlap_17_bins\ncat,2,9,1,0.5,,0.25\n"
         write_text(folder / "per_class.csv", classes)
         write_text(folder / "curve.csv", "epoch,loss,learning_rate,seconds\n0,2.5,0.1,3\n")
-        made = read_json(folder / "metrics.json")
+        metrics = read_json(folder / "metrics.json")
         more = {"precision@radius2": 0.3, "recall@radius2": 0.2, "version": "1.2"}
-        write_json(folder / "metrics.json", {**made, **more})
+        write_json(folder / "metrics.json", {**metrics, **more})
+    for folder in (results, results / "incomplete"):
+        images = {row: Image.new("RGB", (8, 8), "gray") for row in (3, 5, 7)}
+        write_thumbnails(folder / "thumbnails/digits/pixels", images)
+    sidecar = {"protocol": "a draw", "counts": {}, "label_kind": "single", "classes": [], "seed": 0, "sources": {}}
+    splits = {"query and database": "disjoint", "train": "inside the database"}
+    write_json(results / "manifests/digits.json", {**sidecar, "splits": splits, "dropped_files": 0, "dropped": []})
     return results
 
 
-FIGURES = [f"figures/digits/pixels/{name}{suffix}" for name in figures.FIGURES for suffix in (".svg", ".csv")]
+NAMES = [figure.name for figure in catalogue.entries("pair")]
+FIGURES = {name: [f"figures/digits/pixels/{name}{suffix}" for suffix in (".svg", ".csv")] for name in NAMES}
+PATHS = [path for paths in FIGURES.values() for path in paths]
 
 
 def test_figures_and_their_numbers_by_name(drawable):
-    aggregate.run(drawable, SELECTION, [drawable / name for name in FIGURES])
+    made(drawable, SELECTION, FIGURES)
     rows = {}
-    for name in figures.FIGURES:
+    for name in NAMES:
         with open(drawable / f"figures/digits/pixels/{name}.csv", newline="") as file:
             rows[name] = list(csv.DictReader(file))
     assert [float(row["mAP"]) for row in rows["map_by_bits"]] == [0, 0.1, 0.2, 0.3]
@@ -171,21 +185,21 @@ def test_figures_and_their_numbers_by_name(drawable):
     assert {row["value"] for row in rows["training"]} == {"2.5"}
     assert len(rows["bit_balance"]) == 2 * 16
     assert {(row["bytes"], row["seconds"]) for row in rows["cost"]} == {("2", "")}
-    assert "picture" not in rows["retrieval"][0]
+    assert "image" not in rows["retrieval"][0]
     assert "overlap" in (drawable / "figures/digits/pixels/similarities.svg").read_text()
-    before = {name: (drawable / name).read_bytes() for name in FIGURES}
-    aggregate.run(drawable, SELECTION, [drawable / name for name in FIGURES])
-    assert {name: (drawable / name).read_bytes() for name in FIGURES} == before
+    before = {path: (drawable / path).read_bytes() for path in PATHS}
+    made(drawable, SELECTION, FIGURES)
+    assert {path: (drawable / path).read_bytes() for path in PATHS} == before
 
 
 def test_report_has_tables_figures_and_what_is_known(drawable):
-    write_text(drawable / "benchmarks/train/digits/pixels/lsh.tsv", "s\tmax_rss\n41.5\t99\n")
-    write_text(drawable / "benchmarks/train/cifar10/pixels/lsh.tsv", "s\tmax_rss\n900\t99\n")
-    aggregate.run(drawable, SELECTION, [drawable / name for name in ("table1.html", *FIGURES)])
+    for run, seconds in {"digits/pixels/lsh": 41.5, "cifar10/pixels/lsh": 900, "digits/pixels/sh": 900}.items():
+        write_text(drawable / f"benchmarks/train/{run}/16bit/seed0.tsv", f"s\tmax_rss\n{seconds}\t99\n")
+    made(drawable, SELECTION, {"table1": ["table1.html"], **FIGURES})
     config = {"run": {"datasets": ["digits"]}}
-    aggregate.run(drawable, SELECTION, [drawable / "report.html"], embed=[drawable / "table1.html"], config=config)
+    made(drawable, SELECTION, {"report": ["report.html"]}, embed=[drawable / "table1.html"], config=config)
     text = (drawable / "report.html").read_text()
-    assert text.count("<svg ") == len(figures.FIGURES)
+    assert text.count("<svg ") == len(NAMES)
     assert "<b>25.0 ± 7.1</b>" in text
     assert "<td>train</td><td>1</td><td>41.5</td>" in text
     assert "&#34;datasets&#34;" in text
@@ -198,32 +212,51 @@ def test_missing_runs_are_gaps_with_a_reason(drawable):
     write_text(
         drawable / "logs/evaluate/digits/pixels/lsh/16bit/seed1.log", "sdc evaluate …\nsdc evaluate: error: no query"
     )
-    names = ["incomplete/table1.md", "incomplete/table1.html", *(f"incomplete/{name}" for name in FIGURES)]
-    aggregate.run(drawable, SELECTION, [drawable / name for name in names], allow_missing=True)
+    names = ["incomplete/table1.md", "incomplete/table1.html"]
+    files = {name: [f"incomplete/{path}" for path in paths] for name, paths in FIGURES.items()}
+    made(drawable, SELECTION, {"table1": names, **files}, allow_missing=True)
     # Seed 0 alone would look like the mean over both.
     assert "| LSH      | –  " in (drawable / names[0]).read_text()
     assert "LSH on digits/16: evaluate: error: no query" in (drawable / names[0]).read_text()
     page, embed = drawable / "incomplete/report.html", [drawable / names[1]]
-    aggregate.run(drawable, SELECTION, [page], embed=embed, allow_missing=True)
+    made(drawable, SELECTION, {"report": [page]}, embed=embed, allow_missing=True)
     assert "Hashing report, incomplete" in page.read_text()
     assert '<td class="words reason">evaluate: error: no query</td>' in page.read_text()
-    assert page.read_text().count("<svg ") == len(figures.FIGURES)
+    assert page.read_text().count("<svg ") == len(NAMES)
 
 
 def test_a_report_where_everything_failed(tmp_path):
-    names = ["table1.md", "table1.html", *FIGURES]
-    aggregate.run(tmp_path, SELECTION, [tmp_path / name for name in names], allow_missing=True)
-    aggregate.run(tmp_path, SELECTION, [tmp_path / "report.html"], embed=[tmp_path / "table1.html"], allow_missing=True)
+    made(tmp_path, SELECTION, {"table1": ["table1.md", "table1.html"], **FIGURES}, allow_missing=True)
+    made(tmp_path, SELECTION, {"report": ["report.html"]}, embed=[tmp_path / "table1.html"], allow_missing=True)
     text = (tmp_path / "report.html").read_text()
     assert text.count("was not run") == len(list(itertools.product(*SELECTION.values()))) + 2
     assert "<svg" not in text
 
 
-def test_long_tails_by_their_folder(results):
-    facts = {"mAP@10/head": 0.5, "mAP@10/middle": 0.4, "mAP@10/tail": 0.3, "protocol": "", "train": 9}
+def test_long_tails(results):
+    facts = {
+        "mAP@10/head": 0.5,
+        "mAP@10/middle": 0.4,
+        "mAP@10/tail": 0.3,
+        "protocol": "",
+        "train": 9,
+        "queries": 1,
+        "database": 2,
+    }
     for cell in cells(SELECTION):
         path = results / cell.folder / "metrics.json"
         write_json(path, {**read_json(path), **facts})
-    aggregate.run(results, SELECTION, [results / "tables/longtail/digits.csv"])
+    made(results, SELECTION, {"longtail": ["tables/longtail/digits.csv"]})
     rows = (results / "tables/longtail/digits.csv").read_text().splitlines()
     assert rows[1:] == ["pixels,lsh,50.0,40.0,30.0,5.0", "pixels,itq,50.0,40.0,30.0,25.0"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_read_what_their_entry_says_and_no_other_file(drawable, name):
+    reads = catalogue.FIGURES[name].reads
+    declared = {drawable / path for path in inputs({}, {**SELECTION, "features": False}, reads)}
+    for path in drawable.rglob("*"):
+        if path.is_file() and path not in declared:
+            path.unlink()
+    made(drawable, SELECTION, {name: FIGURES[name]})
+    assert (drawable / FIGURES[name][0]).exists()

@@ -1,0 +1,53 @@
+"""What a byte and a second buy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sdc.evaluation.metrics import headline
+from sdc.report import theme
+from sdc.report.benchmarks import read_benchmarks
+from sdc.report.figures import panels
+from sdc.report.runs import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def frame(runs: Runs) -> pd.DataFrame:
+    """``bytes`` of an item, ``seconds`` of the training job (blank where nobody measured them) and ``mAP``."""
+    rows = []
+    for run in runs.distinct:
+        measured = read_benchmarks([runs.results / f"benchmarks/train/{runs.trained(run).name}.tsv"])
+        seconds = measured[0].seconds if measured else None
+        rows.append((*panels.key(run), run.metrics["bits"] // 8, seconds, run.metrics[headline(run.metrics["map_at"])]))
+    return panels.tidy(rows, ["bytes", "seconds", "mAP"]).astype({"seconds": float})
+
+
+@theme.style()
+def draw(frame: pd.DataFrame) -> Figure:
+    """MAP against bytes, and against seconds."""
+    figure, axes = theme.subplots(1, 2, size=(panels.WIDTH, 3.6), sharey=True)
+    names = {"bytes": "bytes per item (log scale)", "seconds": "seconds of the training job (log scale)"}
+    for panel, (name, label) in zip(axes[0], names.items(), strict=True):
+        for method, rows in panels.methods(frame):
+            known = rows.dropna(subset=[name]).groupby("bits")[[name, "mAP"]].mean()
+            looks = theme.look(method).keywords | (
+                {"linestyle": (0, (1, 2)), "linewidth": 1} if name == "seconds" else {}
+            )
+            if len(known):
+                panel.plot(known[name], 100 * known["mAP"], label=theme.title(method), **looks)
+        panel.set(xscale="log", xlabel=label)
+        panel.minorticks_off()
+    ticks = sorted({float(value) for value in frame["bytes"].dropna()})
+    axes[0, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes[0, 0].set_ylabel("mAP (%)")
+    panels.legend(figure, axes[0, 0])
+    return figure
+
+
+def alternative(frame: pd.DataFrame) -> str:
+    """In words."""
+    return f"mAP in percent against bytes and seconds: {panels.at_longest(frame, 'mAP')}."

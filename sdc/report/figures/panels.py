@@ -1,0 +1,114 @@
+"""What figures share: the first columns of their frames, panels, legends and words.
+
+Columns that every frame of a dataset and backbone begins with are ``method`` (``features`` is exact cosine on the
+features themselves), ``bits`` and ``seed``; precision, recall and mAP are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sdc.report import theme
+from sdc.report.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 3  # of panels
+WIDTH = 6.4  # inches
+BY_LABEL_ONLY = "Nothing to draw: this is of datasets whose relevance is a shared label."
+_KEYS = ("method", "bits", "seed")
+
+
+def tidy(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A frame of rows that begin with a run's ``key``, and the columns after that."""
+    return pd.DataFrame(list(rows), columns=[*_KEYS, *columns])
+
+
+def key(run: Run) -> tuple[Any, ...]:
+    """What a row begins with: method, bits and seed of a run."""
+    return tuple(run.metrics[name] for name in _KEYS)
+
+
+def methods(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Every method and its rows, in the frame's order."""
+    return [(str(method), rows) for method, rows in frame.groupby("method", sort=False)]
+
+
+def lengths(frame: pd.DataFrame) -> list[int]:
+    """All code lengths, ascending."""
+    return sorted({int(bits) for bits in frame[frame["method"] != "features"]["bits"]})
+
+
+def panels(count: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[Any]]:
+    """So many axes in rows, each row of a height in inches."""
+    columns = min(columns, max(1, count))
+    rows = max(1, -(-count // columns))
+    figure, axes = theme.subplots(rows, columns, size=(WIDTH, height * rows + 0.7), **options)
+    for spare in axes.flat[count:]:
+        spare.axis("off")
+    return figure, list(axes.flat[:count])
+
+
+def by_bits(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    labels: tuple[str, str],
+    order: str | None = None,
+    **options: Any,
+) -> tuple[Figure, list[Any]]:
+    """A panel for each code length and in it a line for each method, the mean over seeds at each ``order``."""
+    every, order = lengths(frame), order or x
+    if not every:
+        return words(BY_LABEL_ONLY), []
+    figure, axes = panels(len(every), COLUMNS, height=2.5, sharey=True)
+    for panel, bits in zip(axes, every, strict=True):
+        for method, rows in methods(frame[frame["bits"] == bits]):
+            curve = rows.groupby(order)[list({x, y})].mean()
+            xs = curve.index if x == order else 100 * curve[x]
+            looks = {**theme.look(method).keywords, "markevery": max(1, len(curve) // 6), **options}
+            panel.plot(xs, 100 * curve[y], label=theme.title(method), **{"markersize": 3.5, **looks})
+        panel.set_title(f"{bits} bits", fontsize=8)
+        panel.set_xlabel(labels[0])
+    for panel in axes[::COLUMNS]:
+        panel.set_ylabel(labels[1])
+    legend(figure, axes[0])
+    return figure, axes
+
+
+def legend(figure: Figure, panel: Any, above: bool = False) -> None:
+    """One legend of all that a panel shows, outside of all panels."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center" if above else "outside lower center",
+        ncols=min(6, len(labels)),
+        columnspacing=1.2,
+    )
+
+
+def words(text: str) -> Figure:
+    """A sentence in place of a figure."""
+    figure, axes = theme.subplots(size=(WIDTH, 0.6))
+    axes[0, 0].text(0.5, 0.5, text, ha="center", va="center")
+    axes[0, 0].axis("off")
+    return figure
+
+
+def enumerated(values: Mapping[str, str]) -> str:
+    """What each method has, in words."""
+    return ", ".join(f"{theme.title(name)} {value}" for name, value in values.items()) or "nothing"
+
+
+def at_longest(frame: pd.DataFrame, column: str) -> str:
+    """The mean of a column for each method at the longest codes, in percent, in words."""
+    every = lengths(frame)
+    if not every:
+        return "nothing"
+    means = frame[frame["bits"] == every[-1]].groupby("method", sort=False)[column].mean()
+    return f"{enumerated({str(name): f'{100 * value:.1f}' for name, value in means.items()})} at {every[-1]} bits"

@@ -1,0 +1,45 @@
+"""Precision of the first K items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sdc.report import theme
+from sdc.report.figures import panels
+from sdc.report.runs import Runs
+from sdc.storage.columns import read_columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def frame(runs: Runs) -> pd.DataFrame:
+    """``precision`` and ``recall`` of the first ``k`` items: of codes on a grid of k, of features where scored."""
+    rows: list[tuple[Any, ...]] = []
+    for run in runs.baselines:
+        scores = run.metrics
+        known = sorted(int(name[2:]) for name in scores if name.startswith("P@"))
+        rows += [(*panels.key(run), k, scores[f"P@{k}"], scores[f"recall@{k}"]) for k in known]
+    for run in runs.codes:
+        columns = read_columns(run.folder / "ranks.csv")
+        rows += [(*panels.key(run), int(k), *values) for k, *values in zip(*columns.values(), strict=True)]
+    return panels.tidy(rows, ["k", "precision", "recall"])
+
+
+@theme.style()
+def draw(frame: pd.DataFrame) -> Figure:
+    """A panel for each code length; the features, which have none, are in all of them."""
+    coded, features = frame[frame["method"] != "features"], frame[frame["method"] == "features"]
+    spread = [coded, *(features.assign(bits=bits) for bits in panels.lengths(frame))]
+    labels = ("K (items, log scale)", "P@K (%)")
+    figure, axes = panels.by_bits(pd.concat(spread, ignore_index=True), "k", "precision", labels=labels)
+    for panel in axes:
+        panel.set(xscale="log", ylim=(0, 100))
+    return figure
+
+
+def alternative(frame: pd.DataFrame) -> str:
+    """In words."""
+    return f"Precision of the first item, in percent: {panels.at_longest(frame[frame['k'] == 1], 'precision')}."

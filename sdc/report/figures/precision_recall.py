@@ -1,0 +1,31 @@
+"""Precision against recall, a point for each Hamming radius."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sdc.report import theme
+from sdc.report.figures import panels, radii
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+frame = radii.frame
+
+
+@theme.style()
+def draw(frame: pd.DataFrame) -> Figure:
+    """A panel for each code length."""
+    labels = ("recall (%)", "precision (%)")
+    figure, axes = panels.by_bits(frame, "recall", "precision", order="radius", labels=labels)
+    for panel in axes:
+        panel.set(xlim=(0, 100), ylim=(0, 100))
+    return figure
+
+
+def alternative(frame: pd.DataFrame) -> str:
+    """In words."""
+    near = frame[frame["radius"] == 2]
+    return f"Recall within Hamming radius 2, in percent: {panels.at_longest(near, 'recall')}."

@@ -1,0 +1,121 @@
+"""What some methods find first for a few queries."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from sdc.evaluation.metrics import headline
+from sdc.plan.selections import thumbnails
+from sdc.report import theme
+from sdc.report.figures import panels
+from sdc.report.runs import Run, Runs
+from sdc.storage.thumbnails import TILE, read_thumbnails
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
+
+
+def chosen(runs: Sequence[Run], methods: Sequence[str] = ()) -> list[Run]:
+    """Of runs of one code length, the first of each of these methods, as far as they are there.
+
+    Without any, SDC and the best, the middle and the worst by mAP, in this order.
+    """
+    first: dict[str, Run] = {}
+    for run in runs:
+        first.setdefault(run.metrics["method"], run)
+    if methods:
+        return [first[name] for name in methods if name in first]
+    ordered = sorted(first, key=lambda name: -first[name].metrics[headline(first[name].metrics["map_at"])])
+    if not ordered:
+        return []
+    ends = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
+    return [first[name] for name in dict.fromkeys([*(["sdc"] if "sdc" in first else []), *ends])]
+
+
+def frame(runs: Runs) -> pd.DataFrame:
+    """``query`` and ``row`` of the manifest, ``rank`` from 1, ``distance`` in bits, ``right`` (1: relevant), ``path``.
+
+    The query itself, which is there once, has rank 0. ``image`` is a thumbnail, which no CSV holds. Nothing where
+    there are no images.
+    """
+    dataset, backbone = (runs.selection[axis][0] for axis in ("datasets", "backbones"))
+    shown = chosen(runs.longest, runs.selection.get("retrieval", ()))
+    images = read_thumbnails(runs.thumbnails / thumbnails(dataset, backbone)) if shown else {}
+    queries: list[tuple[Any, ...]] = []
+    items: list[tuple[Any, ...]] = []
+    for run in shown if images else []:
+        with open(run.folder / "retrieved.csv", newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                numbers = [int(row[name]) for name in ("query", "rank", "row", "distance", "relevant")]
+                values = (*numbers, row["path"], images[numbers[2]])
+                if numbers[1]:
+                    items.append((*panels.key(run), *values))
+                elif numbers[0] not in (query[3] for query in queries):
+                    queries.append(("", 0, 0, *values))
+    return panels.tidy([*queries, *items], _COLUMNS)
+
+
+@theme.style()
+def draw(frame: pd.DataFrame) -> Figure:
+    """A row for each query and method."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    if frame.empty:
+        return panels.words("This dataset holds vectors and no images: there is nothing to show.")
+    items = frame[frame["rank"] > 0]
+    top, methods = int(items["rank"].max()), list(dict.fromkeys(items["method"]))
+    queries = list(dict.fromkeys(frame["query"]))
+    label, unit = 3.2, 0.42  # width of the words in tiles; inches of a tile
+    rows = len(queries) * (len(methods) + 0.35)
+    figure, axes = theme.subplots(size=(unit * (label + top + 1.3), unit * rows + 0.45))
+    panel = axes[0, 0]
+    frames: dict[int, list[Any]] = {1: [], 0: []}
+    height = 0.0
+    for query in queries:
+        shown = frame[frame["query"] == query]
+        middle = height + len(methods) / 2
+        _show(panel, list(shown[shown["rank"] == 0]["image"]), 0, middle - 0.55, 1.1)
+        for method, nearest in panels.methods(shown[shown["rank"] > 0]):
+            panel.text(label, height + 0.5, theme.title(method), ha="right", va="center", fontsize=7)
+            _show(panel, list(nearest["image"]), label + 0.2, height, 1)
+            for place, right in enumerate(nearest["right"]):
+                frames[int(right)].append(Rectangle((label + 0.25 + place, height + 0.05), 0.9, 0.9))
+            height += 1
+        height += 0.35
+    for right, (colour, dashes) in {1: (theme.POSITIVE, "-"), 0: (theme.NEGATIVE, (0, (1.5, 1)))}.items():
+        patches = PatchCollection(frames[right], facecolor="none", edgecolor=colour, linewidth=1.8, linestyle=dashes)
+        panel.add_collection(patches)
+    for place in range(top):
+        panel.text(label + 0.7 + place, -0.15, place + 1, ha="center", va="bottom", fontsize=7)
+    panel.text(0.55, -0.15, "query", ha="center", va="bottom", fontsize=7)
+    panel.set(xlim=(-0.1, label + top + 0.3), ylim=(height, -0.6), aspect="equal")
+    panel.axis("off")
+    return figure
+
+
+def _show(panel: Any, images: list[Any], left: float, up: float, size: float) -> None:
+    """Thumbnails side by side, from a place on, each so many units of the axes wide."""
+    from PIL import Image
+
+    strip = Image.new("RGBA", (len(images) * TILE, TILE))
+    for place, image in enumerate(images):
+        strip.paste(image, (place * TILE, 0))
+    panel.imshow(strip, extent=(left, left + len(images) * size, up + size, up), interpolation="none", aspect="equal")
+
+
+def alternative(frame: pd.DataFrame) -> str:
+    """In words."""
+    items = frame[frame["rank"] > 0]
+    if items.empty:
+        return "No images."
+    right = {
+        method: f"{int(rows['right'].sum())} of {len(rows)}" for method, rows in panels.methods(items)
+    }  # over all queries
+    return f"Query images and what each method finds first; relevant are: {panels.enumerated(right)}."

@@ -1,0 +1,176 @@
+"""The table itself: scores by row and column, gaps, what the paper has beside them, and what is to be known of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sdc.evaluation.metrics import headline
+from sdc.plan.cells import Cell
+from sdc.report import published
+from sdc.report.runs import Runs
+
+COSINE = "(cosine of the features)"  # the title of the baseline's row
+GAP = "–"
+Row = tuple[str, ...]
+
+
+@dataclasses.dataclass(kw_only=True)
+class Table:
+    """Scores by row and column, and what is to be known of them.
+
+    Attributes:
+        title: Of the table.
+        names: Of the first columns, which tell rows apart; the first is a group, within which the best is looked for.
+        scores: Percent, a value per seed, by row and column, both in their order; no entry where nothing is to be.
+        columns: All columns in order.
+        titles: Rows as people read them, where not as they are.
+        unranked: Rows that are never the best.
+        marks: After a score, by row and column.
+        cells: What the paper printed, by row and column.
+        gaps: Why there is no score, by row and column.
+        notes: Sentences below the table.
+        decimals: Of scores.
+    """
+
+    title: str
+    names: Row
+    scores: dict[tuple[Row, str], list[float]] = dataclasses.field(default_factory=dict)
+    columns: list[str] = dataclasses.field(default_factory=list)
+    titles: dict[Row, Row] = dataclasses.field(default_factory=dict)
+    unranked: set[Row] = dataclasses.field(default_factory=set)
+    marks: dict[tuple[Row, str], str] = dataclasses.field(default_factory=dict)
+    cells: dict[tuple[Row, str], published.Cell] = dataclasses.field(default_factory=dict)
+    gaps: dict[tuple[Row, str], str] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    decimals: int = 1
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows: group by group, those that are never the best below the others."""
+        rows = list(dict.fromkeys(row for row, _ in [*self.scores, *self.gaps]))
+        groups = list(dict.fromkeys(row[0] for row in rows))
+        return sorted(rows, key=lambda row: (groups.index(row[0]), row in self.unranked))
+
+    def mean(self, row: Row, column: str) -> float | None:
+        """Over seeds; None where there is no score."""
+        values = self.scores.get((row, column))
+        return None if values is None or (row, column) in self.gaps else statistics.fmean(values)
+
+    def places(self) -> dict[tuple[Row, str], int]:
+        """Of each score among those of its column and group: 0 for the best, 1 for the next lower, and so on.
+
+        By what is printed, so that equal numbers are treated alike.
+        """
+        printed: dict[tuple[str, str], dict[Row, float]] = {}
+        for row, column in self.scores:
+            mean = self.mean(row, column)
+            if mean is not None and row not in self.unranked:
+                printed.setdefault((row[0], column), {})[row] = round(mean, self.decimals)
+        return {
+            (row, column): sorted(set(means.values()), reverse=True).index(mean)
+            for (_, column), means in printed.items()
+            for row, mean in means.items()
+        }
+
+    def text(self, row: Row, column: str) -> str:
+        """Mean ± standard deviation over seeds, where there are several, and marks."""
+        mean = self.mean(row, column)
+        if mean is None:
+            return GAP if (row, column) in self.gaps else ""
+        values = self.scores[row, column]
+        spread = f" ± {statistics.stdev(values):.{self.decimals}f}" if len(values) > 1 else ""
+        return f"{mean:.{self.decimals}f}{spread}{self.marks.get((row, column), '')}"
+
+    def beside(self, row: Row, column: str) -> str:
+        """What the paper has, and how much more ours is: ``paper 59.8 (+1.2)``; empty if it has nothing."""
+        cell, mean = self.cells.get((row, column)), self.mean(row, column)
+        if cell is None:
+            return ""
+        if cell.value is None or cell.status == "elsewhere" or mean is None:
+            return f"paper {cell.text}"
+        return f"paper {cell.text} ({mean - cell.value:+.1f})"
+
+    def remarks(self) -> list[str]:
+        """Paragraphs: the notes and what the paper's numbers mean, then a line for each gap."""
+        notes = list(self.notes)
+        if self.cells:
+            cells = self.cells.values()
+            statuses = {cell.status for cell in cells}
+            marks = [f"{mark} {what}" for status, (mark, what) in published.MARKS.items() if status in statuses]
+            places = "; ".join(dict.fromkeys(cell.table for cell in cells))
+            notes += [
+                f"Second lines: what the paper has ({published.source()}; {places}) and ours minus that; "
+                + "".join(f"{mark}; " for mark in marks)
+                + "its ties are in the order that topk left.",
+                *dict.fromkeys(note for cell in cells if (note := published.note(cell))),
+            ]
+        gaps = [
+            f"{GAP} {', '.join(filter(None, self.titles.get(row, row)))} on {column}: {reason}"
+            for (row, column), reason in self.gaps.items()
+        ]
+        return [" ".join(notes), *gaps]
+
+
+def by_method(run: Mapping[str, Any]) -> Row:
+    """The row of a run, from its identity, in most tables."""
+    return run["backbone"], run["method"]
+
+
+def by_length(run: Mapping[str, Any]) -> dict[str, str]:
+    """The one column of a run in most tables, dataset and code length, and the metric in it: mAP at the dataset's R."""
+    return {f"{run['dataset']}/{run['bits']}": headline(run.get("map_at"))}
+
+
+def identities(runs: Runs) -> list[Mapping[str, Any]]:
+    """Of all runs, those that are missing too."""
+    return [*runs.metrics, *(cell._asdict() for cell in runs.missing)]
+
+
+def filled(
+    table: Table,
+    runs: Runs,
+    row_of: Callable[[Mapping[str, Any]], Row] = by_method,
+    metrics_of: Callable[[Mapping[str, Any]], Mapping[str, str]] = by_length,
+) -> Table:
+    """A table with the scores of runs, the gaps of those that are missing, and the paper's cells beside them.
+
+    Args:
+        table: With its title and the names of its first columns.
+        runs: Rows and columns take their order. A score is a gap if one of its runs is missing.
+        row_of: The row of a run, from its identity.
+        metrics_of: The columns of a run, from its identity, and the metric in each; the first is the paper's too.
+    """
+    paper, reasons = runs.published, dict[tuple[Row, str], dict[str, None]]()
+    for run in identities(runs):
+        reason = runs.missing.get(Cell(*(run[axis] for axis in Cell._fields)))
+        metrics = metrics_of(run)
+        table.columns += [column for column in metrics if column not in table.columns]
+        for column, metric in metrics.items():
+            if metric in run:
+                table.scores.setdefault((row_of(run), column), []).append(100 * run[metric])
+            if reason is not None:
+                reasons.setdefault((row_of(run), column), {})[reason] = None
+        cell = paper.get((run["dataset"], run["backbone"], run["method"], run["bits"]))
+        if cell is not None:
+            table.cells[row_of(run), next(iter(metrics))] = cell
+    table.gaps |= {place: "; ".join(why) for place, why in reasons.items()}
+    table.notes += conventions(runs.metrics)
+    return table
+
+
+def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """By what R, rule of ties, denominator and protocol the mAP of runs was taken."""
+    by_dataset = {run["dataset"]: run for run in runs}
+    if not by_dataset:
+        return []
+    cutoffs = ", ".join(f"{run['map_at']} on {dataset}" for dataset, run in by_dataset.items())
+    rules, denominators = ("; ".join(dict.fromkeys(run[key] for run in runs)) for key in ("ties", "denominator"))
+    lines = [f"mAP@R in percent, mean over seeds; R = {cutoffs}; ties: {rules}; AP over {denominators}."]
+    for dataset, run in by_dataset.items():
+        if "protocol" in run:
+            counts = f"{run['queries']:,} queries, {run['database']:,} database items, {run['train']:,} training items"
+            lines.append(f"Protocol of {dataset}: {run['protocol']} ({counts}).")
+    return lines

@@ -1,0 +1,44 @@
+"""``sdc thumbnails``: small images of what some runs retrieve, for the report."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from sdc import registry
+from sdc.errors import SDCError
+from sdc.storage.files import read_json
+from sdc.storage.thumbnails import write_thumbnails
+
+
+def run(*, facts: Path, retrieved: Sequence[Path], out: Path) -> int:
+    """Make thumbnails of the queries and items that runs have in ``retrieved.csv``.
+
+    Args:
+        facts: The manifest's sidecar (``.json``), which says how the dataset's images are opened.
+        retrieved: ``retrieved.csv`` of each run.
+        out: PNG file to write; a CSV file beside it says where each row of the manifest is. Empty where the dataset
+            holds vectors. An image that cannot be read any more is gray.
+
+    Returns:
+        Exit status 0.
+    """
+    sidecar = read_json(facts)
+    dataset = registry.build("datasets", sidecar["dataset"], sidecar["settings"])
+    paths: dict[int, str] = {}
+    for path in retrieved if not dataset.vector_files() else ():
+        with open(path, newline="", encoding="utf-8") as file:
+            paths |= {int(row["row"]): row["path"] for row in csv.DictReader(file)}
+    images: dict[int, Image.Image] = {}
+    open_image = None
+    for row, name in sorted(paths.items()):
+        open_image = open_image or dataset.opener()
+        try:
+            images[row] = open_image(name)
+        except SDCError:
+            images[row] = Image.new("RGB", (8, 8), "gray")
+    write_thumbnails(out.with_suffix(""), images)
+    return 0

@@ -1,0 +1,27 @@
+from sdc.evaluation.metrics import METRICS
+from sdc.report.tables import overlap
+from sdc.report.tables.typeset import render
+from tests.support.report import runs_of
+from tests.support.report import scored as run
+
+
+def test_overlap_before_and_after_hashing():
+    runs = [{**run("sdc", 16, seed, 0.5), "hamming_overlap": 0.3, "hamming_auc": 0.9 + seed / 10} for seed in (0, 1)]
+    features = {**run("features", 2048, 0, 0.6), "feature_auc": 0.8, "feature_overlap_17_bins": 0.4}
+    table = overlap.make(runs_of([*runs, run("itq", 32, 0, 0.4)], [features]))
+    assert render(table, ".csv").splitlines() == [
+        "dataset,backbone,bits,method," + ",".join(table.columns),
+        "digits,pixels,16,sdc,40.0,30.0,80.0,95.0,60.0,50.0",
+        "digits,pixels,32,itq,,,80.0,,60.0,40.0",
+    ]
+    assert "**" not in render(table, ".md")
+
+
+def test_columns_are_those_of_the_metrics_that_have_one_map_the_last():
+    table = overlap.make(runs_of([run("sdc", 16, 0, 0.5)]))
+    sides = ("features", "codes")
+    assert table.columns[-2:] == ["features: mAP", "codes: mAP"]
+    assert set(table.columns) <= {f"{side}: {metric.column}" for side in sides for metric in METRICS if metric.column}
+    assert table.columns == [
+        "features: overlap", "codes: overlap", "features: AUC", "codes: AUC", "features: mAP", "codes: mAP",
+    ]  # fmt: skip
