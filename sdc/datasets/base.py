@@ -21,7 +21,7 @@ from sdc.datasets.draws import LongTailOf, thin_splits
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.plan.scoring import MAP_AT, PRECISION_AT
 from sdc.settings import Settings, option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import SPLITS, Manifest

@@ -8,6 +8,7 @@ import numpy as np
 
 from sdc.evaluation import ties
 from sdc.evaluation.ranking import Block
+from sdc.plan.scoring import Rule
 
 
 class RankedQueries:
@@ -26,21 +27,21 @@ class RankedQueries:
     """
 
     def __init__(
-        self, block: Block, rule: ties.Rule, denominator: ties.Denominator, parameters: Mapping[str, Sequence[int]]
+        self, block: Block, rule: Rule, denominator: ties.Denominator, parameters: Mapping[str, Sequence[int]]
     ) -> None:
         self.parameters = parameters
         self.buckets = ties.Buckets(block.counts)
         self.order = ties.Order(block.levels, self.buckets.total)
         self.total = np.maximum(self.buckets.total, 1)
         self.depth = block.counts.shape[1]
-        self._rules: dict[ties.Rule, ties.Ranked] = {"expected": self.buckets, "stable": self.order}
+        self._rules: dict[Rule, ties.Ranked] = {"expected": self.buckets, "stable": self.order}
         self._rule, self._denominator = rule, denominator
         self._ideal = ties.ideal(block.counts.sum(axis=2))
         self._bounds: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._precisions: dict[tuple[int, str, str], np.ndarray] = {}
 
     def average_precision(
-        self, cutoff: int, rule: ties.Rule | None = None, denominator: ties.Denominator | None = None
+        self, cutoff: int, rule: Rule | None = None, denominator: ties.Denominator | None = None
     ) -> np.ndarray:
         """AP@R, shape ``(q,)``; by the chosen rule of ties and denominator, if no others are given."""
         rule, denominator = rule or self._rule, denominator or self._denominator

@@ -16,9 +16,8 @@ from sdc.evaluation.processes import joined, share_out
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Block, Ranking
 from sdc.evaluation.relevance import ListedRelevance, Relevance
-from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 
-Convention = Literal["standard", "official"]
 Cutoff = int | Literal["all"] | None
 # The official code's ground truth in lists is Google Landmarks v2's, whose own benchmark has the other denominator.
 _DENOMINATORS: dict[Convention, dict[str, ties.Denominator]] = {
@@ -94,8 +93,8 @@ def evaluate(
     relevance: Relevance,
     map_at: Sequence[Cutoff] = (MAP_AT,),
     precision_at: Sequence[int] = PRECISION_AT,
-    rule: ties.Rule = "expected",
-    convention: Convention = "standard",
+    rule: Rule = RULE,
+    convention: Convention = CONVENTION,
     jobs: int | None = 1,
 ) -> Scores:
     """Score rankings by every metric of the catalogue (``sdc.evaluation.metrics``).
@@ -174,7 +173,7 @@ def _facts(
     ranking: Ranking,
     answerable: np.ndarray,
     counted: np.ndarray,
-    rule: ties.Rule,
+    rule: Rule,
     map_at: int,
     denominator: str,
     convention: Convention,
@@ -196,7 +195,7 @@ def _radii(bits: int) -> list[int]:
     return sorted({*curve, *(radius for radius in _NEAR if radius <= bits)})
 
 
-def _evaluate_revisited(ranking: Ranking, relevance: ListedRelevance, rule: ties.Rule, jobs: int | None) -> Scores:
+def _evaluate_revisited(ranking: Ranking, relevance: ListedRelevance, rule: Rule, jobs: int | None) -> Scores:
     def score(queries: range) -> dict[str, np.ndarray]:
         return landmarks.revisited(ranking.blocks(relevance, ranking.size, queries), relevance.names)
 

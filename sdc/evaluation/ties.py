@@ -21,7 +21,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Rule = Literal["expected", "stable"]
+from sdc.plan.scoring import Rule
+
 # How items at equal distances stand.
 RULES: dict[Rule, str] = {"expected": "expected over random order", "stable": "database order"}
 Denominator = Literal["top", "min", "total"]

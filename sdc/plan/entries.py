@@ -10,16 +10,13 @@ from typing import Any
 
 from sdc import registry
 from sdc.errors import SDCError
-from sdc.plan.schema import EVALUATION
+from sdc.plan.scoring import EVALUATION
 from sdc.settings import check
 
 # Settings of a dataset that its manifest does not depend on: changing them prepares nothing again.
 LATER_SETTINGS = (
     "shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation", "train_on", "recentre",
 )  # fmt: skip
-
-# R of mAP@R and K of precision@K where nothing else is said.
-MAP_AT, PRECISION_AT = 1000, (1, 5, 10, 100)
 
 
 def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:

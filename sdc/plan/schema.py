@@ -8,33 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from typing import Any, Literal
+from typing import Any
 
 from sdc import registry
 from sdc.docstrings import section, summary
+from sdc.plan.scoring import Evaluation
 from sdc.settings import Settings, option, schema_of
 
 _NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
 _NAMES = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _NAME}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation(Settings):
-    """How runs are scored and what the tables print.
-
-    Attributes:
-        ties: Which mAP the tables print: ``expected`` over all orders of equal distances, or ``stable``, as in
-            the database.
-        convention: Of queries without relevant items and of denominators; ``official`` is the released code's.
-        features: Exact cosine on the features as a row of the tables.
-    """
-
-    ties: Literal["expected", "stable"] = "expected"
-    convention: Literal["standard", "official"] = "standard"
-    features: bool = True
-
-
-EVALUATION = {field.name: field.default for field in dataclasses.fields(Evaluation)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -31,9 +31,8 @@ from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.ranking import Cosine, Hamming
 from sdc.evaluation.relevance import Relevance, relevance_of
 from sdc.evaluation.retrieved import retrieved
-from sdc.evaluation.scores import Convention, Scores, evaluate
-from sdc.evaluation.ties import Rule
-from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.evaluation.scores import Scores, evaluate
+from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.codes import read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.features import Features
@@ -53,8 +52,8 @@ def run(
     shards: int = 1,
     map_at: Sequence[int | Literal["all"]] = (MAP_AT,),
     precision_at: Sequence[int] = PRECISION_AT,
-    ties: Rule = "expected",
-    convention: Convention = "standard",
+    ties: Rule = RULE,
+    convention: Convention = CONVENTION,
     jobs: int | None = None,
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.

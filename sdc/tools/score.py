@@ -16,9 +16,8 @@ from sdc.evaluation.metrics import measure
 from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import SharedLabels
-from sdc.evaluation.scores import Convention, evaluate
-from sdc.evaluation.ties import Rule
-from sdc.plan.entries import MAP_AT, PRECISION_AT
+from sdc.evaluation.scores import evaluate
+from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.code_files import read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.files import write_json
@@ -35,8 +34,8 @@ def run(
     bits: int | None = None,
     map_at: Sequence[int | Literal["all"]] = (MAP_AT,),
     precision_at: Sequence[int] = PRECISION_AT,
-    ties: Rule = "expected",
-    convention: Convention = "standard",
+    ties: Rule = RULE,
+    convention: Convention = CONVENTION,
     files: Path | None = None,
     jobs: int | None = None,
 ) -> int:
