@@ -17,7 +17,7 @@ from sdc.errors import SDCError
 from sdc.storage.files import writing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure  # figures name it too
 
 # Axes and words; an SVG has currentColor in its place, so it is dark on light and light on dark.
 INK = "#1f2328"

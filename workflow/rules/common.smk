@@ -314,10 +314,10 @@ def retrieved(wildcards):
     return in_results(f"{cell.folder}/retrieved.csv" for cell in plan.selections.retrieving(run))
 
 
-def files_of(entry, suffix, folder="results"):
+def files_of(entry, suffix):
     """All files of a table or figure that the config has, in one format."""
     every = plan.selections.targets(config, entry.of)
-    return [f"{folder}/{entry.path.format(**wildcards)}{suffix}" for wildcards in every]
+    return [f"results/{entry.path.format(**wildcards)}{suffix}" for wildcards in every]
 
 
 def everything():
@@ -327,9 +327,8 @@ def everything():
 
 def report_figures():
     """The figures that are in the report, and their numbers."""
-    return [
-        path for entry in catalogue.entries("pair") for suffix in (".svg", ".csv") for path in files_of(entry, suffix)
-    ]
+    drawn = catalogue.entries("pair")
+    return [path for entry in drawn for suffix in (".svg", ".csv") for path in files_of(entry, suffix)]
 
 
 def report_parts():

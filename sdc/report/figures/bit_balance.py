@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -10,9 +10,6 @@ from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Run, Runs
 from sdc.storage.columns import read_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -30,7 +27,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for each code length, the bits of each method sorted."""
     ordered = frame.sort_values("share", kind="stable")
     ranks = ordered.groupby(["method", "bits"]).cumcount()

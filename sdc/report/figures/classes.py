@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _CLASSES = 20  # that one figure names, at most
 
@@ -36,7 +33,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A row for each class, a mark for each method."""
     if frame.empty:
         return panels.words("Nothing to draw: this is of datasets in which every item has one class.")

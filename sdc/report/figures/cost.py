@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from sdc.evaluation.metrics import headline
@@ -11,9 +9,6 @@ from sdc.report import theme
 from sdc.report.benchmarks import read_benchmarks
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -27,7 +22,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """MAP against bytes, and against seconds."""
     figure, axes = theme.subplots(1, 2, size=(panels.WIDTH, 3.6), sharey=True)
     names = {"bytes": "bytes per item (log scale)", "seconds": "seconds of the training job (log scale)"}

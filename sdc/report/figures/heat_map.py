@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.runs import Runs
 from sdc.report.tables import ablation
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -29,7 +24,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """The first setting downwards, the second across, a panel per backbone, dataset and bits.
 
     The range of colours is each panel's own, for datasets differ more than settings do.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from sdc.evaluation.metrics import headline
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -25,7 +20,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A line for each method, and one across for the features."""
     figure, axes = theme.subplots(size=(panels.WIDTH, 3.9))
     panel = axes[0, 0]

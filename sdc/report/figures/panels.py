@@ -7,15 +7,12 @@ features themselves), ``bits`` and ``seed``; precision, recall and mAP are in [0
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.runs import Run
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = 3  # of panels
 WIDTH = 6.4  # inches
@@ -43,7 +40,7 @@ def lengths(frame: pd.DataFrame) -> list[int]:
     return sorted({int(bits) for bits in frame[frame["method"] != "features"]["bits"]})
 
 
-def panels(count: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[Any]]:
+def panels(count: int, columns: int, height: float, **options: Any) -> tuple[theme.Figure, list[Any]]:
     """So many axes in rows, each row of a height in inches."""
     columns = min(columns, max(1, count))
     rows = max(1, -(-count // columns))
@@ -60,7 +57,7 @@ def by_bits(
     labels: tuple[str, str],
     order: str | None = None,
     **options: Any,
-) -> tuple[Figure, list[Any]]:
+) -> tuple[theme.Figure, list[Any]]:
     """A panel for each code length and in it a line for each method, the mean over seeds at each ``order``."""
     every, order = lengths(frame), order or x
     if not every:
@@ -80,7 +77,7 @@ def by_bits(
     return figure, axes
 
 
-def legend(figure: Figure, panel: Any, above: bool = False) -> None:
+def legend(figure: theme.Figure, panel: Any, above: bool = False) -> None:
     """One legend of all that a panel shows, outside of all panels."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(
@@ -92,7 +89,7 @@ def legend(figure: Figure, panel: Any, above: bool = False) -> None:
     )
 
 
-def words(text: str) -> Figure:
+def words(text: str) -> theme.Figure:
     """A sentence in place of a figure."""
     figure, axes = theme.subplots(size=(WIDTH, 0.6))
     axes[0, 0].text(0.5, 0.5, text, ha="center", va="center")

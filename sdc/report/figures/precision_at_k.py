@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -10,9 +10,6 @@ from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
 from sdc.storage.columns import read_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -29,7 +26,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for each code length; the features, which have none, are in all of them."""
     coded, features = frame[frame["method"] != "features"], frame[frame["method"] == "features"]
     spread = [coded, *(features.assign(bits=bits) for bits in panels.lengths(frame))]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.figures import panels, radii
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 frame = radii.frame
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for each code length."""
     labels = ("recall (%)", "precision (%)")
     figure, axes = panels.by_bits(frame, "recall", "precision", order="radius", labels=labels)

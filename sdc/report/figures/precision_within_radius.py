@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.figures import panels, radii
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _RADII = 0.3  # share of all distances that is shown
 
@@ -19,7 +14,7 @@ frame = radii.frame
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for each code length."""
     near = frame[frame["radius"] <= np.maximum(2, _RADII * frame["bits"])]
     figure, axes = panels.by_bits(near, "radius", "precision", labels=("Hamming radius (bits)", "precision (%)"))

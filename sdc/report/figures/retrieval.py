@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,9 +14,6 @@ from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Run, Runs
 from sdc.storage.thumbnails import TILE, read_thumbnails
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
 
@@ -62,7 +59,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A row for each query and method."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
@@ -11,9 +9,6 @@ from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
 from sdc.storage.columns import read_columns
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -39,7 +34,7 @@ def overlap(pairs: pd.DataFrame) -> float:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for the features and for each method."""
     groups = panels.methods(frame)
     if not groups:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -28,7 +25,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> Figure:
+def draw(frame: pd.DataFrame) -> theme.Figure:
     """A panel for each method that is trained step by step."""
     groups = panels.methods(frame)
     if not groups:
