@@ -21,7 +21,7 @@ import torch
 
 from sdc import SDC, devices
 from sdc.errors import SDCError
-from sdc.methods.base import Training
+from sdc.methods.data import Training
 from sdc.methods.training import train
 
 

@@ -27,7 +27,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from sdc import SDC, SDCLoss, devices
-from sdc.methods.base import Training
+from sdc.methods.data import Training
 from sdc.methods.linear import linear
 from sdc.methods.training import train
 

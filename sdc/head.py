@@ -158,3 +158,9 @@ class Head:
                 bits[doubtful] = self.logits(block[doubtful]) > thresholds
             codes[start : start + len(block)] = hamming.pack(bits)
         return codes
+
+
+def linear_head(weight: np.ndarray, bias: np.ndarray) -> Head:
+    """A head of one linear layer, stored in float32."""
+    arrays = {"0.weight": np.ascontiguousarray(weight, np.float32), "0.bias": np.ascontiguousarray(bias, np.float32)}
+    return Head(("linear",), arrays)

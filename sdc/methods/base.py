@@ -10,46 +10,16 @@ import abc
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from sdc.errors import SDCError
 from sdc.head import Head
+from sdc.methods.data import Curve, Training, is_finite, membership
+from sdc.methods.trainable import Trainable
 from sdc.registry import PRESETS
 from sdc.settings import Settings, check, option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-
-# A row per epoch: epoch, every loss term, learning rate, seconds.
-Curve = list[dict[str, float]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """Everything a method may learn from: n training items, float arrays or torch tensors on one device.
-
-    Attributes:
-        features: Shape ``(n, dim)``.
-        labels: Which of C classes each item has, shape ``(n, C)``, zeros and ones; None without labels.
-        views: Features of V augmented views of each item, shape ``(n, V, dim)``; None if the method needs none.
-        tokens: Patch tokens of the views, shape ``(n, V, P, width)``; None if the method needs none.
-    """
-
-    features: Any
-    labels: Any = None
-    views: Any = None
-    tokens: Any = None
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def map(self, change: Callable[[Any], Any]) -> Training:
-        """The same with every array that is there changed."""
-        return Training(**{name: value if value is None else change(value) for name, value in vars(self).items()})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,7 +105,7 @@ class HashMethod(Settings):
         wanted = {name: self._checked(name, given[name], features) for name in self.requires if name in given}
         training = Training(features, **wanted)
         for name, values in vars(training).items():
-            if values is not None and not _is_finite(values):
+            if values is not None and not is_finite(values):
                 raise SDCError(f"{name} hold NaN or infinity")
         head, curve = self.fit_head(training, progress=progress, score=score)
         hyper = {key: value for key, value in self.as_dict().items() if key not in ("bits", "seed")}
@@ -221,143 +191,9 @@ class HashMethod(Settings):
         return method
 
 
-def _is_finite(values: Any) -> bool:
-    """Whether an array or tensor holds no NaN or infinity, looking at 64 MiB or so at a time."""
-    step = max(1, 2**24 // max(1, int(np.prod(values.shape[1:]))))
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        if not bool((abs(block) < float("inf")).all()):
-            return False
-    return True
-
-
-def membership(labels: Any) -> np.ndarray:
-    """Labels as zeros and ones, shape ``(n, C)``, float32.
-
-    Args:
-        labels: Class indices, shape ``(n,)``; zeros and ones, shape ``(n, C)``; or n sequences of class indices.
-
-    Raises:
-        SDCError: If no item has a label, or something is no class index.
-    """
-    if getattr(labels, "ndim", 1) == 2:
-        member = np.asarray(labels, np.float32)
-        if not np.isin(member, (0, 1)).all():
-            raise SDCError("labels of shape (n, C) must be zeros and ones; class indices have shape (n,)")
-    else:
-        rows = [tuple(np.atleast_1d(row).tolist()) for row in labels]
-        if not all(isinstance(label, int) and label >= 0 for row in rows for label in row):
-            raise SDCError("labels must be class indices: 0, 1, 2, …")
-        classes = 1 + max((label for row in rows for label in row), default=-1)
-        member = np.zeros((len(rows), classes), np.float32)
-        for index, row in enumerate(rows):
-            member[index, list(row)] = 1
-    if not member.any():
-        raise SDCError("no training item has a label")
-    return member
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """What a loss sees of one training step: N rows, or those of n items in two views, N = 2n, first views first.
-
-    Attributes:
-        features: What the head saw, shape ``(N, dim)``; patch tokens as ``head_input`` made them, shape
-            ``(N, P, width)``.
-        logits: What the head made of them, shape ``(N, bits)``, with gradient.
-        hidden: What entered the head's last layer, with gradient; None outside the loop.
-        index: Which training items they are, shape ``(n,)``; None outside the loop.
-        labels: Their classes, shape ``(n, C)``, zeros and ones; None without labels.
-        auxiliary: What ``build_auxiliary`` made.
-        generator: For random draws, on the device of the features.
-    """
-
-    features: torch.Tensor
-    logits: torch.Tensor
-    hidden: torch.Tensor | None = None
-    index: torch.Tensor | None = None
-    labels: torch.Tensor | None = None
-    auxiliary: Any = None
-    generator: torch.Generator | None = None
-
-    def views(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The logits of first and second views, shape ``(n, bits)`` each."""
-        first, second = self.logits.chunk(2)
-        return first, second
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainedMethod(HashMethod):
-    """A method whose head is trained by the shared loop (``sdc.methods.training``).
-
-    The defaults are the protocol of the SDC paper's supplement: Adam with its usual moments, the learning rate cut to a
-    tenth after 80 of 100 epochs, batches of 64, the incomplete last batch dropped. The released code decays weights by
-    1e-5 instead.
-
-    Attributes:
-        epochs: Passes over the training items.
-        batch_size: Items a step; of two-view methods each item brings two rows.
-        learning_rate: Of the first step.
-        weight_decay: L2 penalty added to the gradient.
-        schedule: ``step`` multiplies the rate by ``decay_factor`` after every ``decay_after`` of the epochs; ``cosine``
-            lets it fall to zero.
-        optimiser: ``adam``, or ``sgd`` with ``momentum``.
-        adam_epsilon: Added to the root of Adam's second moment.
-        inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled so that
-            their mean length is the root of their number: a bias is then no larger than what the data make of a
-            weight. It is folded into the head.
-        feature_dropout: Share of each row that is dropped anew in each step, before head and targets alike: what the
-            frozen VGG features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
-        anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
-            picture itself, which is what the head will encode.
-        precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
-        select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
-            ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
-        select_every: Epochs between the evaluations of ``select: best``.
-    """
-
-    # How the views a method trains on are made: contrastive, or asymmetric (see sdc.backbones.views).
-    augmentation: ClassVar[str] = "contrastive"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "code": {"weight_decay": 1e-5},
-        "instance": {"epochs": 20, "batch_size": 256, "decay_after": 0.5},
-    }
-
-    epochs: int = option(100, minimum=1)
-    batch_size: int = option(64, minimum=2, multipleOf=2)
-    learning_rate: float = option(1e-4, exclusiveMinimum=0)
-    weight_decay: float = option(5e-4, minimum=0)
-    schedule: Literal["step", "cosine"] = "step"
-    decay_after: float = option(0.8, exclusiveMinimum=0, maximum=1)
-    decay_factor: float = option(0.1, exclusiveMinimum=0, maximum=1)
-    optimiser: Literal["adam", "sgd"] = "adam"
-    momentum: float = option(0.9, minimum=0, exclusiveMaximum=1)
-    adam_epsilon: float = option(1e-8, exclusiveMinimum=0)
-    inputs: Literal["raw", "centred"] = "raw"
-    feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
-    anchor: Literal["view", "clean"] = "view"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    select: Literal["last", "best"] = "last"
-    select_every: int = option(10, minimum=1)
-
-    @abc.abstractmethod
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """A fresh head from features to logits, initialised from torch's current generator (which the loop seeds)."""
-
-    @abc.abstractmethod
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """The weighted terms of the loss by name; the loop sums and logs them."""
-
-    def build_auxiliary(self, training: Training) -> nn.Module | None:
-        """What the loss needs besides the head: modules trained with it and then dropped, constants as buffers.
-
-        It is given to the loss as ``batch.auxiliary``.
-        """
-        return None
-
-    def head_input(self, rows: torch.Tensor) -> torch.Tensor:
-        """What head and loss see of the rows of a batch; tokens enter the head as their mean."""
-        return rows
+class TrainedMethod(HashMethod, Trainable):
+    """A method whose head is trained by the shared loop; ``Trainable`` has its settings and what it must give."""
 
     def fit_head(
         self, training: Training, *, progress: bool = False, score: Callable[[Head], float] | None = None
@@ -370,9 +206,3 @@ class TrainedMethod(HashMethod):
         features = torch.as_tensor(training.features, dtype=torch.float32)
         tensors = training.map(lambda values: torch.as_tensor(values).to(features.device))
         return train(self, dataclasses.replace(tensors, features=features), progress=progress, score=score)
-
-
-def linear_head(weight: np.ndarray, bias: np.ndarray) -> Head:
-    """A head of one linear layer, stored in float32."""
-    arrays = {"0.weight": np.ascontiguousarray(weight, np.float32), "0.bias": np.ascontiguousarray(bias, np.float32)}
-    return Head(("linear",), arrays)

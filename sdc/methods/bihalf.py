@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from sdc.head import Head
-from sdc.methods.base import Batch, Curve, Training
+from sdc.methods.data import Batch, Curve, Training
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 

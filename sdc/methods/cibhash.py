@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sdc.methods.base import Batch, TrainedMethod
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch
 from sdc.settings import option
 
 if TYPE_CHECKING:

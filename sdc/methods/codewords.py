@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sdc.methods.base import Training
+from sdc.methods.data import Training
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sdc.errors import SDCError
-from sdc.head import Head
-from sdc.methods.base import Curve, HashMethod, Training, linear_head
+from sdc.head import Head, linear_head
+from sdc.methods.base import HashMethod
+from sdc.methods.data import Curve, Training
 from sdc.methods.pca import principal_axes
 from sdc.settings import option
 

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sdc.head import Head
-from sdc.methods.base import Curve, HashMethod, Training, linear_head
+from sdc.head import Head, linear_head
+from sdc.methods.base import HashMethod
+from sdc.methods.data import Curve, Training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

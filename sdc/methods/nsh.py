@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Training
 from sdc.settings import option
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sdc import calibration
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 

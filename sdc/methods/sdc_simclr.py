@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sdc.errors import SDCError
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.sdc import SDC
 from sdc.settings import option
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Training
 from sdc.settings import option
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sdc.errors import SDCError
-from sdc.methods.base import Batch, TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Training
 from sdc.settings import option
 
 if TYPE_CHECKING:

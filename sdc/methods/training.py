@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +15,12 @@ from tqdm import tqdm
 
 from sdc.errors import SDCError
 from sdc.head import Head
-from sdc.methods.base import Batch, Curve, Training
-
-if TYPE_CHECKING:
-    from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Curve, Training
+from sdc.methods.trainable import Trainable
 
 
 def train(
-    method: TrainedMethod,
+    method: Trainable,
     training: Training,
     *,
     progress: bool = False,
@@ -115,7 +113,7 @@ class Batches:
     item's own features are the first of the pair, and any view the second.
     """
 
-    def __init__(self, method: TrainedMethod, training: Training) -> None:
+    def __init__(self, method: Trainable, training: Training) -> None:
         self._size = method.batch_size
         self._features = training.features
         self._views = training.views if training.tokens is None else training.tokens
@@ -171,21 +169,21 @@ class Centring:
         return (rows - self.mean) * self.scale
 
 
-def learning_rate(method: TrainedMethod, epoch: int) -> float:
+def learning_rate(method: Trainable, epoch: int) -> float:
     """The learning rate of an epoch, counted from 0."""
     if method.schedule == "cosine":
         return method.learning_rate * (1 + math.cos(math.pi * epoch / method.epochs)) / 2
     return method.learning_rate * method.decay_factor ** (epoch // max(1, round(method.decay_after * method.epochs)))
 
 
-def _optimiser(method: TrainedMethod, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _optimiser(method: Trainable, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     shared: dict[str, Any] = {"lr": method.learning_rate, "weight_decay": method.weight_decay, "fused": True}
     if method.optimiser == "sgd":
         return torch.optim.SGD(parameters, momentum=method.momentum, **shared)
     return torch.optim.Adam(parameters, eps=method.adam_epsilon, **shared)
 
 
-def _is_due(epoch: int, method: TrainedMethod) -> bool:
+def _is_due(epoch: int, method: Trainable) -> bool:
     return (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
 
 
@@ -200,7 +198,7 @@ def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> di
     return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
 
 
-def _seeded_modules(method: TrainedMethod, training: Training) -> tuple[nn.Sequential, nn.Module | None]:
+def _seeded_modules(method: Trainable, training: Training) -> tuple[nn.Sequential, nn.Module | None]:
     rows = training.features if training.tokens is None else training.tokens
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(method.seed)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sdc.head import Head
-from sdc.methods.base import Batch, Curve, TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Curve, Training
 from sdc.settings import option
 
 if TYPE_CHECKING:

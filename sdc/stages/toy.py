@@ -14,7 +14,8 @@ import numpy as np
 
 from sdc import registry
 from sdc.head import Head
-from sdc.methods.base import TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Training
 from sdc.report import theme
 from sdc.report import toy as pictures
 from sdc.storage.files import write_text

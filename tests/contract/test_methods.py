@@ -8,7 +8,8 @@ import torch
 
 import sdc
 from sdc import hamming, registry
-from sdc.methods.base import Batch, TrainedMethod, Training, membership
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Batch, Training, membership
 from sdc.methods.training import Centring
 
 METHODS = [registry.load("methods", name) for name in registry.METHODS]

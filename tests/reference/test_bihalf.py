@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdc import BiHalf
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import half_and_half, half_split_cosines
 
 

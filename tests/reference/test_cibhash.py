@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sdc import CIBHash
-from sdc.methods.base import Batch
 from sdc.methods.cibhash import bernoulli_divergence
+from sdc.methods.data import Batch
 from sdc.methods.losses import nt_xent
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdc import DPN
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import Constants
 
 

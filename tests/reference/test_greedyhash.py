@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdc import GreedyHash
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 
 
 @pytest.fixture

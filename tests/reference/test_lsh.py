@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sdc import hamming
-from sdc.methods.base import linear_head
+from sdc.head import linear_head
 from sdc.methods.losses import quantisation_gap
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sdc import NSH
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.nsh import soft_sort
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sdc import OrthoHash
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import Constants
 
 

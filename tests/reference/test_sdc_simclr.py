@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdc import SDCSimCLR
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.sdc_simclr import within_views
 
 

@@ -5,7 +5,7 @@ import torch
 
 from sdc import SSDH
 from sdc.errors import SDCError
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import Constants
 from sdc.methods.ssdh import pseudo_labels
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sdc import TBH
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import straight_through
 from sdc.methods.tbh import adversary_loss, bottleneck, critic_loss, laplacian
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sdc import WCH
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.wch import patch_similarity
 
 

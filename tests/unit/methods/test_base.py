@@ -19,7 +19,6 @@ from sdc import (
     registry,
 )
 from sdc.errors import SDCError
-from sdc.methods.base import membership
 from sdc.storage.heads import read_head
 
 
@@ -65,32 +64,6 @@ def test_features_that_are_all_equal_are_refused(method, tensor):
     features = torch.full((70, 4), 0.3) if tensor else np.full((70, 4), 0.3)
     with pytest.raises(SDCError, match="all 70 training features are equal; check the images and the backbone"):
         method.fit(features)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array([0, 2, 2, 1]),
-        [0, 2, 2, 1],
-        torch.tensor([0, 2, 2, 1]),
-        np.array([[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]], bool),
-        [(0,), (2,), (2,), (1,)],
-    ],
-)
-def test_labels_of_one_class_each(labels):
-    member = membership(labels)
-    assert member.dtype == np.float32
-    assert member.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 1, 0]]
-
-
-def test_labels_of_several_classes_or_none():
-    assert membership([(0, 3), (), (1,)]).tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
-
-
-@pytest.mark.parametrize("labels", [[(), ()], np.zeros((2, 3))])
-def test_some_item_must_have_a_label(labels):
-    with pytest.raises(SDCError, match="no training item has a label"):
-        membership(labels)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc import CIBHash
-from sdc.methods.base import Batch
 from sdc.methods.cibhash import bernoulli_divergence
+from sdc.methods.data import Batch
 from sdc.methods.losses import nt_xent
 
 logits = st.lists(st.floats(-100, 100), min_size=6, max_size=6).map(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc import DPN
-from sdc.methods.base import Batch, Training
+from sdc.methods.data import Batch, Training
 from sdc.methods.losses import Constants
 
 

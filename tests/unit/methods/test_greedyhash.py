@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sdc import GreedyHash
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 
 
 def loss(features, logits, **settings):

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from sdc import NSH
 from sdc.errors import SDCError
-from sdc.methods.base import Training
+from sdc.methods.data import Training
 from sdc.methods.nsh import soft_sort
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
 from sdc import OrthoHash
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import Constants
 
 CODES = torch.from_numpy(hadamard(4)).double()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sdc import SDC, SDCSimCLR
 from sdc.errors import SDCError
-from sdc.methods.base import Batch, Training
+from sdc.methods.data import Batch, Training
 from sdc.methods.sdc_simclr import within_views
 
 

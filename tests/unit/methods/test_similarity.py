@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sdc import SDC, BiHalf, GreedyHash
 from sdc.methods import similarity
-from sdc.methods.base import Batch, Training
+from sdc.methods.data import Batch, Training
 from sdc.methods.losses import half_split_cosines
 from sdc.methods.similarity import diffusion, diffusion_embedding, neighbour_graph
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sdc import SSDH
 from sdc.errors import SDCError
 from sdc.methods import ssdh
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.losses import Constants
 from sdc.methods.ssdh import pseudo_labels
 

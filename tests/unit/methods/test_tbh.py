@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc import TBH
-from sdc.methods.base import Batch, Training
+from sdc.methods.data import Batch, Training
 from sdc.methods.tbh import bottleneck, critic_loss, laplacian
 
 codes = st.builds(

@@ -8,7 +8,8 @@ from torch import nn
 
 from sdc import SDC, WCH, CIBHash
 from sdc.errors import SDCError
-from sdc.methods.base import TrainedMethod, Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Training
 from sdc.methods.training import Batches, Centring, export_head, learning_rate, token_means, train
 
 

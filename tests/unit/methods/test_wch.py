@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sdc import WCH
 from sdc.errors import SDCError
-from sdc.methods.base import Batch
+from sdc.methods.data import Batch
 from sdc.methods.wch import mutual_attention, patch_similarity
 
 

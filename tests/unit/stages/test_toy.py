@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sdc.cli import main
-from sdc.methods.base import Training
+from sdc.methods.data import Training
 from sdc.report.toy import count_codes
 from sdc.stages import toy
 

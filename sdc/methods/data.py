@@ -1,0 +1,106 @@
+"""What methods learn from: training items, the batches that losses see, and the curve that is left of a training."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sdc.errors import SDCError
+
+if TYPE_CHECKING:
+    import torch
+
+# A row per epoch: epoch, every loss term, learning rate, seconds.
+Curve = list[dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Everything a method may learn from: n training items, float arrays or torch tensors on one device.
+
+    Attributes:
+        features: Shape ``(n, dim)``.
+        labels: Which of C classes each item has, shape ``(n, C)``, zeros and ones; None without labels.
+        views: Features of V augmented views of each item, shape ``(n, V, dim)``; None if the method needs none.
+        tokens: Patch tokens of the views, shape ``(n, V, P, width)``; None if the method needs none.
+    """
+
+    features: Any
+    labels: Any = None
+    views: Any = None
+    tokens: Any = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def map(self, change: Callable[[Any], Any]) -> Training:
+        """The same with every array that is there changed."""
+        return Training(**{name: value if value is None else change(value) for name, value in vars(self).items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What a loss sees of one training step: N rows, or those of n items in two views, N = 2n, first views first.
+
+    Attributes:
+        features: What the head saw, shape ``(N, dim)``; patch tokens as ``head_input`` made them, shape
+            ``(N, P, width)``.
+        logits: What the head made of them, shape ``(N, bits)``, with gradient.
+        hidden: What entered the head's last layer, with gradient; None outside the loop.
+        index: Which training items they are, shape ``(n,)``; None outside the loop.
+        labels: Their classes, shape ``(n, C)``, zeros and ones; None without labels.
+        auxiliary: What ``build_auxiliary`` made.
+        generator: For random draws, on the device of the features.
+    """
+
+    features: torch.Tensor
+    logits: torch.Tensor
+    hidden: torch.Tensor | None = None
+    index: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+    auxiliary: Any = None
+    generator: torch.Generator | None = None
+
+    def views(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits of first and second views, shape ``(n, bits)`` each."""
+        first, second = self.logits.chunk(2)
+        return first, second
+
+
+def is_finite(values: Any) -> bool:
+    """Whether an array or tensor holds no NaN or infinity, looking at 64 MiB or so at a time."""
+    step = max(1, 2**24 // max(1, int(np.prod(values.shape[1:]))))
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        if not bool((abs(block) < float("inf")).all()):
+            return False
+    return True
+
+
+def membership(labels: Any) -> np.ndarray:
+    """Labels as zeros and ones, shape ``(n, C)``, float32.
+
+    Args:
+        labels: Class indices, shape ``(n,)``; zeros and ones, shape ``(n, C)``; or n sequences of class indices.
+
+    Raises:
+        SDCError: If no item has a label, or something is no class index.
+    """
+    if getattr(labels, "ndim", 1) == 2:
+        member = np.asarray(labels, np.float32)
+        if not np.isin(member, (0, 1)).all():
+            raise SDCError("labels of shape (n, C) must be zeros and ones; class indices have shape (n,)")
+    else:
+        rows = [tuple(np.atleast_1d(row).tolist()) for row in labels]
+        if not all(isinstance(label, int) and label >= 0 for row in rows for label in row):
+            raise SDCError("labels must be class indices: 0, 1, 2, …")
+        classes = 1 + max((label for row in rows for label in row), default=-1)
+        member = np.zeros((len(rows), classes), np.float32)
+        for index, row in enumerate(rows):
+            member[index, list(row)] = 1
+    if not member.any():
+        raise SDCError("no training item has a label")
+    return member

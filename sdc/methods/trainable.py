@@ -1,0 +1,92 @@
+"""What the training loop needs of a method: its settings, a head and a loss."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sdc.methods.data import Batch, Training
+from sdc.settings import Settings, option
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trainable(Settings):
+    """A method as the shared loop (``sdc.methods.training``) sees it.
+
+    The defaults are the protocol of the SDC paper's supplement: Adam with its usual moments, the learning rate cut to a
+    tenth after 80 of 100 epochs, batches of 64, the incomplete last batch dropped. The released code decays weights by
+    1e-5 instead.
+
+    Attributes:
+        bits, seed: As of every method.
+        epochs: Passes over the training items.
+        batch_size: Items a step; of two-view methods each item brings two rows.
+        learning_rate: Of the first step.
+        weight_decay: L2 penalty added to the gradient.
+        schedule: ``step`` multiplies the rate by ``decay_factor`` after every ``decay_after`` of the epochs; ``cosine``
+            lets it fall to zero.
+        optimiser: ``adam``, or ``sgd`` with ``momentum``.
+        adam_epsilon: Added to the root of Adam's second moment.
+        inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled so that
+            their mean length is the root of their number: a bias is then no larger than what the data make of a
+            weight. It is folded into the head.
+        feature_dropout: Share of each row that is dropped anew in each step, before head and targets alike: what the
+            frozen VGG features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
+        anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
+            image itself, which is what the head will encode.
+        precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
+        select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
+            ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
+        select_every: Epochs between the evaluations of ``select: best``.
+    """
+
+    # How the views a method trains on are made: contrastive, or asymmetric (see sdc.backbones.views).
+    augmentation: ClassVar[str] = "contrastive"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "code": {"weight_decay": 1e-5},
+        "instance": {"epochs": 20, "batch_size": 256, "decay_after": 0.5},
+    }
+
+    bits: int
+    seed: int
+    epochs: int = option(100, minimum=1)
+    batch_size: int = option(64, minimum=2, multipleOf=2)
+    learning_rate: float = option(1e-4, exclusiveMinimum=0)
+    weight_decay: float = option(5e-4, minimum=0)
+    schedule: Literal["step", "cosine"] = "step"
+    decay_after: float = option(0.8, exclusiveMinimum=0, maximum=1)
+    decay_factor: float = option(0.1, exclusiveMinimum=0, maximum=1)
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float = option(0.9, minimum=0, exclusiveMaximum=1)
+    adam_epsilon: float = option(1e-8, exclusiveMinimum=0)
+    inputs: Literal["raw", "centred"] = "raw"
+    feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
+    anchor: Literal["view", "clean"] = "view"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    select: Literal["last", "best"] = "last"
+    select_every: int = option(10, minimum=1)
+
+    @abc.abstractmethod
+    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+        """A fresh head from features to logits, initialised from torch's current generator (which the loop seeds)."""
+
+    @abc.abstractmethod
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The weighted terms of the loss by name; the loop sums and logs them."""
+
+    def build_auxiliary(self, training: Training) -> nn.Module | None:
+        """What the loss needs besides the head: modules trained with it and then dropped, constants as buffers.
+
+        It is given to the loss as ``batch.auxiliary``.
+        """
+        return None
+
+    def head_input(self, rows: torch.Tensor) -> torch.Tensor:
+        """What head and loss see of the rows of a batch; tokens enter the head as their mean."""
+        return rows
