@@ -1,4 +1,7 @@
-"""What a backbone is: settings, a transform of one image, and a module from a batch of them to features."""
+"""What a backbone is: settings, a transform of one image, and a module from a batch of them to features.
+
+Extraction uses what is declared here and nothing else. A backbone that takes vectors gives ``convert`` instead.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,9 @@ class Backbone(Settings):
         dtype: How features are stored: ``float32``, or ``float16`` at half the space.
     """
 
-    # Whether ``token_module`` gives the parts of a picture.
+    # Whether ``token_module`` gives the parts of an image.
     has_tokens: ClassVar[bool] = False
-    # What a dataset must hold: pictures, or vectors that some network has made of them.
+    # What a dataset must hold: images, or vectors that some network has made of them.
     takes: ClassVar[Literal["images", "vectors"]] = "images"
 
     model: str
@@ -37,6 +40,24 @@ class Backbone(Settings):
     @abc.abstractmethod
     def weights_id(self) -> str:
         """What the weights are: a published name, the SHA-256 of a file, or ``none``."""
+
+    def convert(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors, shape ``(n, dim)``, as they are stored, for a backbone that takes vectors.
+
+        Raises:
+            SDCError: If it takes images.
+        """
+        raise SDCError(f"backbones.{self.model}: takes images, no vectors; choose imported")
+
+    @property
+    def compiles(self) -> bool:
+        """Whether torch compiles the network."""
+        return False
+
+    @property
+    def token_grid(self) -> int | None:
+        """The edge of the grid to which tokens are pooled; None where all are kept."""
+        return None
 
     @abc.abstractmethod
     def transform(self) -> Callable[[Image], torch.Tensor]:
@@ -68,13 +89,13 @@ class Backbone(Settings):
 
         return nn.Identity()
 
-    def choose_precision(self, device: torch.device, network: torch.nn.Module, pictures: Callable[[], Tensor]) -> str:
+    def choose_precision(self, device: torch.device, network: torch.nn.Module, images: Callable[[], Tensor]) -> str:
         """The arithmetic of the forward pass: here ``float32``.
 
         Args:
             device: Where it happens.
             network: The scaler and a module, on that device.
-            pictures: Gives some arrays of ``resizer`` as a batch.
+            images: Gives some arrays of ``resizer`` as a batch.
         """
         return "float32"
 

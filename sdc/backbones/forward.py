@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from sdc.errors import SDCError
 
 _log = logging.getLogger(__name__)
-# What ``auto`` asks of features in bfloat16: the cosine to those in float32, of each picture it is tried on.
+# What ``auto`` asks of features in bfloat16: the cosine to those in float32, of each image it is tried on.
 LEAST_COSINE = 0.999
 # Of GeM, as Radenović et al. start it; smaller values are raised to the second, so that the power is defined.
 _GEM_POWER, _GEM_LEAST = 3.0, 1e-6
@@ -45,12 +45,12 @@ class Scale(nn.Module):
 
 
 class Descriptor(nn.Module):
-    """A network's features of a picture in several sizes, averaged, and of length one.
+    """A network's features of an image in several sizes, averaged, and of length one.
 
     Args:
-        network: From pictures to features (n, dim), or to these and something else, which is that of the picture as it
+        network: From images to features (n, dim), or to these and something else, which is that of the image as it
             is.
-        scales: Factors of the picture's edge (bilinear). With more than one, features are normalised, averaged and
+        scales: Factors of the image's edge (bilinear). With more than one, features are normalised, averaged and
             normalised again.
         normalise: Divide features by their Euclidean length even if there is one scale only.
     """
@@ -61,9 +61,9 @@ class Descriptor(nn.Module):
         self.scales = tuple(scales)
         self.normalise = normalise
 
-    def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """As the network."""
-        found = [self._at(pictures, scale) for scale in self.scales]
+        found = [self._at(images, scale) for scale in self.scales]
         features = found[0][0]
         if len(found) > 1:
             features = torch.stack([F.normalize(first.float(), dim=1) for first, *_ in found]).mean(0)
@@ -71,25 +71,25 @@ class Descriptor(nn.Module):
             features = F.normalize(features.float(), dim=1)
         others = found[0][1:]
         if others and self.scales[0] != 1:
-            others = self._at(pictures, 1.0)[1:]
+            others = self._at(images, 1.0)[1:]
         return (features, *others) if others else features
 
-    def _at(self, pictures: Tensor, scale: float) -> tuple[Tensor, ...]:
+    def _at(self, images: Tensor, scale: float) -> tuple[Tensor, ...]:
         if scale != 1:
-            pictures = F.interpolate(pictures, scale_factor=scale, mode="bilinear", align_corners=False)
+            images = F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
         try:
-            found = self.network(pictures)
+            found = self.network(images)
         except (AssertionError, RuntimeError) as error:
             if scale == 1 or out_of_memory(error):
                 raise
             raise SDCError(
-                f"scales: the network does not take pictures at {scale:.3g} of their size ({error}); leave scales out"
+                f"scales: the network does not take images at {scale:.3g} of their size ({error}); leave scales out"
             ) from error
         return found if isinstance(found, tuple) else (found,)
 
 
 class Grid(nn.Module):
-    """Tokens of a square picture, pooled on average to fewer: from (n, P, dim) to (n, edge * edge, dim).
+    """Tokens of a square image, pooled on average to fewer: from (n, P, dim) to (n, edge * edge, dim).
 
     Args:
         edge: Of the grid that is left.
@@ -104,10 +104,10 @@ class Grid(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Means of the tokens in each cell."""
-        held = math.isqrt(tokens.shape[1])
-        if held < self.edge:
-            raise SDCError(f"tokens: {self.edge} by {self.edge} are more than the network's {held} by {held}; lower it")
-        maps = tokens.transpose(1, 2).unflatten(2, (held, held))
+        edge = math.isqrt(tokens.shape[1])
+        if edge < self.edge:
+            raise SDCError(f"tokens: {self.edge} by {self.edge} are more than the network's {edge} by {edge}; lower it")
+        maps = tokens.transpose(1, 2).unflatten(2, (edge, edge))
         return F.adaptive_avg_pool2d(maps, self.edge).flatten(2).transpose(1, 2)
 
 
@@ -132,7 +132,7 @@ def native_bfloat16(device: torch.device) -> bool:
 
 @torch.inference_mode()
 def least_cosine(network: nn.Module, batch: Tensor, device: torch.device, precision: str) -> float:
-    """The smallest cosine, over the pictures of a batch, of features in a precision to those in float32."""
+    """The smallest cosine, over the images of a batch, of features in a precision to those in float32."""
     batch = batch.to(device)
     cosines = []
     exact = _tuple(network(batch))
@@ -143,23 +143,23 @@ def least_cosine(network: nn.Module, batch: Tensor, device: torch.device, precis
     return min(cosines)
 
 
-def choose_precision(asked: str, device: torch.device, network: nn.Module, pictures: Callable[[], Tensor]) -> str:
+def choose_precision(asked: str, device: torch.device, network: nn.Module, images: Callable[[], Tensor]) -> str:
     """What ``auto`` means: bfloat16 where a device has it and the network's features stand it, else float32.
 
     Args:
         asked: ``auto``, or a precision, which it then is.
         device: Where the network is.
         network: From a batch to features.
-        pictures: Gives a batch to try.
+        images: Gives a batch to try.
     """
     if asked != "auto":
         return asked
     if not native_bfloat16(device):
         return "float32"
-    batch = pictures()
+    batch = images()
     cosine = least_cosine(network, batch, device, "bfloat16")
     chosen = "bfloat16" if cosine >= LEAST_COSINE else "float32"
-    _log.info("features of %d pictures in bfloat16: cosine >= %.4f to float32; taking %s", len(batch), cosine, chosen)
+    _log.info("features of %d images in bfloat16: cosine >= %.4f to float32; taking %s", len(batch), cosine, chosen)
     return chosen
 
 
@@ -195,7 +195,7 @@ class Forward:
         """Arrays of shape ``(n, …)``, float32, for a batch; in parts where memory does not hold it.
 
         Raises:
-            SDCError: If it does not hold a single picture.
+            SDCError: If it does not hold a single image.
         """
         parts, start = [], 0
         while start < len(batch):
@@ -241,7 +241,7 @@ class Forward:
 
     def _lower(self, size: int) -> None:
         if size == 1:
-            raise SDCError(f"{self._device}: its memory does not hold the forward pass of one picture; use another")
+            raise SDCError(f"{self._device}: its memory does not hold the forward pass of one image; use another")
         with self._lock:
             if size // 2 < (self._limit or size):
                 self._limit = size // 2

@@ -40,7 +40,7 @@ class Imported(Backbone):
         Raises:
             SDCError: Always.
         """
-        raise self._takes_no_pictures()
+        raise self._takes_no_images()
 
     def transform_id(self) -> str:
         """What is done to the vectors."""
@@ -52,10 +52,10 @@ class Imported(Backbone):
         Raises:
             SDCError: Always.
         """
-        raise self._takes_no_pictures()
+        raise self._takes_no_images()
 
-    def _takes_no_pictures(self) -> SDCError:
-        return SDCError(f"backbones.{self.model}: takes vectors, no pictures; choose a network, or pixels")
+    def _takes_no_images(self) -> SDCError:
+        return SDCError(f"backbones.{self.model}: takes vectors, no images; choose a network, or pixels")
 
     def convert(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors as they are stored, shape ``(n, dim)``; what ``dtype`` cannot hold becomes infinite."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Module(Network):
-    """Whatever turns pictures ``(n, 3, h, w)`` into features ``(n, dim)``.
+    """Whatever turns images ``(n, 3, h, w)`` into features ``(n, dim)``.
 
     Its preprocessing is that of most networks trained on ImageNet (shorter edge to 256, bilinear, centre crop of 224,
     usual mean and deviation), unless set here.
@@ -42,7 +42,7 @@ class Module(Network):
         import torch
 
         digest = hashlib.sha256()
-        for name, tensor in self._made.state_dict().items():
+        for name, tensor in self._built.state_dict().items():
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
             # Not every type is one of NumPy's; bytes are.
@@ -50,24 +50,24 @@ class Module(Network):
         return f"{self.factory} sha256:{digest.hexdigest()}"
 
     def _network(self) -> torch.nn.Module:
-        return self._made
+        return self._built
 
     @cached_property
-    def _made(self) -> torch.nn.Module:
+    def _built(self) -> torch.nn.Module:
         from torch import nn
 
         where, _, name = self.factory.partition(":")
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)
         try:
-            made = importlib.import_module(where)
+            factory: Any = importlib.import_module(where)
             for part in name.split("."):
-                made = getattr(made, part)
-            network: Any = made()  # type: ignore[operator]
+                factory = getattr(factory, part)
+            network = factory()
         except Exception as error:  # it is anybody's code
-            raise SDCError(f"backbones.{self.model}.factory: {self.factory} fails ({error}); mend it") from error
+            raise SDCError(f"backbones.{self.model}.factory: {self.factory} fails ({error}); fix it") from error
         if not isinstance(network, nn.Module):
             raise SDCError(
-                f"backbones.{self.model}.factory: {self.factory} returns no nn.Module, but a {type(network)}"
+                f"backbones.{self.model}.factory: {self.factory} returns a {type(network)}, not an nn.Module"
             )
         return network.eval().requires_grad_(False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Backbone):
-    """A network that takes square pictures, resized, cropped and normalised.
+    """A network that takes square images, resized, cropped and normalised.
 
     Attributes:
         resize: Shorter edge in pixels; None leaves what the network was trained with. The same for the next four.
@@ -27,9 +27,9 @@ class Network(Backbone):
         interpolation: Of the resize, antialiased.
         mean, std: Per channel, on the scale [0, 1].
         precision: Of the forward pass: ``float32``, ``bfloat16`` or ``float16`` (autocast). ``auto`` is ``bfloat16`` on
-            a device that computes in it, if the features of the dataset's first pictures keep a cosine of 0.999 to
+            a device that computes in it, if the features of the dataset's first images keep a cosine of 0.999 to
             those in float32, else ``float32``: it depends on the machine, so shards say what it came to.
-        scales: Sizes of the picture, as factors of its edge, of which features are averaged: for instance retrieval
+        scales: Sizes of the image, as factors of its edge, of which features are averaged: for instance retrieval
             ``[0.7071, 1, 1.4142]``. Features are then of length one.
         normalise: Divide features by their Euclidean length.
         compile: Have torch compile the network, which takes a minute and a C++ compiler, and changes features by
@@ -115,10 +115,10 @@ class Network(Backbone):
         def resize(image: Image) -> np.ndarray:
             if view:
                 return np.array(image)
-            picture = image if by_pillow else torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-            picture = F.resize(picture, preset.resize_size, preset.interpolation, antialias=preset.antialias)
-            picture = F.center_crop(picture, preset.crop_size)
-            return np.array(picture) if by_pillow else picture[0].permute(1, 2, 0).numpy()
+            pixels = image if by_pillow else torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            pixels = F.resize(pixels, preset.resize_size, preset.interpolation, antialias=preset.antialias)
+            pixels = F.center_crop(pixels, preset.crop_size)
+            return np.array(pixels) if by_pillow else pixels[0].permute(1, 2, 0).numpy()
 
         return resize
 
@@ -129,11 +129,16 @@ class Network(Backbone):
         preset = self._preset()
         return Scale(preset.mean, preset.std)
 
-    def choose_precision(self, device: torch.device, network: torch.nn.Module, pictures: Callable[[], Tensor]) -> str:
+    def choose_precision(self, device: torch.device, network: torch.nn.Module, images: Callable[[], Tensor]) -> str:
         """The setting; for ``auto``, what device and network allow."""
         from sdc.backbones.forward import choose_precision
 
-        return choose_precision(self.precision, device, network, pictures)
+        return choose_precision(self.precision, device, network, images)
+
+    @property
+    def compiles(self) -> bool:
+        """As the setting says."""
+        return self.compile
 
     def module(self) -> torch.nn.Module:
         """The network, in as many scales and as normalised as the settings say."""

@@ -43,7 +43,7 @@ class Timm(Network):
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms._presets import ImageClassification
 
-        trained = self._timm.data.resolve_model_data_config(self._made)
+        trained = self._timm.data.resolve_model_data_config(self._built)
         edge = trained["input_size"][-1]
         return ImageClassification(
             crop_size=edge,
@@ -62,10 +62,10 @@ class Timm(Network):
             raise SDCError(f"backbones.{self.model}: timm is not installed ({error}); pip install timm") from error
 
     def _network(self) -> torch.nn.Module:
-        return self._made
+        return self._built
 
     @cached_property
-    def _made(self) -> torch.nn.Module:
+    def _built(self) -> torch.nn.Module:
         import torch
 
         timm = self._timm
@@ -80,5 +80,5 @@ class Timm(Network):
                 network: torch.nn.Module = timm.create_model(self.name, num_classes=0, **options)
             except Exception as error:  # unknown name, no network, weights that do not fit: each a class of its own
                 why = " ".join(str(error).split())[:200]
-                raise SDCError(f"backbones.{self.model}: timm cannot make {self.name} ({why})") from error
+                raise SDCError(f"backbones.{self.model}: timm cannot build {self.name} ({why})") from error
         return network.eval().requires_grad_(False)

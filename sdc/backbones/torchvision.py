@@ -1,4 +1,4 @@
-"""torchvision's classifiers as feature extractors: the input of their last Linear layer.
+"""torchvision's classifiers as feature extractors: the input activations of their final layer.
 
 That is what the paper takes: VGG16's 4096 activations after the second fully connected layer's ReLU (dropout is off),
 ResNet50's 2048 pooled ones, ViT-B/16's 768 of the class token after the last LayerNorm.
@@ -47,6 +47,11 @@ class Torchvision(Network):
     weights: str = "default"
     pool: Literal["default", "gem"] = "default"
     tokens: int | None = option(None, minimum=1)
+
+    @property
+    def token_grid(self) -> int | None:
+        """As the setting says."""
+        return self.tokens
 
     @property
     def _file(self) -> str | None:
@@ -183,12 +188,12 @@ class Torchvision(Network):
         ) as error:
             why = " ".join(str(error).split())[:200]
             raise SDCError(
-                f"{path}: is no state dict that fits {self.model} ({why}); give the file of this model"
+                f"{path}: is not a state dict that fits {self.model} ({why}); give the file of this model"
             ) from error
 
 
 def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:
-    """The last node that still tells the parts of a picture apart, and its shape: (n, dim, h, w) or (n, 1 + P, dim).
+    """The last node that still tells the parts of an image apart, and its shape: (n, dim, h, w) or (n, 1 + P, dim).
 
     Found by the shapes that tensors without contents take on their way, so for any network whose graph can be traced.
     """
@@ -198,13 +203,13 @@ def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:
 
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
         ShapeProp(network, fake_mode=mode).propagate(torch.empty(1, 3, size, size))
-    # VGG and AlexNet pool to a fixed size, repeating cells of small pictures: the map is what goes into that.
+    # VGG and AlexNet pool to a fixed size, repeating cells of small images: the map is what goes into that.
     pools = {name for name, module in network.named_modules() if isinstance(module, torch.nn.AdaptiveAvgPool2d)}
     shaped = ((node, tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))) for node in network.graph.nodes)
     maps = [
         (node, shape)
         for node, shape in shaped
-        # The picture is square, so the map is.
+        # The image is square, so the map is.
         if len(shape) == 3 or (len(shape) == 4 and shape[2] == shape[3] > 1 and node.target not in pools)
     ]
     return maps[-1]

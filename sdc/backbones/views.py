@@ -1,7 +1,7 @@
-"""Augmented views of a picture: what is done to it, and the draws that decide how much.
+"""Augmented views of an image: what is done to it, and the draws that decide how much.
 
-Every draw comes from a generator of the view seed, the picture's row and the view's number, so a view does not depend
-on threads, batches, shards or on which other pictures are extracted.
+Every draw comes from a generator of the view seed, the image's row and the view's number, so a view does not depend
+on threads, batches, shards or on which other images are extracted.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Augmentation(abc.ABC):
-    """A random change of a picture; its representation says which.
+    """A random change of an image; its representation says which.
 
     Attributes:
-        crops: Whether the result has the size asked for; otherwise it keeps the picture's own, and the backbone's
+        crops: Whether the result has the size asked for; otherwise it keeps the image's own, and the backbone's
             usual resize and crop follow.
     """
 
@@ -30,10 +30,10 @@ class Augmentation(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, image: Image, size: tuple[int, int], draw: np.random.Generator) -> Image:
-        """Change an RGB picture.
+        """Change an RGB image.
 
         Args:
-            image: The picture.
+            image: The image.
             size: Height and width in pixels, for augmentations that crop.
             draw: Where every random number comes from.
         """
@@ -91,7 +91,7 @@ class Scan(Augmentation):
     crops = False
 
     def __call__(self, image: Image, size: tuple[int, int], draw: np.random.Generator) -> Image:
-        """Move the picture within its own size."""
+        """Move the image within its own size."""
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as F
 
@@ -110,39 +110,52 @@ ASYMMETRIC = (
 SCANS = (Scan(15.0, 1 / 8),)
 
 
-def recipe(kind: str, augmentation: str) -> tuple[Augmentation, ...]:
-    """The augmentations that views take in turns.
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """The augmented views of every image.
 
-    Args:
-        kind: Of the features: ``views``, ``views_asymmetric`` or ``tokens``.
-        augmentation: What the pictures are: ``photographs`` or ``scans``.
+    Attributes:
+        recipe: Augmentations that views take in turns.
+        count: How many views an image has.
+        seed: Of all draws.
     """
-    if augmentation == "scans":
-        return SCANS
-    return ASYMMETRIC if kind == "views_asymmetric" else CONTRASTIVE
 
+    recipe: tuple[Augmentation, ...]
+    count: int
+    seed: int
 
-def describe(augmentations: Sequence[Augmentation]) -> str:
-    """A recipe in words: two shards belong together only if theirs agree."""
-    return ", ".join(map(repr, augmentations))
+    @classmethod
+    def of(cls, kind: str, augmentation: str, count: int, seed: int) -> Views:
+        """Those of a kind of features.
 
+        Args:
+            kind: ``views``, ``views_asymmetric`` or ``tokens``.
+            augmentation: What the images are: ``photographs`` or ``scans``.
+            count, seed: See the class.
+        """
+        photographs = ASYMMETRIC if kind == "views_asymmetric" else CONTRASTIVE
+        return cls(SCANS if augmentation == "scans" else photographs, count, seed)
 
-def draw_views(
-    image: Image, augmentations: Sequence[Augmentation], size: tuple[int, int], seed: int, row: int, views: int
-) -> Iterator[Image]:
-    """Views of a picture, one after the other.
+    @property
+    def crops(self) -> bool:
+        """Whether views have the size that is asked for."""
+        return self.recipe[0].crops
 
-    Args:
-        image: RGB.
-        augmentations: A recipe, whose parts the views take in turns.
-        size: Height and width of views that are crops.
-        seed: The view seed.
-        row: The picture's manifest row.
-        views: How many.
-    """
-    for view in range(views):
-        draw = np.random.default_rng(np.random.SeedSequence([seed, row, view]))
-        yield augmentations[view % len(augmentations)](image, size, draw)
+    def attributes(self) -> dict[str, Any]:
+        """In words: two shards belong together only if theirs agree."""
+        return {"views": self.count, "augmentation": ", ".join(map(repr, self.recipe)), "view_seed": self.seed}
+
+    def draw(self, image: Image, size: tuple[int, int], row: int) -> Iterator[Image]:
+        """Views of an image, one after the other.
+
+        Args:
+            image: RGB.
+            size: Height and width of views that are crops.
+            row: The image's manifest row.
+        """
+        for view in range(self.count):
+            draw = np.random.default_rng(np.random.SeedSequence([self.seed, row, view]))
+            yield self.recipe[view % len(self.recipe)](image, size, draw)
 
 
 def _crop(size: tuple[int, int], scale: tuple[float, float], draw: np.random.Generator) -> tuple[int, int, int, int]:
@@ -154,7 +167,7 @@ def _crop(size: tuple[int, int], scale: tuple[float, float], draw: np.random.Gen
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             return int(draw.integers(height - h + 1)), int(draw.integers(width - w + 1)), h, w
-    # Long and narrow pictures: as much of the middle as the ratio allows.
+    # Long and narrow images: as much of the middle as the ratio allows.
     w, h = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
     return (height - h) // 2, (width - w) // 2, h, w
 

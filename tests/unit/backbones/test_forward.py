@@ -12,7 +12,7 @@ from sdc.errors import SDCError
 CPU = torch.device("cpu")
 
 
-def pictures(count=4, edge=8):
+def images(count=4, edge=8):
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, edge, edge, 3), np.uint8))
 
 
@@ -25,7 +25,7 @@ def network(dim=6):
 
 def test_scale_has_the_bits_of_torchvisions_transform():
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    batch = pictures(3, 17)
+    batch = images(3, 17)
     expected = F.normalize(F.convert_image_dtype(batch.permute(0, 3, 1, 2), torch.float32), mean, std)
     found = forward.Scale(mean, std)(batch)
     assert torch.equal(found, expected)
@@ -61,9 +61,7 @@ def test_descriptor_normalises_and_leaves_what_comes_beside_the_features():
 
 def test_network_of_one_size_says_so():
     inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
-    with pytest.raises(
-        SDCError, match=r"scales: the network does not take pictures at 0.5 of their size .*leave scales"
-    ):
+    with pytest.raises(SDCError, match=r"scales: the network does not take images at 0.5 of their size .*leave scales"):
         forward.Descriptor(inner, (1.0, 0.5), False)(torch.rand(2, 3, 8, 8))
 
 
@@ -71,8 +69,8 @@ def test_network_of_one_size_says_so():
 def test_precisions_agree_but_for_rounding(precision):
     whole = nn.Sequential(forward.Scale((0.5,) * 3, (0.25,) * 3), network())
     with torch.inference_mode():
-        expected = whole(pictures())
-    (found,) = forward.Forward(whole, CPU, precision)(pictures())
+        expected = whole(images())
+    (found,) = forward.Forward(whole, CPU, precision)(images())
     assert found.dtype == np.float32
     assert np.allclose(found, expected, atol={"float32": 1e-6, "bfloat16": 0.03, "float16": 0.003}[precision])
     assert np.array_equal(found, expected) == (precision == "float32")
@@ -112,7 +110,7 @@ def test_native_precision_is_known_or_not(monkeypatch):
 
 
 class Small(nn.Module):
-    """Takes so many pictures at a time."""
+    """Takes so many images at a time."""
 
     def __init__(self, holds, error):
         super().__init__()

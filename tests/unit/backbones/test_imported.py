@@ -34,6 +34,6 @@ def test_identity_is_in_words():
 
 
 @pytest.mark.parametrize("part", ["transform", "module"])
-def test_pictures_are_refused(part):
-    with pytest.raises(SDCError, match="backbones.imported: takes vectors, no pictures; choose a network, or pixels"):
+def test_images_are_refused(part):
+    with pytest.raises(SDCError, match="backbones.imported: takes vectors, no images; choose a network, or pixels"):
         getattr(Imported(model="imported"), part)()

@@ -64,7 +64,7 @@ def test_identity_is_that_of_the_weights(own):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("nothing", "returns no nn.Module, but a <class 'int'>"), ("broken", "no file x.pth"), ("absent", "absent")],
+    [("nothing", "returns a <class 'int'>, not an nn.Module"), ("broken", "no file x.pth"), ("absent", "absent")],
 )
 def test_factory_that_does_not_work_is_named(own, name, why):
     with pytest.raises(SDCError, match=f"backbones.module.factory: own_network:{name} .*{why}"):

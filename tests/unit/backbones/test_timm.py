@@ -58,7 +58,7 @@ def test_weights_are_a_file_or_none(calls, tmp_path):
 
 
 def test_what_cannot_be_made_is_named(calls, tmp_path):
-    with pytest.raises(SDCError, match=r"backbones.timm: timm cannot make nothing \(Unknown model \(nothing\)\)"):
+    with pytest.raises(SDCError, match=r"backbones.timm: timm cannot build nothing \(Unknown model \(nothing\)\)"):
         Timm(model="timm", name="nothing").module()
     with pytest.raises(SDCError, match=r"backbones.timm.weights: 'best' is not default, none or a path"):
         Timm(model="timm", name="vit", weights="best").module()

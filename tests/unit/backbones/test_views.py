@@ -20,7 +20,7 @@ def scan():
 
 
 def drawn(image, recipe, size=(24, 24), seed=0, row=3, count=4):
-    return np.stack([np.asarray(view) for view in views.draw_views(image, recipe, size, seed, row, count)])
+    return np.stack([np.asarray(view) for view in views.Views(recipe, count, seed).draw(image, size, row)])
 
 
 def plain(**changes):
@@ -46,7 +46,7 @@ def test_photographs_get_the_size_and_scans_keep_theirs(photograph):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 200)])
-def test_extreme_pictures_can_be_cropped(size):
+def test_extreme_images_can_be_cropped(size):
     assert drawn(Image.new("RGB", size, "white"), views.CONTRASTIVE).shape == (4, 24, 24, 3)
 
 
@@ -86,7 +86,7 @@ def test_kernel_blur_is_torchvisions(photograph):
 
 
 def test_asymmetric_views_alternate(photograph):
-    # Only even views are blurred, so only odd ones keep the noise of the picture.
+    # Only even views are blurred, so only odd ones keep the noise of the image.
     rough = [np.abs(np.diff(view.astype(int), axis=1)).mean() for view in drawn(photograph, views.ASYMMETRIC, count=40)]
     assert np.mean(rough[1::2]) > 1.2 * np.mean(rough[::2])
 
@@ -100,12 +100,16 @@ def test_scans_move_a_little_and_are_never_mirrored():
     assert where.std() > 0.3
 
 
-def test_recipes_by_kind_and_pictures():
-    assert views.recipe("views", "photographs") == views.recipe("tokens", "photographs") == views.CONTRASTIVE
-    assert views.recipe("views_asymmetric", "photographs") == views.ASYMMETRIC
-    assert views.recipe("views_asymmetric", "scans") == views.recipe("tokens", "scans") == views.SCANS
+def test_recipes_by_kind_and_images():
+    def recipe(kind, augmentation):
+        return views.Views.of(kind, augmentation, 4, 0).recipe
+
+    assert recipe("views", "photographs") == recipe("tokens", "photographs") == views.CONTRASTIVE
+    assert recipe("views_asymmetric", "photographs") == views.ASYMMETRIC
+    assert recipe("views_asymmetric", "scans") == recipe("tokens", "scans") == views.SCANS
 
 
-def test_description_tells_recipes_apart():
-    assert views.describe(views.SCANS) == "Scan(degrees=15.0, shift=0.125)"
-    assert len({views.describe(recipe) for recipe in RECIPES.values()}) == 3
+def test_attributes_tell_recipes_apart():
+    expected = {"views": 4, "augmentation": "Scan(degrees=15.0, shift=0.125)", "view_seed": 7}
+    assert views.Views(views.SCANS, 4, 7).attributes() == expected
+    assert len({views.Views(recipe, 4, 7).attributes()["augmentation"] for recipe in RECIPES.values()}) == 3

@@ -1,7 +1,7 @@
-import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from sdc import registry
+from sdc.backbones import extraction
 from sdc.backbones.pixels import Pixels
 from sdc.errors import SDCError
 from sdc.plan.shards import shard_names
@@ -157,14 +158,14 @@ def test_views_are_of_training_rows_only_and_differ_from_each_other(stages):
         assert (np.abs(views[:, view] - views[:, view - 1]).max(axis=1) > 0.01).all()
 
 
-def test_views_are_the_views_of_their_picture(stages):
-    from sdc.backbones import views
+def test_views_are_the_views_of_their_image(stages):
+    from sdc.backbones.views import Views
 
     features = extract_views(stages, views=2, view_seed=5)
     manifest = read_manifest(stages.manifest)
     row = int(features.rows[4])
     image = Image.open(stages.root / manifest.paths[row])
-    drawn = views.draw_views(image, views.CONTRASTIVE, (4, 4), 5, row, 2)
+    drawn = Views.of("views", "photographs", 2, 5).draw(image, (4, 4), row)
     assert np.array_equal(features.read()[4], [np.asarray(view, np.float32).ravel() / 255 for view in drawn])
 
 
@@ -249,7 +250,7 @@ def test_tokens_of_pixels_are_refused(stages):
 
 
 def test_vectors_are_copied_in_manifest_order(imported, clustered, monkeypatch):
-    monkeypatch.setattr(extract, "_BLOCK_BYTES", 7 * 4 * 5)  # seven vectors
+    monkeypatch.setattr(extract, "BLOCK_BYTES", 7 * 4 * 5)  # seven vectors
     features, labels = clustered(60, 5)
     path = imported("clip", features, labels, shards=3)
     manifest = read_manifest(path)
@@ -265,18 +266,18 @@ def test_vectors_in_half_precision(imported, clustered):
     with h5py.File(path.with_suffix("") / "0-of-2.h5") as file:
         assert file["features"].dtype == np.float16
     features[31] = 1e6
-    with pytest.raises(SDCError, match=r"31: its vector holds NaN or infinity as float16; mend the file, or set dtype"):
+    with pytest.raises(SDCError, match=r"31: its features hold NaN or infinity as float16; fix the file, or set dtype"):
         imported("clip", features, labels, dtype="float16")
 
 
-def test_vectors_and_pictures_need_their_own_backbones(stages, imported, clustered, tmp_path):
+def test_vectors_and_images_need_their_own_backbones(stages, imported, clustered, tmp_path):
     out = tmp_path / "x.h5"
     path = imported("clip", *clustered(60, 5))
     with pytest.raises(SDCError, match="datasets.clip holds vectors; its backbone is imported, not pixels"):
         extract.run(path, "pixels", {}, 0, 1, out)
     with pytest.raises(SDCError, match="backbones.imported takes vectors, and datasets.folder holds images"):
         extract.run(stages.manifest, "imported", {}, 0, 1, out)
-    with pytest.raises(SDCError, match="datasets.clip holds vectors: there are no pictures to make views of"):
+    with pytest.raises(SDCError, match="datasets.clip holds vectors: there are no images to make views of"):
         extract.run(path, "imported", {}, 0, 1, out, kind="views")
     assert not out.exists()
 
@@ -310,17 +311,8 @@ def test_threads_do_not_change_a_byte_of_a_networks_features(stages):
 
 def test_lanes_of_a_gpu_make_the_same_bytes(stages, monkeypatch):
     expected = extract_network(stages, batch_size=4).read_bytes()
-    lanes, seen = extract._lanes, []
-
-    @contextlib.contextmanager
-    def as_on_a_gpu(target):
-        with lanes(torch.device("cuda")) as (pool, count, decode):
-            seen.append((count, decode is map))
-            yield pool, count, decode
-
-    monkeypatch.setattr(extract, "_lanes", as_on_a_gpu)
+    monkeypatch.setattr(extraction, "lanes_on", lambda device: (3, 2))
     assert extract_network(stages, 2, batch_size=4).read_bytes() == expected
-    assert seen == [(3, False)]
     path = stages.root / read_manifest(stages.manifest).paths[13]
     path.unlink()
     with pytest.raises(SDCError, match=rf"{path}: cannot be decoded"):
@@ -440,8 +432,8 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypa
     assert [path.name for path in stages.features.iterdir()] == [out.name]
 
 
-def test_a_picture_that_changed_since_it_was_listed_is_taken_as_it_is_now(stages):
-    # The manifest holds names and no hashes: of a picture with other content, the features are others.
+def test_an_image_that_changed_since_it_was_listed_is_taken_as_it_is_now(stages):
+    # The manifest holds names and no hashes: of an image with other content, the features are others.
     stages.extract()
     before = Features(stages.features, 2).read()
     Image.new("RGB", (12, 10), "red").save(stages.root / read_manifest(stages.manifest).paths[3])
@@ -498,7 +490,13 @@ def test_full_disk_is_said_before_the_work(stages, small_disk):
 
 
 def test_disk_that_others_fill_meanwhile(stages, small_disk, monkeypatch):
-    monkeypatch.setattr(extract, "_check_space", lambda out, needed: (small_disk / "other").write_bytes(bytes(10**6)))
+    free = shutil.disk_usage(small_disk)
+
+    def filled_after(folder):
+        (small_disk / "other").write_bytes(bytes(10**6))
+        return free._replace(free=10**9)
+
+    monkeypatch.setattr(shutil, "disk_usage", filled_after)
     with pytest.raises(SDCError, match=r"0-of-1.h5: cannot be written \(No space left on device\); make room"):
         extract.run(stages.manifest, "pixels", {"size": 64}, 0, 1, small_disk / "0-of-1.h5", "cpu")
     assert [path.name for path in small_disk.iterdir()] == ["other"]
