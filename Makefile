@@ -9,12 +9,16 @@ CORES ?= all
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test test-heavy test-slurm test-kubernetes format clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes format clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
 	@snakemake --cores $(CORES)
 	@echo; cat results/table1.md; echo; echo "This table: results/table1.csv, .md, .tex and .html; with figures: results/report.html; every metric: results/metrics.csv"
+
+# docs/toy.md.
+toy: $(VENV)/.installed
+	@python examples/toy.py
 
 test: $(VENV)/.installed
 	@python -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -1,7 +1,7 @@
 """Calibration distributions on [-1, 1] and their quantile grids.
 
 Source: SDC (BMVC 2023), section 3; the paper's choice is Beta(5, 5) stretched from [0, 1] to [-1, 1]. ``linear``, a
-baseline of this project, has a law's mean and deviation but not its shape (see ``sdc.methods.losses.SDCLoss``).
+baseline of this project, has a distribution's mean and deviation but not its shape (``sdc.methods.losses.SDCLoss``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAMES = (
 _COUNTS = {
     "beta": 2, "gaussian": 1, "laplace": 1, "uniform": 0, "triangular": 0, "arcsine": 0, "binomial": 0, "linear": 2,
 }  # fmt: skip
-# The paper's deviation, and the Laplace law that shares it; and the paper's Beta law.
+# The paper's deviation, and the Laplace distribution that shares it; and the paper's Beta distribution.
 _DEFAULTS = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,), "linear": (5.0, 5.0)}
 _PATTERN = re.compile(r"([a-z]\w*)(?:\(([^()]*)\))?")
 
@@ -36,8 +36,8 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
     """Split ``beta(5,5)`` into its name and its parameters.
 
     Args:
-        name: One of ``NAMES``; or ``scipy.NAME(...)``, a continuous law of ``scipy.stats`` with its shape parameters,
-            location and scale in SciPy's order.
+        name: One of ``NAMES``; or ``scipy.NAME(...)``, a continuous distribution of ``scipy.stats`` with its shape
+            parameters, location and scale in SciPy's order.
 
     Raises:
         SDCError: If the name, or the number or range of its parameters, is not known.
@@ -50,8 +50,8 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
         family = match[1]
         values = tuple(float(value) for value in (match[2] or "").split(",") if value)
         if text.startswith("scipy."):
-            law = _frozen(family, values)
-            if not law.cdf(1) > law.cdf(-1):
+            distribution = _frozen(family, values)
+            if not distribution.cdf(1) > distribution.cdf(-1):
                 raise ValueError
             return text[: len("scipy.")] + family, values
         values = values or _DEFAULTS.get(family, ())
@@ -60,7 +60,7 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
     except (ValueError, TypeError, AttributeError):
         raise SDCError(
             f"calibration: {name!r} is not known; allowed: {', '.join(NAMES)}, parameters > 0; or scipy.NAME(...), a "
-            "continuous law of scipy.stats with some mass on [-1, 1]"
+            "continuous distribution of scipy.stats with some mass on [-1, 1]"
         ) from None
     return family, values
 
@@ -68,10 +68,10 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
 def _frozen(family: str, values: tuple[float, ...]) -> Any:
     from scipy import stats
 
-    law = getattr(stats, family)
-    if not isinstance(law, stats.rv_continuous):
-        raise TypeError(f"{family} is no continuous law")
-    return law(*values)
+    distribution = getattr(stats, family)
+    if not isinstance(distribution, stats.rv_continuous):
+        raise TypeError(f"{family} is not a continuous distribution")
+    return distribution(*values)
 
 
 @functools.cache
@@ -80,9 +80,9 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
 
     Args:
         name: ``beta(a,b)``; ``gaussian(sigma)`` and ``laplace(scale)`` truncated to [-1, 1]; ``uniform``;
-            ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the law of random codes' similarities, as its
-            continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1]; of ``linear(a,b)``,
-            those of the Beta law whose mean and deviation it takes.
+            ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the distribution of random codes'
+            similarities, as its continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1];
+            of ``linear(a,b)``, those of the Beta distribution whose mean and deviation it takes.
         pairs: How many.
         bits: Code length; only ``binomial`` depends on it.
 
@@ -94,9 +94,9 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
     family, values = parse(name)
     u = (2 * np.arange(1, pairs + 1) - 1) / (2 * pairs)
     if family.startswith("scipy."):
-        law = _frozen(family.removeprefix("scipy."), values)
-        low, high = law.cdf(-1), law.cdf(1)
-        grid = law.ppf(low + u * (high - low))
+        distribution = _frozen(family.removeprefix("scipy."), values)
+        low, high = distribution.cdf(-1), distribution.cdf(1)
+        grid = distribution.ppf(low + u * (high - low))
     elif family == "gaussian":
         (sigma,) = values
         low, high = special.ndtr(-1 / sigma), special.ndtr(1 / sigma)

@@ -22,8 +22,6 @@ _BLOCK_ROWS = 2048
 # seen are below 2^-21 (tests/unit/test_head.py measures them), so this leaves a factor of 64.
 _DOUBT = 2.0**-15
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
 
 def _gelu(x: np.ndarray) -> np.ndarray:
     """X Phi(x), the exact GELU, in the precision of its input, shape kept.
@@ -32,7 +30,10 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     *Handbook of Mathematical Functions* (absolute error of erf below 1.5e-7).
     """
     if x.dtype == np.float64:
-        return x * 0.5 * (1 + _erf(x * math.sqrt(0.5)))
+        # Imported here, as most rows never need double precision, and most heads have no GELU.
+        from scipy.special import erf
+
+        return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
     z = np.abs(x)
     z *= np.float32(math.sqrt(0.5))
     t = 1 / (1 + np.float32(0.3275911) * z)

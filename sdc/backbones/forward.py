@@ -200,7 +200,7 @@ class Forward:
         parts, start = [], 0
         while start < len(batch):
             size = min(self._limit or len(batch), len(batch) - start)
-            # A full memory is left behind outside of the handler, where nothing of the failed pass is held any more.
+            # A full memory is left behind outside of the handler, where nothing refers to the failed pass any more.
             found = self._try(batch[start : start + size])
             if found is None:
                 self._lower(size)

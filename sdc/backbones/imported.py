@@ -1,4 +1,4 @@
-"""No network: vectors that one has made already, of which this says which."""
+"""No network: vectors that some network has made already, and what it was."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import importlib
@@ -50,11 +51,11 @@ class Module(Network):
         return f"{self.factory} sha256:{digest.hexdigest()}"
 
     def _network(self) -> torch.nn.Module:
-        return self._built
+        return copy.deepcopy(self._built)  # who gets it may change it
 
     @cached_property
     def _built(self) -> torch.nn.Module:
-        from torch import nn
+        import torch
 
         where, _, name = self.factory.partition(":")
         if (here := str(Path.cwd())) not in sys.path:
@@ -63,10 +64,13 @@ class Module(Network):
             factory: Any = importlib.import_module(where)
             for part in name.split("."):
                 factory = getattr(factory, part)
-            network = factory()
+            # A factory that loads no weights gives the same network in every job.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                network = factory()
         except Exception as error:  # it is anybody's code
             raise SDCError(f"backbones.{self.model}.factory: {self.factory} fails ({error}); fix it") from error
-        if not isinstance(network, nn.Module):
+        if not isinstance(network, torch.nn.Module):
             raise SDCError(
                 f"backbones.{self.model}.factory: {self.factory} returns a {type(network)}, not an nn.Module"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 from functools import cached_property
@@ -62,7 +63,7 @@ class Timm(Network):
             raise SDCError(f"backbones.{self.model}: timm is not installed ({error}); pip install timm") from error
 
     def _network(self) -> torch.nn.Module:
-        return self._built
+        return copy.deepcopy(self._built)  # who gets it may change it
 
     @cached_property
     def _built(self) -> torch.nn.Module:

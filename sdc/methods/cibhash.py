@@ -61,7 +61,7 @@ class CIBHash(TrainedMethod):
 
 
 def bernoulli_divergence(logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """KL(p || q) of Bernoulli laws given by logits ``(n, bits)``: summed over bits, mean over rows.
+    """KL(p || q) of Bernoulli distributions given by logits ``(n, bits)``: summed over bits, mean over rows.
 
     Exact and stable for any logits; no gradient flows to ``others``.
     """

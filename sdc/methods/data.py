@@ -49,7 +49,7 @@ class Batch:
         features: What the head saw, shape ``(N, dim)``; patch tokens as ``head_input`` made them, shape
             ``(N, P, width)``.
         logits: What the head made of them, shape ``(N, bits)``, with gradient.
-        hidden: What entered the head's last layer, with gradient; None outside the loop.
+        hidden: Input activations of the head's final layer, with gradient; None outside the loop.
         index: Which training items they are, shape ``(n,)``; None outside the loop.
         labels: Their classes, shape ``(n, C)``, zeros and ones; None without labels.
         auxiliary: What ``build_auxiliary`` made.

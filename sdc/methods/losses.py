@@ -30,7 +30,7 @@ def half_and_half(logits: Tensor) -> Tensor:
 
     Equal logits are told apart by their row, so that a constant column is balanced too.
 
-    Source: BiHalf (AAAI 2021), section 3.2: the optimal transport of a column to a balanced binary law.
+    Source: BiHalf (AAAI 2021), section 3.2: the optimal transport of a column to a balanced binary distribution.
     """
     ranks = torch.argsort(torch.argsort(logits, dim=0, descending=True, stable=True), dim=0)
     return torch.where(ranks < len(logits) // 2, 1.0, -1.0).to(logits.dtype)
@@ -117,7 +117,7 @@ class SDCLoss(nn.Module):
     Args:
         calibration: A distribution on [-1, 1]; see ``sdc.calibration.quantiles``. ``linear(a,b)``, a baseline of this
             project, has other targets: the pairs' own similarities, shifted and scaled to the mean and deviation of the
-            quantiles of Beta(a, b), and cut to [-1, 1]. It tells what the shape of the law is worth beside its width.
+            quantiles of Beta(a, b), and cut to [-1, 1]. It tells what the shape is worth beside the width.
         quantisation: Weight of the quantisation term.
         quantisation_kind: See ``quantisation_gap``.
         pair_loss: ``l1`` and ``l2`` distance to the target; ``one_sided`` punishes only similarities above it.

@@ -1,4 +1,4 @@
-"""SDC+: SDC with a better order of pairs, and a view of each picture that is to have the picture's code.
+"""SDC+: SDC with a better order of pairs, and a view of each image that is to have the image's code.
 
 Source: this project; docs/methods.md has what was tried and what it was worth.
 """
@@ -17,7 +17,7 @@ class SDCPlus(SDCSimCLR):
     """SDC with its contrastive term, by other defaults.
 
     What SDC needs from the features is only an order of pairs, and diffusion over the training items has a better one
-    than the cosine. Of the two views the first is the picture itself, which is what the head will encode. All settings
+    than the cosine. Of the two views the first is the image itself, which is what the head will encode. All settings
     were chosen on pseudo-queries held out of the training items.
     """
 

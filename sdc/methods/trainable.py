@@ -36,7 +36,7 @@ class Trainable(Settings):
         inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled so that
             their mean length is the root of their number: a bias is then no larger than what the data make of a
             weight. It is folded into the head.
-        feature_dropout: Share of each row that is dropped anew in each step, before head and targets alike: what the
+        feature_dropout: Share of each row that is dropped afresh in each step, before head and targets alike: what the
             frozen VGG features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
         anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
             image itself, which is what the head will encode.

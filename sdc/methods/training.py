@@ -108,7 +108,7 @@ class Batches:
     """Batches of an epoch: pairs of item index, shape ``(n,)``, and rows.
 
     Rows are the items' features, shape ``(n, dim)``; or, for a method that trains on views, two distinct views of each
-    item drawn anew, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views the
+    item drawn afresh, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views the
     first of a pair is an even one, the second an odd one, in which their recipes differ. With a clean anchor the
     item's own features are the first of the pair, and any view the second.
     """

@@ -43,22 +43,22 @@ def run(
     Source: re-centring, J. T. Hoe et al., *One Loss for All: Deep Hashing with a Single Cosine Similarity based
     Learning Objective*, NeurIPS 2021, supplement.
     """
-    listed = read_manifest(manifest)
-    cached = Features(features, shards, listed.sha256)
-    hasher = read_head(head)
-    expected = {key: cached.attributes[key] for key in ("manifest_sha256", "backbone", "weights", "transform")}
+    images = read_manifest(manifest)
+    stored = Features(features, shards, images.sha256)
+    hashing = read_head(head)
+    expected = {key: stored.attributes[key] for key in ("manifest_sha256", "backbone", "weights", "transform")}
     if train_on is not None:
         expected = {"dataset": train_on, **{key: expected[key] for key in ("backbone", "weights", "transform")}}
     for key, value in expected.items():
-        if hasher.metadata[key] != value:
+        if hashing.metadata[key] != value:
             raise StorageError(f"{head}: was trained with another {key}; {remedy(head)}")
-    if hasher.metadata.get("input") == "token_means" and "token_means" in cached.arrays:
-        cached = Features(features, shards, listed.sha256, array="token_means")
-    if cached.shape[1] != hasher.dim:
+    if hashing.metadata.get("input") == "token_means" and "token_means" in stored.arrays:
+        stored = Features(features, shards, images.sha256, array="token_means")
+    if stored.shape[1] != hashing.dim:
         raise StorageError(
-            f"{head}: takes {hasher.dim} numbers per image, {features} holds {cached.shape[1]}; {remedy(head)}"
+            f"{head}: takes {hashing.dim} numbers per image, {features} holds {stored.shape[1]}; {remedy(head)}"
         )
-    wanted = listed.query | listed.database
+    encoded = images.query | images.database
     keys = (
         "dataset",
         "backbone",
@@ -71,18 +71,18 @@ def run(
         "patches",
         "selected",
     )
-    attributes = {key: hasher.metadata[key] for key in keys if key in hasher.metadata}
+    attributes = {key: hashing.metadata[key] for key in keys if key in hashing.metadata}
     if train_on is not None:
-        attributes |= {"dataset": listed.facts["dataset"], "manifest_sha256": listed.sha256, "train_on": train_on}
-    codes = [(rows, hasher.encode(block)) for rows, block in cached.blocks(wanted)]
+        attributes |= {"dataset": images.facts["dataset"], "manifest_sha256": images.sha256, "train_on": train_on}
+    codes = [(rows, hashing.encode(block)) for rows, block in stored.blocks(encoded)]
     written = Codes(
         codes=np.concatenate([block for _, block in codes]),
         row=np.concatenate([rows for rows, _ in codes]),
         attributes=attributes,
     )
     if recentre:
-        mean = hasher.mean(block for _, block in cached.blocks(listed.database))
-        centred = np.concatenate([hasher.encode(block, mean) for _, block in cached.blocks(wanted)])
+        mean = hashing.mean(block for _, block in stored.blocks(images.database))
+        centred = np.concatenate([hashing.encode(block, mean) for _, block in stored.blocks(encoded)])
         attributes |= {"thresholds": "mean over the database"}
         written = dataclasses.replace(written, codes=centred, codes_raw=written.codes, attributes=attributes)
     write_codes(out, written)

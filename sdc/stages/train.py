@@ -56,14 +56,14 @@ def run(
         SDCError: If the features do not belong to the manifest, or the method cannot be fitted to them.
     """
     hashing = registry.build("methods", method, settings or {}, bits=bits, seed=seed)
-    listed = read_manifest(manifest)
-    cached = Features(features, shards, listed.sha256)
-    given: dict[str, Any] = {"features": cached.read(listed.train)}
+    images = read_manifest(manifest)
+    stored = Features(features, shards, images.sha256)
+    given: dict[str, Any] = {"features": stored.read(images.train)}
     for kind, folder in {"views": views, "tokens": tokens}.items():
         if folder is not None:
-            augmented = Features(folder, shards, listed.sha256)
+            augmented = Features(folder, shards, images.sha256)
             for key in ("backbone", "weights", "transform"):
-                if augmented.attributes[key] != cached.attributes[key]:
+                if augmented.attributes[key] != stored.attributes[key]:
                     raise SDCError(f"{folder}: has another {key} than {features}; delete both and run again")
             given[kind] = augmented.read(dtype=np.float16 if kind == "tokens" else np.float32)
     score: Callable[[Head], float] | None = None
@@ -78,24 +78,24 @@ def run(
         target = devices.choose(device)
         given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
         if hashing.select == "best":
-            pooled = tokens is not None and "token_means" in cached.arrays
+            pooled = tokens is not None and "token_means" in stored.arrays
             array = "token_means" if pooled else "features"
-            score = _score_on_queries(listed, Features(features, shards, listed.sha256, array=array))
+            score = _score_on_queries(images, Features(features, shards, images.sha256, array=array))
     if "labels" in hashing.requires:
-        given["labels"] = listed.labels.take(listed.rows("train"))
+        given["labels"] = images.labels.take(images.rows("train"))
         if not len(given["labels"].indices):
-            raise SDCError(f"methods.{method} needs labels, and {listed.facts['dataset']} has none; leave it out")
+            raise SDCError(f"methods.{method} needs labels, and {images.facts['dataset']} has none; leave it out")
     try:
         hashing.fit(**given, progress=True, score=score)
     except SDCError as error:
         raise SDCError(f"methods.{method} on {features}: {error}") from error
 
     identity = {
-        "dataset": listed.facts["dataset"],
-        "backbone": cached.attributes["backbone"],
-        "weights": cached.attributes["weights"],
-        "transform": cached.attributes["transform"],
-        "manifest_sha256": listed.sha256,
+        "dataset": images.facts["dataset"],
+        "backbone": stored.attributes["backbone"],
+        "weights": stored.attributes["weights"],
+        "transform": stored.attributes["transform"],
+        "manifest_sha256": images.sha256,
         "version": __version__,
         "method": method,
     }
@@ -109,14 +109,14 @@ def run(
     write_head(out, head)
 
 
-def _score_on_queries(listed: Manifest, cached: Features) -> Callable[[Head], float]:
+def _score_on_queries(images: Manifest, stored: Features) -> Callable[[Head], float]:
     """MAP@1000 of a head on the test queries: what the released codes choose their epoch by."""
     from sdc.evaluation.ranking import Hamming
     from sdc.evaluation.relevance import SharedLabels
     from sdc.evaluation.scores import evaluate
 
-    query, database = cached.read(listed.query), cached.read(listed.database)
-    relevance = SharedLabels(listed.labels.take(listed.rows("query")), listed.labels.take(listed.rows("database")))
+    query, database = stored.read(images.query), stored.read(images.database)
+    relevance = SharedLabels(images.labels.take(images.rows("query")), images.labels.take(images.rows("database")))
 
     def score(head: Head) -> float:
         return evaluate(Hamming(head.encode(query), head.encode(database)), relevance, [1000], []).mean

@@ -8,7 +8,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ENVS = {"features": ["prepare", "extract"], "heads": ["train", "toy"], "tables": ["encode", "evaluate", "aggregate"]}
+ENVS = {"features": ["prepare", "extract"], "heads": ["train"], "tables": ["encode", "evaluate", "aggregate"]}
 # Import name -> distribution; what is not here is called the same.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
 # Packages, or modules, of sdc that a stage reaches, besides those that every stage reaches.
 REACHES = {
     "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods", "evaluation"],
-    "toy": ["methods", "report/toy", "report/theme"], "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
+    "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
 }  # fmt: skip
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 

@@ -8,7 +8,7 @@ import pytest
 from sdc import registry
 from sdc.cli import COMMANDS
 
-STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate", "toy"}
+STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
 TOOLS = {"datasets", "features", "compare", "score", "thumbnails"}
 PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report"}
 LAYOUT = """
@@ -17,10 +17,10 @@ workflow/rules/common.smk workflow/schemas sdc/cli.py sdc/__main__.py sdc/regist
 sdc/calibration.py sdc/plan/entries.py sdc/plan/cells.py sdc/plan/ablations.py sdc/plan/selections.py
 sdc/plan/resources.py sdc/plan/checks.py sdc/storage/files.py sdc/storage/manifest.py sdc/storage/hdf5.py
 sdc/storage/features.py sdc/storage/heads.py sdc/storage/codes.py sdc/datasets/base.py sdc/backbones/base.py
-sdc/backbones/views.py sdc/methods/base.py sdc/methods/training.py
+sdc/backbones/views.py sdc/backbones/extraction.py sdc/methods/data.py sdc/methods/base.py sdc/methods/training.py
 sdc/evaluation/ranking.py sdc/evaluation/ties.py sdc/evaluation/landmarks.py sdc/evaluation/collapse.py
 sdc/evaluation/significance.py sdc/report/page.py benchmarks tests/unit tests/contract tests/reference tests/workflow
-docs results/README.md
+examples docs results/README.md
 """
 
 # Who may import whom: a package may import those below it, and none beside it.

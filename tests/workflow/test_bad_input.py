@@ -140,7 +140,7 @@ def test_weights_that_do_not_fit(pictures):
             "backbones": {"resnet18": {"weights": str(weights), "resize": 32, "crop": 32}},
         }
     )
-    fails(workflow, ["other.pth: is no state dict that fits resnet18"], artefacts=MANIFEST)
+    fails(workflow, ["other.pth: is not a state dict that fits resnet18"], artefacts=MANIFEST)
 
 
 def test_weights_that_are_not_there(pictures):

@@ -1,4 +1,4 @@
-"""A long tail from the config to its table; and the toy experiment, which nobody gets who does not ask."""
+"""A long tail from the config to its table."""
 
 import json
 
@@ -21,9 +21,7 @@ def test_long_tail_from_the_config_to_its_table(workflow):
     assert rows[2][2:] == [f"{100 * metrics[name]:.1f}" for name in names]
     facts = json.loads(workflow.path("manifests/digits_tail.json").read_text())
     assert facts["long_tail"]["train"][0] > 9 * facts["long_tail"]["train"][-1]
-    # Another ratio is another manifest. A whole run makes the table too, but no toy.
+    # Another ratio is another manifest. A whole run makes the table too.
     workflow.configure({"datasets": {"digits_tail": {"long_tail": 20}}})
     planned = workflow("--dry-run").jobs
     assert (planned["prepare"], planned["aggregate_longtail"]) == (1, 1)
-    assert "toy" not in planned
-    assert workflow("--dry-run", "results/figures/toy/toy.svg").jobs == {"toy": 1}

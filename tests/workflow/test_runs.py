@@ -122,7 +122,7 @@ esac
     assert outcome.text.count("Activating conda environment") == sum(outcome.jobs.values())
     assert {line for line in made.read_text().splitlines() if line.startswith("# ")} == {
         "# prepare, extract",
-        "# train, toy",
+        "# train",
         "# encode, evaluate, aggregate",
     }
     # Switching environments on or off over finished results does nothing.

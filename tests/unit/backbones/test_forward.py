@@ -138,8 +138,8 @@ def test_full_memory_halves_the_batch_and_remembers(error, caplog):
     assert "cpu: out of memory with batches of 5; going on with 2" in caplog.text
 
 
-def test_full_memory_with_one_picture():
-    with pytest.raises(SDCError, match="cpu: its memory does not hold the forward pass of one picture"):
+def test_full_memory_with_one_image():
+    with pytest.raises(SDCError, match="cpu: its memory does not hold the forward pass of one image"):
         forward.Forward(Small(0, FULL[0]), CPU, "float32")(torch.ones(4, 1))
 
 

@@ -98,7 +98,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, kind):
         path.write_bytes(b"no state dict")
     elif kind == "pickle":
         torch.save(print, path)
-    message = "no such weights file" if kind == "missing" else "is no state dict that fits resnet18"
+    message = "no such weights file" if kind == "missing" else "is not a state dict that fits resnet18"
     with pytest.raises(SDCError, match=f"state.pth: {message}"):
         Torchvision(model="resnet18", weights=str(path)).module()
 

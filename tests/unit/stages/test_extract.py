@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import h5py
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from sdc import registry
 from sdc.backbones import extraction
@@ -286,7 +288,7 @@ def test_rows_that_left_the_file_since_it_was_listed(imported, clustered, tmp_pa
     features, labels = clustered(60, 5)
     path = imported("clip", features, labels)
     np.savez(tmp_path / "clip.npz", features=features[:50], labels=labels[:50])
-    with pytest.raises(SDCError, match=r"clip.npz: no vector is of 5\d \(10 such\); add it, or list them anew"):
+    with pytest.raises(SDCError, match=r"clip.npz: no vector is of 5\d \(10 such\); add it, or run prepare again"):
         extract.run(path, "imported", {}, 0, 1, tmp_path / "x.h5")
 
 
@@ -400,6 +402,8 @@ def in_child(work):
     if process:
         return process
     try:
+        # Its usual lock is shared with the parent, who would wait for ever for one that a killed child has taken.
+        tqdm.set_lock(threading.RLock())
         work()
         os._exit(0)
     except BaseException as error:
