@@ -1,6 +1,7 @@
 """One name everywhere: stage = rule = subcommand = module = test; and imports that run downwards only."""
 
 import ast
+import graphlib
 import re
 
 import pytest
@@ -111,6 +112,13 @@ def test_imports_run_downwards(imports):
         if up or beside or (module.startswith("sdc.stages.") and imported.startswith("sdc.stages")):
             wrong.append(f"{module} imports {imported}")
     assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle(imports):
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_everything_lies_where_the_layout_says(root):
