@@ -21,7 +21,9 @@ sdc/storage/features.py sdc/storage/heads.py sdc/storage/codes.py sdc/datasets/b
 sdc/backbones/views.py sdc/backbones/extraction.py sdc/methods/data.py sdc/methods/base.py sdc/methods/training.py
 sdc/evaluation/ranking.py sdc/evaluation/ties.py sdc/evaluation/landmarks.py sdc/evaluation/collapse.py
 sdc/evaluation/significance.py sdc/report/page.py benchmarks tests/unit tests/contract tests/reference tests/workflow
-examples docs results/README.md
+examples docs results/README.md sdc/evaluation/relevance.py sdc/evaluation/metrics.py sdc/report/catalogue.py
+sdc/report/figures sdc/report/tables sdc/datasets/problems.py sdc/datasets/decode.py sdc/datasets/draws.py
+workflow/report
 """
 
 # Who may import whom: a package may import those below it, and none beside it.
