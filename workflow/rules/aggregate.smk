@@ -30,10 +30,9 @@ use rule aggregate as aggregate_dataset with:
         **outputs_of("code length"),
     log:
         "results/logs/aggregate_dataset/{dataset}/{bits}.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("code length"),
-        make=names_made,
 
 
 use rule aggregate as aggregate_part with:
@@ -43,10 +42,9 @@ use rule aggregate as aggregate_part with:
         **outputs_of("instance"),
     log:
         "results/logs/aggregate_part/instance.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("instance"),
-        make=names_made,
 
 
 use rule aggregate as aggregate_longtail with:
@@ -56,10 +54,9 @@ use rule aggregate as aggregate_longtail with:
         **outputs_of("long tail"),
     log:
         "results/logs/aggregate_longtail/{dataset}.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("long tail"),
-        make=names_made,
 
 
 use rule aggregate as aggregate_ablation with:
@@ -69,10 +66,9 @@ use rule aggregate as aggregate_ablation with:
         **outputs_of("ablation"),
     log:
         "results/logs/aggregate_ablation/{ablation}.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("ablation"),
-        make=names_made,
 
 
 use rule aggregate as aggregate_heat_map with:
@@ -82,10 +78,9 @@ use rule aggregate as aggregate_heat_map with:
         **outputs_of("two settings"),
     log:
         "results/logs/aggregate_heat_map/{ablation}.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("two settings"),
-        make=names_made,
 
 
 use rule aggregate as aggregate_figures with:
@@ -95,10 +90,9 @@ use rule aggregate as aggregate_figures with:
         **outputs_of("pair", ".svg", ".csv"),
     log:
         "results/logs/aggregate_figures/{dataset}/{backbone}.log",
+    localrule: True
     params:
-        results=results_folder,
         selection=selection_of("pair"),
-        make=names_made,
 
 
 use rule aggregate_figures as aggregate_figure with:
@@ -106,6 +100,7 @@ use rule aggregate_figures as aggregate_figure with:
         multiext("results/figures/{dataset}/{backbone}/{figure}", ".pdf", ".png"),
     log:
         "results/logs/aggregate_figure/{dataset}/{backbone}/{figure}.log",
+    localrule: True
 
 
 rule aggregate_thumbnails:
