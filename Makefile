@@ -21,7 +21,7 @@ toy: $(VENV)/.installed
 	@python examples/toy.py
 
 test: $(VENV)/.installed
-	@python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-heavy: $(VENV)/.installed
 	@python -m pytest -m heavy

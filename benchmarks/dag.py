@@ -73,8 +73,8 @@ def per_job(jobs: int) -> float:
     return (seconds - planning) / jobs
 
 
-def rate(work: Callable[[], object], items: int, least: float = 1.0) -> float:
-    """Items a second, over at least so many seconds."""
+def rate(least: float, work: Callable[[], object], items: int) -> float:
+    """Items a second, over at least ``least`` seconds."""
     work()
     began, rounds = time.perf_counter(), 0
     while time.perf_counter() - began < least:
@@ -83,7 +83,7 @@ def rate(work: Callable[[], object], items: int, least: float = 1.0) -> float:
     return items * rounds / (time.perf_counter() - began)
 
 
-def rates() -> dict[str, float]:
+def rates(least: float) -> dict[str, float]:
     """Images a second of what is done to each image, and pairs of a query and an item a second, on one core."""
     import torch
     import torchvision
@@ -121,11 +121,11 @@ def rates() -> dict[str, float]:
         smooth.save(photograph)
         np.save(stored.with_suffix(".npy"), features)
         found = {
-            "decode": rate(lambda: decode(photograph).resize((299, 224), Image.Resampling.BICUBIC), 1),
-            "forward": rate(lambda: network(pictures), len(pictures)),
-            "read": rate(lambda: np.load(stored.with_suffix(".npy")), len(features)),
-            "encode": rate(lambda: head.encode(features), len(features)),
-            "rank": rate(lambda: evaluate(Hamming(codes[:100], codes), truth), 100 * len(codes)),
+            "decode": rate(least, lambda: decode(photograph).resize((299, 224), Image.Resampling.BICUBIC), 1),
+            "forward": rate(least, lambda: network(pictures), len(pictures)),
+            "read": rate(least, lambda: np.load(stored.with_suffix(".npy")), len(features)),
+            "encode": rate(least, lambda: head.encode(features), len(features)),
+            "rank": rate(least, lambda: evaluate(Hamming(codes[:100], codes), truth), 100 * len(codes)),
         }
     assert hamming.words(codes).shape == (1, len(codes))
     return found
@@ -144,7 +144,7 @@ def makespan(works: list[float], cores: int, start: float, dispatch: float) -> f
 def project(sizes: list[float], options: argparse.Namespace) -> None:
     """Print what so many images need, and how the size of shards matters."""
     cores, dispatch, planning = options.cores, options.dispatch, options.planning
-    measured = rates()
+    measured = rates(options.seconds)
     print("on one core, a second: " + ", ".join(f"{name} {value:,.0f}" for name, value in measured.items()))
     start = 4.0  # imports of extract; benchmarks/startup.py prints them
     for images in sizes:
@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1000, help="of the projection")
     parser.add_argument("--dispatch", type=float, default=0.04, help="seconds between jobs: --run prints them")
     parser.add_argument("--planning", type=float, default=0.002, help="seconds a planned job: --plan prints them")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that the measurement of each rate takes at least")
     parser.add_argument("--core-hour", type=float, default=0.04, help="price of an hour of a core, as you pay it")
     parser.add_argument("--gb-month", type=float, default=0.02, help="price of a month of a GB, in the same currency")
     options = parser.parse_args()

@@ -12,130 +12,133 @@ medians of rounds are printed. All have the same number of threads, or of proces
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
-import multiprocessing
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import turns
 
 from sdc import hamming
+from sdc.evaluation.metrics import headline
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import ListedRelevance, Relevance, SharedLabels
 from sdc.evaluation.scores import evaluate
 from sdc.labels import Labels
 
-QUERIES, DATABASE, CLASSES, CUTOFF = 1000, 59_000, 10, 1000
+CLASSES = 10
 SCALE = {  # queries, database, bits, and the most memory in GB
     "Google Landmarks v2": (1129, 761_757, 512, 1.5),
     "a million items": (10_000, 1_000_000, 64, 1.5),
 }
 
 
-def planted(bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Packed codes and classes of queries and database: a prototype per class, a quarter of the bits flipped."""
+@dataclasses.dataclass
+class Search:
+    """Packed codes of queries and database, their classes, and the R of mAP@R."""
+
+    queries: np.ndarray
+    database: np.ndarray
+    query_classes: np.ndarray
+    database_classes: np.ndarray
+    cutoff: int
+
+    @property
+    def relevance(self) -> SharedLabels:
+        """An item of the same class is relevant."""
+        return SharedLabels(Labels.single(self.query_classes), Labels.single(self.database_classes))
+
+
+def planted(bits: int, queries: int, database: int) -> Search:
+    """A prototype per class, a quarter of the bits flipped."""
     generator = np.random.default_rng(0)
-    classes = generator.integers(0, CLASSES, QUERIES + DATABASE)
+    classes = generator.integers(0, CLASSES, queries + database)
     prototypes = generator.random((CLASSES, bits)) < 0.5
-    return hamming.pack(prototypes[classes] ^ (generator.random((len(classes), bits)) < 0.25)), classes
+    codes = hamming.pack(prototypes[classes] ^ (generator.random((len(classes), bits)) < 0.25))
+    return Search(codes[:queries], codes[queries:], classes[:queries], classes[queries:], min(1000, database))
 
 
-def ours(codes: np.ndarray, classes: np.ndarray, jobs: int) -> dict[str, float]:
+def ours(search: Search, jobs: int) -> dict[str, float]:
     """Every metric of a ranking, by every rule of ties."""
-    relevance = SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
-    ranked = Hamming(codes[:QUERIES], codes[QUERIES:])
-    return evaluate(ranked, relevance, [CUTOFF], jobs=jobs).metrics()
+    ranked = Hamming(search.queries, search.database)
+    return evaluate(ranked, search.relevance, [search.cutoff], jobs=jobs).metrics()
 
 
-def usual(codes: np.ndarray, classes: np.ndarray, batch: int = 100) -> float:
+def usual(search: Search, batch: int = 100) -> float:
     """MAP@1000 of codes in float, a hundred queries at a time."""
     import torch
 
-    signs = torch.from_numpy(np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1)
-    queries, database = signs[:QUERIES], signs[QUERIES:]
+    queries, database = (
+        torch.from_numpy(np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1)
+        for codes in (search.queries, search.database)
+    )
     found = []
-    for start in range(0, QUERIES, batch):
-        distances = 0.5 * (codes.shape[1] * 8 - queries[start : start + batch] @ database.T)
-        order = torch.topk(distances, DATABASE, dim=1, largest=False).indices.numpy()
+    for start in range(0, len(queries), batch):
+        distances = 0.5 * (queries.shape[1] - queries[start : start + batch] @ database.T)
+        order = torch.topk(distances, len(database), dim=1, largest=False).indices.numpy()
         for query, row in enumerate(order, start=start):
-            relevant = classes[QUERIES:][row[:CUTOFF]] == classes[query]
-            precision = np.cumsum(relevant) / np.arange(1, CUTOFF + 1)
+            relevant = search.database_classes[row[: search.cutoff]] == search.query_classes[query]
+            precision = np.cumsum(relevant) / np.arange(1, search.cutoff + 1)
             found.append((precision * relevant).sum() / max(relevant.sum(), 1))
     return float(np.mean(found))
 
 
-def on_device(codes: np.ndarray, classes: np.ndarray, device: str) -> Callable[[], dict[str, float]]:
+def on_device(search: Search, device: str) -> Callable[[], dict[str, float]]:
     """As ours, of codes that are on a device already."""
     import torch
 
     from sdc.evaluation import tensors
 
-    relevance = SharedLabels(Labels.single(classes[:QUERIES]), Labels.single(classes[QUERIES:]))
-    there = torch.from_numpy(codes).to(device)
-    ranked = tensors.Hamming(there[:QUERIES], there[QUERIES:])
-    return lambda: evaluate(ranked, relevance, [CUTOFF]).metrics()
+    ranked = tensors.Hamming(*(torch.from_numpy(codes).to(device) for codes in (search.queries, search.database)))
+    return lambda: evaluate(ranked, search.relevance, [search.cutoff]).metrics()
 
 
-def faiss_search(codes: np.ndarray) -> Callable[[], object]:
+def faiss_search(search: Search) -> Callable[[], None]:
     """The search alone."""
     import faiss
 
-    index = faiss.IndexBinaryFlat(8 * codes.shape[1])
-    index.add(codes[QUERIES:])
-    return lambda: index.search(codes[:QUERIES], CUTOFF)
+    index = faiss.IndexBinaryFlat(8 * search.database.shape[1])
+    index.add(search.database)
+
+    def work() -> None:
+        index.search(search.queries, search.cutoff)
+
+    return work
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def measured(name: str, bits: int, queries: int, database: int, jobs: int, orders: Connection) -> None:
+    """One way, in a process that has imported nothing that the others need."""
+    search = planted(bits, queries, database)
+    ways: dict[str, Callable[[], Callable[[], Any]]] = {
+        "ours": lambda: functools.partial(ours, search, jobs),
+        "usual": lambda: functools.partial(usual, search),
+        "FAISS": lambda: faiss_search(search),
+    }
+    turns.serve(ways[name]() if name in ways else on_device(search, name), orders)
 
 
-def measured(name: str, bits: int, jobs: int, orders: Connection) -> None:
-    """Time one way as often as it is ordered, in a process that has imported nothing that the others need."""
-    codes, classes = planted(bits)
-    work: Callable[[], Any]
-    if name == "ours":
-        work = functools.partial(ours, codes, classes, jobs)
-    elif name == "usual":
-        work = functools.partial(usual, codes, classes)
-    else:
-        work = faiss_search(codes) if name == "FAISS" else on_device(codes, classes, name)
-    found = work()
-    while orders.recv():
-        orders.send(seconds(work))
-    orders.send(None if name == "FAISS" else found)
-
-
-def compare(bits: int, rounds: int, jobs: int, device: str | None) -> None:
+def compare(bits: int, options: argparse.Namespace) -> None:
     """Print medians and ratios for one code length."""
-    context = multiprocessing.get_context("spawn")
-    ways: dict[str, Connection] = {}
-    for name in ("ours", "usual", "FAISS", *([device] if device else [])):
-        ways[name], there = context.Pipe()
-        context.Process(target=measured, args=(name, bits, jobs, there)).start()
-
-    def asked(name: str, more: bool) -> Any:
-        ways[name].send(more)
-        return ways[name].recv()
-
-    times = [{name: asked(name, more=True) for name in ways} for _ in range(rounds + 1)][1:]
-    medians = {name: statistics.median(row[name] for row in times) for name in ways}
+    device = options.device
+    given = (bits, options.queries, options.database, options.threads)
+    names = ("ours", "usual", "FAISS", *([device] if device else []))
+    times, results = turns.take_turns(measured, dict.fromkeys(names, given), options.rounds)
+    medians = {name: statistics.median(row[name] for row in times) for name in names}
     ratios = {name: statistics.median(row[name] / row["ours"] for row in times) for name in ("usual", "FAISS")}
-    metrics, other, *_ = (asked(name, more=False) for name in ways)
+    metrics, other = results["ours"], results["usual"]
+    score = headline(min(1000, options.database))
     print(
         f"{bits:4} bits: ours {medians['ours']:.3f} s, usual {medians['usual']:.2f} s, "
         f"FAISS {medians['FAISS']:.3f} s; ratios {ratios['usual']:.1f} and {ratios['FAISS']:.2f}; "
-        f"mAP@1000 expected {100 * metrics['mAP@1000']:.2f}, usual {100 * other:.2f}, "
-        f"{100 * metrics['mAP@1000/pessimistic']:.2f} to {100 * metrics['mAP@1000/optimistic']:.2f}",
+        f"{score} expected {100 * metrics[score]:.2f}, usual {100 * other:.2f}, "
+        f"{100 * metrics[f'{score}/pessimistic']:.2f} to {100 * metrics[f'{score}/optimistic']:.2f}",
         flush=True,
     )
     if device:
@@ -143,9 +146,10 @@ def compare(bits: int, rounds: int, jobs: int, device: str | None) -> None:
         print(f"          codes on {device}: {medians[device]:.3f} s; ratio {ratio:.1f}", flush=True)
 
 
-def large(name: str, jobs: int) -> None:
+def large(name: str, jobs: int, share: float) -> None:
     """Evaluate random codes and print seconds and the peak memory of this process."""
-    queries, database, bits, limit = SCALE[name]
+    *sizes, bits, limit = SCALE[name]
+    queries, database = (round(share * size) for size in sizes)
     generator = np.random.default_rng(0)
     codes = [generator.integers(0, 256, (count, bits // 8), np.uint8) for count in (queries, database)]
     relevance: Relevance
@@ -155,7 +159,7 @@ def large(name: str, jobs: int) -> None:
     else:
         relevance = SharedLabels(*(Labels.single(generator.integers(0, 100, count)) for count in (queries, database)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    taken = seconds(lambda: evaluate(Hamming(*codes), relevance, [100], jobs=jobs))
+    taken = turns.seconds(lambda: evaluate(Hamming(*codes), relevance, [100], jobs=jobs))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{name}: {queries} x {database} x {bits} bits in {taken:.1f} s; peak {peak:.2f} GB, "
@@ -167,24 +171,29 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64, 128, 512])
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--database", type=int, default=59_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", help="cuda: also of codes that are there already")
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--share", type=float, default=1.0, help="of the sizes of --scale: less is a trial")
     parser.add_argument("--only", choices=SCALE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     # Before torch and FAISS are imported; ours reads it too.
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     if options.only:
-        large(options.only, options.threads)
+        large(options.only, options.threads, options.share)
     elif options.scale:
         for name in SCALE:
-            command = [sys.executable, __file__, "--threads", str(options.threads), "--only", name]
-            subprocess.run(command, check=True)
+            command = [sys.executable, __file__, "--threads", str(options.threads), "--share", str(options.share)]
+            subprocess.run([*command, "--only", name], check=True)
     else:
-        print(f"{QUERIES} queries x {DATABASE} codes, {options.threads} threads, {options.rounds} rounds")
+        print(
+            f"{options.queries} queries x {options.database} codes, {options.threads} threads, {options.rounds} rounds"
+        )
         for bits in options.bits:
-            compare(bits, options.rounds, options.threads, options.device)
+            compare(bits, options)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ from sdc.storage.features import FEATURES_SCHEMA, Features
 from sdc.storage.hdf5 import H5Writer
 from sdc.storage.manifest import read_manifest
 
-ROWS, DIM, BATCH = 60_000, 1280, 64
+DIM, BATCH = 1280, 64
 # What the paper takes of each backbone, and its datasets.
 WIDTHS = {"vgg16": 4096, "resnet50": 2048, "vit_b_16": 768}
 PAPER = ("cifar10", "imagenet100", "nuswide", "mscoco", "gldv2")
@@ -170,19 +170,19 @@ def peak(command: list[str]) -> float:
     return usage.ru_maxrss / 1024
 
 
-def attributes() -> dict[str, Any]:
+def attributes(rows: int) -> dict[str, Any]:
     """What a shard must say of itself to be read."""
     known = {"schema": FEATURES_SCHEMA, "features_version": registry.FEATURES_VERSION}
-    return {**known, "manifest_sha256": "", "kind": "clean", "rows": ROWS, "start": 0, "stop": ROWS}
+    return {**known, "manifest_sha256": "", "kind": "clean", "rows": rows, "start": 0, "stop": rows}
 
 
 def write_shard(folder: Path, values: np.ndarray) -> None:
     """As the stage does, a batch at a time."""
-    with H5Writer(folder / "0-of-1.h5", attributes()) as writer:
-        writer.create("row", (ROWS,), np.int64)
-        writer.append(row=np.arange(ROWS))
+    with H5Writer(folder / "0-of-1.h5", attributes(len(values))) as writer:
+        writer.create("row", (len(values),), np.int64)
+        writer.append(row=np.arange(len(values)))
         writer.create("features", values.shape, values.dtype)
-        for start in range(0, ROWS, BATCH):
+        for start in range(0, len(values), BATCH):
             writer.append(features=values[start : start + BATCH])
 
 
@@ -204,9 +204,9 @@ def ratio(times: dict[str, list[float]], one: str, other: str) -> float:
     return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
 
 
-def read_back(folder: Path, rounds: int) -> None:
+def read_back(folder: Path, rows: int, rounds: int) -> None:
     """Print how long features take to be read, against the same bytes in an npy file; the page cache holds both."""
-    made = np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32)
+    made = np.random.default_rng(0).standard_normal((rows, DIM), np.float32)
     for stored, wanted in ((np.float32, np.float32), (np.float16, np.float16), (np.float16, np.float32)):
         values = made.astype(stored)
         np.save(folder / "x.npy", values)
@@ -223,16 +223,16 @@ def read_back(folder: Path, rounds: int) -> None:
         # The same ratio where other programs take turns on the cores.
         cores = ratio(in_turns(ways, rounds, time.process_time), "shard", "npy")
         print(
-            f"reading {ROWS} x {DIM}, stored {stored.__name__}, wanted {wanted.__name__}: "
+            f"reading {rows} x {DIM}, stored {stored.__name__}, wanted {wanted.__name__}: "
             f"shard {medians['shard']:.3f} s, npy {medians['npy']:.3f} s, ratio {ratio(times, 'shard', 'npy'):.2f}, "
             f"of core-seconds {cores:.2f}"
         )
 
 
-def layouts(folder: Path, rounds: int) -> None:
+def layouts(folder: Path, rows: int, rounds: int) -> None:
     """Print how long features take in several layouts of HDF5: written by batches, read, single rows read by h5py."""
     # As after a ReLU, so that compression has something to do.
-    values = np.maximum(np.random.default_rng(0).standard_normal((ROWS, DIM), np.float32), 0)
+    values = np.maximum(np.random.default_rng(0).standard_normal((rows, DIM), np.float32), 0)
     chunk = (2**20 // (4 * DIM), DIM)
     options: dict[str, dict[str, Any]] = {
         "chunks of 1 MiB, Fletcher-32": {"chunks": chunk, "fletcher32": True},
@@ -240,12 +240,12 @@ def layouts(folder: Path, rounds: int) -> None:
         "chunks of 1 MiB, LZF, Fletcher-32": {"chunks": chunk, "fletcher32": True, "compression": "lzf"},
         "contiguous, no checksum": {},
     }
-    some = np.sort(np.random.default_rng(1).choice(ROWS, 500, replace=False))
+    some = np.sort(np.random.default_rng(1).choice(rows, 500, replace=False))
 
     def write(path: Path, how: dict[str, Any]) -> None:
         with h5py.File(path, "w") as file:
             made = file.create_dataset("features", values.shape, values.dtype, **how)
-            for start in range(0, ROWS, BATCH):
+            for start in range(0, rows, BATCH):
                 made[start : start + BATCH] = values[start : start + BATCH]
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -260,7 +260,7 @@ def layouts(folder: Path, rounds: int) -> None:
         with h5py.File(path) as file:
             return [file["features"][row] for row in some]
 
-    print(f"{ROWS} x {DIM} float32; seconds, medians of {rounds} rounds in which the layouts took turns")
+    print(f"{rows} x {DIM} float32; seconds, medians of {rounds} rounds in which the layouts took turns")
     print("| layout | MB | write | read | 500 single rows |")
     print("|---|---|---|---|---|")
     ours = folder / "0-of-1.h5"
@@ -331,8 +331,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=60_000, help="of the features that are read and laid out")
+    parser.add_argument("--edge", type=int, default=224, help="of the pictures that the network sees, in pixels")
     parser.add_argument("--root", type=Path)
-    parser.add_argument("--batch-size", type=int, help="of the stage")
+    parser.add_argument(
+        "--batch-size", type=lambda text: text if text == "auto" else int(text), default="auto", help="of the stage"
+    )
     parser.add_argument("--only", choices=["speed", "memory", "reading", "layouts"], help="leave out the others")
     parser.add_argument("--project", action="store_true", help="print what the paper's datasets would take, only")
     options = parser.parse_args()
@@ -343,16 +347,16 @@ def main() -> None:
         if options.only in (None, "speed", "memory"):
             measure(options, Path(folder))
         if options.only in (None, "reading"):
-            read_back(Path(folder), options.rounds)
+            read_back(Path(folder), options.rows, options.rounds)
         if options.only in (None, "layouts"):
-            layouts(Path(folder), options.rounds)
+            layouts(Path(folder), options.rows, options.rounds)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     """Print speed and memory of the stage."""
     device = torch.device(options.device)
     settings = {
-        "weights": options.weights, "resize": 224, "crop": 224, "interpolation": "bicubic",
+        "weights": options.weights, "resize": options.edge, "crop": options.edge, "interpolation": "bicubic",
         "precision": options.precision,
     }  # fmt: skip
     network = registry.build("backbones", options.model, settings)
@@ -403,7 +407,7 @@ def speed(
     ways = [(size, 1) for size in sizes] + [
         (size, threads) for size in sizes[:3] if device.type == "cpu" and threads > 1
     ]
-    bare = max((Bare(forward, device, *way, edge=224) for way in ways), key=lambda one: one.rate(64)[0])
+    bare = max((Bare(forward, device, *way, edge=options.edge) for way in ways), key=lambda one: one.rate(64)[0])
     plain = unfolded(options.model, options.weights)
     # The loop is slow, and its speed does not depend on how many there are.
     pictures = Pictures(root, paths[:96], network.transform())

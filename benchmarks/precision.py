@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--edge", type=int, default=224, help="of the pictures that the network sees, in pixels")
+    parser.add_argument("--bits", type=int, default=64, help="of the codes")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -49,9 +51,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             shutil.copy(picture, folder / "images" / kind.name / picture.name)
     manifest = folder / "manifest.csv"
     prepare.run("folder", {"root": str(folder / "images"), "query": 0.1, "train": 0.5}, manifest)
-    preprocessing = {"resize": 224, "crop": 224, "interpolation": "bicubic"}
+    preprocessing = {"resize": options.edge, "crop": options.edge, "interpolation": "bicubic"}
     print(f"{options.model}, {each * len(classes)} pictures of {len(classes)} classes, mAP@1000 in percent")
-    print("| forward pass | stored | cosine of the features | ITQ, 64 bits | least cosine to float32 |")
+    print(f"| forward pass | stored | cosine of the features | ITQ, {options.bits} bits | least cosine to float32 |")
     print("|---|---|---|---|---|")
     exact = np.empty(0)
     score = headline(min(1000, len(read_manifest(manifest).rows("database"))))
@@ -63,7 +65,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         exact = found if not len(exact) else exact
         cosines = (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
         head, codes, scores = features / "head.safetensors", features / "codes.h5", []
-        train.run(manifest, features, 1, "itq", {}, 64, 0, head, features / "curve.csv", "cpu")
+        train.run(manifest, features, 1, "itq", {}, options.bits, 0, head, features / "curve.csv", "cpu")
         encode.run(manifest, features, 1, head, codes)
         for what in ({"features": features, "shards": 1}, {"codes": codes}):
             evaluate.run(manifest, features / "metrics.json", **what)

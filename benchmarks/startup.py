@@ -48,13 +48,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--configfile", type=Path, nargs="+", default=[], help="laid over the default config")
     options = parser.parse_args()
     for name, command in STEPS.items():
         print(f"{name:32} {statistics.median(seconds(command, cwd=ROOT) for _ in range(options.rounds)):6.2f} s")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", folder]
         command += ["--cores", str(options.cores)]
-        print(f"{'Snakemake, planning alone':32} {seconds([*command, '--dry-run']):6.2f} s")
+        if options.configfile:
+            command += ["--configfile", *(str(path.resolve()) for path in options.configfile)]
+        print(f"{'Snakemake, planning alone':32} {seconds([*command[:3], '--dry-run', *command[3:]]):6.2f} s")
         wall = seconds(command)
         print(f"{'Snakemake, nothing to do':32} {seconds(command):6.2f} s")
         logs = [path.read_text() for path in Path(folder).glob("results/logs/**/*.log")]

@@ -13,16 +13,15 @@ other. Ratios of a round hold when the machine's speed drifts; medians of rounds
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import functools
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import turns
 from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
@@ -77,10 +76,10 @@ def usual(method: SDC, features: torch.Tensor) -> list[float]:
 def gemm_peak(device: torch.device, dtype: torch.dtype) -> float:
     """What a large square matrix product reaches, in operations a second."""
     a, b = (torch.randn(2048, 2048, device=device).to(dtype) for _ in range(2))
-    return max(1 / seconds(lambda: (a @ b).sum().item()) for _ in range(5)) * 2 * 2048**3
+    return max(1 / turns.seconds(lambda: (a @ b).sum().item()) for _ in range(5)) * 2 * 2048**3
 
 
-def products() -> None:
+def products(repetitions: int) -> None:
     """Print what a linear layer takes, forward and backward, by torch and by ``sdc.methods.linear``."""
     devices.keep_freed_memory()
     for rows, dim, width in ((64, 1280, 1280), (64, 1280, 4096), (64, 4096, 64), (256, 1280, 1280), (784, 1280, 3136)):
@@ -91,22 +90,17 @@ def products() -> None:
             weight.grad = bias.grad = None  # noqa: B023
             product(batch, weight, bias).backward(gradient)  # noqa: B023
 
-        times = [(seconds(lambda: step(F.linear)), seconds(lambda: step(linear))) for _ in range(60)][10:]
+        ways = [functools.partial(step, product) for product in (F.linear, linear)]
+        uncounted = repetitions // 5
+        times = [[turns.seconds(way) for way in ways] for _ in range(uncounted + repetitions)][uncounted:]
         usual, ours = (1000 * statistics.median(column) for column in zip(*times, strict=True))
         print(f"{rows:4} x {dim} to {width}: torch {usual:6.2f} ms, ours {ours:6.2f} ms, ratio {usual / ours:.2f}")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def measured(
     name: str, method: SDC, items: int, dim: int, device: str, threads: int | None, orders: Connection
 ) -> None:
-    """Train one way as often as it is ordered, in a process of its own; send seconds and losses."""
+    """Train one way as often as it is ordered, in a process of its own; which gives losses."""
     if threads:
         torch.set_num_threads(threads)
     draw = np.random.default_rng(0)
@@ -119,10 +113,7 @@ def measured(
             return usual(method, features)
         return [row["loss"] for row in train(method, Training(features))[1]]
 
-    losses = work()
-    while orders.recv():
-        orders.send(seconds(work))
-    orders.send(losses)
+    turns.serve(work, orders)
 
 
 def main() -> None:
@@ -139,35 +130,21 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--products", action="store_true", help="compare single products, and do nothing else")
+    parser.add_argument("--repetitions", type=int, default=50, help="of each product")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.products:
-        products()
+        products(options.repetitions)
         return
     method = SDC(
         bits=options.bits, hidden=options.hidden, batch_size=options.batch_size, epochs=options.epochs,
         precision=options.precision,
     )  # fmt: skip
-    context = multiprocessing.get_context("spawn")
-    ways: dict[str, Connection] = {}
-    processes = []
-    for name in ("usual", "shared loop"):
-        ways[name], there = context.Pipe()
-        given = (name, method, options.items, options.dim, options.device, options.threads, there)
-        processes.append(context.Process(target=measured, args=given))
-        processes[-1].start()
-
-    def asked(name: str, more: bool) -> Any:
-        ways[name].send(more)
-        return ways[name].recv()
-
-    times = [{name: asked(name, more=True) for name in ways} for _ in range(options.rounds + 1)][1:]
-    curves = {name: asked(name, more=False) for name in ways}
-    for process in processes:
-        process.join()
+    given = (method, options.items, options.dim, options.device, options.threads)
+    times, curves = turns.take_turns(measured, dict.fromkeys(("usual", "shared loop"), given), options.rounds)
     steps = options.epochs * (options.items // options.batch_size)
-    medians = {name: statistics.median(row[name] for row in times) / steps for name in ways}
+    medians = {name: statistics.median(row[name] for row in times) / steps for name in curves}
     for name, value in medians.items():
         print(f"{name:12} {1000 * value:7.2f} ms a step")
     ratios = [row["usual"] / row["shared loop"] for row in times]

@@ -19,6 +19,11 @@ hypothesis.settings.load_profile("sdc")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """Files whose tests start Snakemake take minutes: first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("workflow", "benchmarks"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

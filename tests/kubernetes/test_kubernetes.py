@@ -118,7 +118,7 @@ def test_killed_pods_change_nothing(cluster, store, submitted, change, tmp_path,
 
     for words in ("-m sdc extract", "-m sdc train"):
         until(functools.partial(cluster.doing, words), process, tmp_path / "log.txt").kill()
-    process.wait(timeout=600)
+    process.wait(timeout=1800)
     text = (tmp_path / "log.txt").read_text()
     assert process.returncode == 0, text
     # None failed for a reason of its own.
@@ -151,7 +151,7 @@ def pages(workflow):
 
 def test_pod_killed_for_memory_gets_more(cluster, store, submitted, change, tmp_path):
     process = submitted(change, "results/manifests/digits.csv", "--set-resources", "prepare:mem_mb=150*attempt**4")
-    process.wait(timeout=300)
+    process.wait(timeout=1800)
     text = (tmp_path / "log.txt").read_text()
     assert process.returncode == 0, text
     assert cluster.codes == [KILLED, 0]

@@ -63,7 +63,7 @@ def submitted(tmp_path, cluster):
         process.wait()
 
 
-def finished(workflow, process, seconds=600):
+def finished(workflow, process, seconds=1800):
     """What a run that has ended said, and how it ended."""
     process.wait(timeout=seconds)
     return (workflow.folder / "log.txt").read_text(), process.returncode

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,11 @@ class Workflow:
         assert expect is None or done.returncode == expect, done.stdout
         return Outcome(done.returncode, done.stdout)
 
+    def start(self, *arguments):
+        """Snakemake at work, in a process group of its own; ``log.txt`` is what it says."""
+        with open(self.folder / "log.txt", "w") as log:
+            return subprocess.Popen(self.command(*arguments), start_new_session=True, stdout=log, stderr=log)
+
     def path(self, name):
         return self.folder / "results" / name
 
@@ -110,6 +116,18 @@ def timeless(files):
             content = b"\n".join(line.rpartition(b",")[0] if seconds_last else line for line in rows)
         cleaned[name] = content
     return cleaned
+
+
+def jobs_of(process, words):
+    """The numbers of the processes of a run that was started whose command line has these words."""
+    found = subprocess.run(["pgrep", "-g", str(process.pid), "-f", words], capture_output=True, text=True)
+    return [int(number) for number in found.stdout.split()]
+
+
+def power_cut(process):
+    """Kill a run that was started with all its jobs; it must not have ended before."""
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
 
 
 def until(found, process, log):

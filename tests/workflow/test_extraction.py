@@ -1,14 +1,11 @@
 """Whatever happens to an extraction, the next run makes the features of an undisturbed one, or says what is wrong."""
 
+import functools
 import os
-import random
-import signal
-import subprocess
-import time
 
 import pytest
 
-from tests.support.workflow import Workflow
+from tests.support.workflow import Workflow, jobs_of, power_cut, until
 
 SHARDS = [f"results/features/digits/pixels/clean/{shard}-of-3.h5" for shard in range(3)]
 
@@ -34,21 +31,17 @@ def features(workflow):
     return {path: (workflow.folder / path).read_bytes() for path in SHARDS}
 
 
-def started(workflow):
-    """Snakemake at work, in a process group of its own."""
-    return subprocess.Popen(
-        workflow.command(*SHARDS), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
 def test_killed_again_and_again(workflow, extracted):
     sharded(workflow)
-    draw = random.Random(0)
-    for _ in range(3):
-        process = started(workflow)
-        time.sleep(draw.uniform(1, 6))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    locks = workflow.folder / ".snakemake/locks"
+    for moment in (
+        lambda process: locks.exists() and any(locks.iterdir()),
+        lambda process: jobs_of(process, "sdc extract"),
+        lambda process: any((workflow.folder / path).exists() for path in SHARDS),
+    ):
+        process = workflow.start(*SHARDS)
+        until(functools.partial(moment, process), process, workflow.folder / "log.txt")
+        power_cut(process)
         for path, content in extracted[1].items():
             found = workflow.folder / path
             assert not found.exists() or found.read_bytes() == content  # whole or not there
@@ -60,15 +53,13 @@ def test_killed_again_and_again(workflow, extracted):
 
 def test_second_run_on_the_same_folder_is_refused_and_the_first_ends_well(workflow, extracted):
     sharded(workflow)
-    process = started(workflow)
-    locks = workflow.folder / ".snakemake/locks"
-    while process.poll() is None and not (locks.exists() and any(locks.iterdir())):
-        time.sleep(0.05)
+    process = workflow.start(*SHARDS)
+    log, locks = workflow.folder / "log.txt", workflow.folder / ".snakemake/locks"
+    until(lambda: locks.exists() and any(locks.iterdir()), process, log)
     second = workflow(*SHARDS, expect=1)
     assert "Error: Directory cannot be locked." in second.text
     assert "Traceback" not in second.text
-    said = process.communicate()[0]
-    assert process.returncode == 0, said
+    assert process.wait() == 0, log.read_text()
     assert features(workflow) == extracted[1]
 
 

@@ -7,10 +7,21 @@ import h5py
 import pytest
 
 from sdc.report import catalogue
+from tests.support.workflow import ROOT
 
 RUNS = "runs/digits/pixels"
 # Jobs over all runs.
 WHOLE = {"aggregate": 1, "aggregate_thumbnails": 1, "aggregate_figures": 1, "aggregate_report": 1}
+
+
+@pytest.fixture(scope="module")
+def shared(shared, tmp_path_factory):
+    """A finished workflow, from now on of a copy of the repository, whose files may be changed."""
+    copy = tmp_path_factory.mktemp("copy")
+    for name in ("Snakefile", "config.yaml", "workflow", "envs", "sdc", "profiles"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
+    shared.root = copy
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +138,9 @@ def test_second_entry_of_a_kind_is_a_method_of_its_own(shared):
     assert [row.split(",")[1] for row in rows[1:]] == ["itq", "itq_public", "features", "per_query_oracle"]
 
 
-def test_new_features_version_extracts_anew(shared, tmp_path):
-    # On a copy of the workflow, whose library code is what changes.
-    for name in ("Snakefile", "config.yaml", "workflow", "envs", "sdc", "profiles"):
-        source = shared.root / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    registry = tmp_path / "sdc/registry.py"
+def test_new_features_version_extracts_anew(shared):
+    registry = shared.root / "sdc/registry.py"
     registry.write_text(re.sub(r"FEATURES_VERSION = \d+", "FEATURES_VERSION = 99", registry.read_text()))
-    root, shared.root = shared.root, tmp_path
-    try:
-        planned = shared("--dry-run", "results/tables/digits/16.csv").jobs
-    finally:
-        shared.root = root
+    planned = shared("--dry-run", "results/tables/digits/16.csv").jobs
     assert planned["extract"] == 3
     assert "prepare" not in planned

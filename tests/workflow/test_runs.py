@@ -1,17 +1,15 @@
 """Same config, same bytes; whatever is killed, the next run ends the same; resources and devices."""
 
+import contextlib
 import json
 import os
-import random
 import re
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.workflow import timeless
+from tests.support.workflow import jobs_of, power_cut, timeless, until
 
 TABLE = "results/tables/digits/16.csv"
 
@@ -22,49 +20,46 @@ def reference(shared):
 
 
 def test_same_config_same_bytes(workflow, reference):
-    workflow(cores=1)
+    """With other cores, and with GPUs that are not there."""
+    workflow("--resources", "gpu=3", cores=1)
     assert timeless(workflow.files()) == reference
+    assert workflow("--dry-run").jobs == {}
 
 
-@pytest.mark.parametrize("moment", [3, 5, 8])
-def test_everything_killed(workflow, reference, moment):
-    process = subprocess.Popen(
-        workflow.command(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-    )
-    time.sleep(moment + random.Random(moment).random())
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    workflow("--unlock")
+def at(workflow, stage, *targets):
+    """Start a run, and when it is at a stage return the process and those of the stage's jobs."""
+    process = workflow.start(*targets)
+    return process, until(lambda: jobs_of(process, f"sdc {stage}"), process, workflow.folder / "log.txt")
+
+
+def test_everything_killed_again_and_again(workflow, reference):
+    for stage in ("prepare", "extract", "train", "evaluate", "aggregate"):
+        process, _ = at(workflow, stage)
+        power_cut(process)
+        workflow("--unlock")
     workflow()
     assert timeless(workflow.files()) == reference
     assert not list(workflow.folder.rglob("*.part"))
 
 
 def test_killed_job(workflow, reference):
-    process = subprocess.Popen(
-        workflow.command(), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-    )
-    killed = False
-    while process.poll() is None and not killed:
-        found = subprocess.run(["pgrep", "-g", str(process.pid), "-f", "sdc train"], capture_output=True, text=True)
-        for pid in found.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
-            killed = True
-        time.sleep(0.05)
-    assert killed
-    assert process.wait() != 0
-    workflow()
-    assert timeless(workflow.files()) == reference
+    process, jobs = at(workflow, "train", TABLE)
+    for number in jobs:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    assert process.wait() == 1
+    workflow(TABLE)
+    found = timeless(workflow.files())
+    assert found == {name: content for name, content in reference.items() if name in found}
+    assert TABLE.removeprefix("results/") in found
 
 
-def test_gpus_are_rationed(workflow):
-    planned = workflow("--dry-run")
-    for rule in ("extract", "train"):
-        blocks = [block for block in planned.text.split("\n\n") if f"rule {rule}:" in block]
-        assert blocks
-        assert "gpu=1" in planned.text.split(f"rule {rule}:")[1].split("resources:")[1].split("\n")[0]
-    assert "gpu=3" in workflow("--resources", "gpu=3").text
-    assert workflow("--dry-run").jobs == {}
+def test_gpu_jobs_ask_for_one(workflow):
+    planned = workflow("--dry-run").text
+    for rule, jobs in (("extract", 1), ("train", 3)):
+        needs = re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    resources: (.*)$", planned, re.MULTILINE)
+        assert len(needs) == jobs
+        assert all("gpu=1" in need.split(", ") for need in needs)
 
 
 def most_at_once(text, rules):
@@ -81,13 +76,12 @@ def most_at_once(text, rules):
 
 
 def test_gpu_jobs_run_one_at_a_time_where_there_is_one_gpu(workflow):
-    workflow.configure(
-        {"run": {"methods": ["lsh", "itq"], "bits": [16, 24, 32]}, "datasets": {"digits": {"shards": 2}}}
-    )
-    rationed = workflow("results/table1.csv", "--resources", "gpu=1")
-    assert rationed.jobs["train"] == 6
+    workflow.configure({"datasets": {"digits": {"shards": 2}}})
+    heads = [f"results/runs/digits/pixels/{method}/16bit/seed0/head.safetensors" for method in ("lsh", "itq")]
+    rationed = workflow(*heads, "--resources", "gpu=1")
+    assert rationed.jobs == {"prepare": 1, "extract": 2, "train": 2}
     assert most_at_once(rationed.text, {"train", "extract"}) == 1
-    free = workflow("results/table1.csv", "--resources", "gpu=2", "--forceall")
+    free = workflow(*heads, "--resources", "gpu=2", "--forceall")
     assert most_at_once(free.text, {"train", "extract"}) == 2
 
 

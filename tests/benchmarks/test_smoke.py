@@ -1,0 +1,115 @@
+"""Every script of benchmarks/ runs on small sizes and prints its figures."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.workflow import TINY, Workflow, merged
+
+NUMBER = r"[\d.,]+"
+RUN = "runs/digits/pixels/lsh/16bit/seed0"
+ITQ = json.dumps({"type": "itq", "iterations": 2})
+
+# Arguments, in which names in braces are paths, and what the output must match.
+SCRIPTS = {
+    "dag plan": (["--plan", "20"], [rf"20 jobs: planned in {NUMBER} s, {NUMBER} ms a job, {NUMBER} GiB"]),
+    "dag run": (["--run", "18"], [rf"18 jobs that do nothing: {NUMBER} ms each"]),
+    "dag project": (
+        ["--project", "1e6", "--cores", "10", "--seconds", "0.01"],
+        [r"1e\+06 images: features 0.004 TB", rf"core-hours: decode {NUMBER}, forward {NUMBER}",
+         r"shards of    10,000:       100 jobs of .* cores busy \d+ %"],
+    ),
+    "draws": (
+        ["--manifest", "{manifest}", "--features", "{clean}", "--query", "5", "--map-at", "50", "--seeds", "0", "1"],
+        [rf"seed 0: {NUMBER} ± {NUMBER}", rf"2 draws: {NUMBER} to {NUMBER}, mean {NUMBER}"],
+    ),
+    "evaluate": (
+        ["--bits", "16", "--queries", "120", "--database", "2000", "--rounds", "1", "--threads", "1"],
+        [rf"16 bits: ours {NUMBER} s, usual {NUMBER} s, FAISS {NUMBER} s; ratios {NUMBER} and {NUMBER}; mAP@1000 exp"],
+    ),
+    "evaluate scale": (
+        ["--scale", "--share", "0.002", "--threads", "1"],
+        [rf"{name}: {NUMBER} x {NUMBER} x {bits} bits in {NUMBER} s; peak {NUMBER} GB"
+         for name, bits in (("Google Landmarks v2", 512), ("a million items", 64))],
+    ),
+    "extract": (
+        ["--model", "shufflenet_v2_x0_5", "--images", "8", "--edge", "32", "--rounds", "1", "--rows", "600"],
+        [*(rf"{name} +{NUMBER}" for name in ("bare forward", "stage / bare forward", "stage / obvious loop",
+                                             "forward / stage")),
+         *(rf"peak memory of a shard of +{count} images +{NUMBER} MiB" for count in (2, 8)),
+         rf"reading 600 x 1280, stored float16, wanted float32: .* ratio {NUMBER}, of core-seconds {NUMBER}",
+         rf"contiguous, XXH3 \(what shards are\) \| \d+ \| {NUMBER} \| {NUMBER} \| {NUMBER} \|"],
+    ),
+    "extract project": (
+        ["--project", "--images", "4", "--precision", "float32"],
+        [rf"PROJECTION, cpu, .*vgg16 {NUMBER} images/s", rf"\| CIFAR-10 \| .* \| vgg16 \| {NUMBER} \| {NUMBER} \|"],
+    ),
+    "manifest": (
+        ["--train", "3000", "--index", "1000", "--shards", "4"],
+        [rf"make: +{NUMBER} s, peak {NUMBER} GiB", rf"read and shard: +{NUMBER} s", r"5,129 rows, \d+ MiB on disk"],
+    ),
+    "precision": (
+        ["--root", "{images}", "--model", "shufflenet_v2_x0_5", "--weights", "none", "--images", "80", "--edge", "32",
+         "--bits", "16", "--device", "cpu"],
+        [rf"\| {precision} \| {dtype} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|"
+         for precision in ("float32", "bfloat16") for dtype in ("float32", "float16")],
+    ),
+    "pseudo_queries": (
+        ["--manifest", "{manifest}", "--features", "{features}", "--entry", ITQ, "--bits", "16", "--held-out", "2"],
+        [rf"\{{.*itq.*\}} 16: {NUMBER} \(\d+ s\)"],
+    ),
+    "share": (
+        ["--device", "cpu", "--items", "128", "--dim", "16", "--hidden", "16", "--epochs", "1", "--rounds", "1",
+         "--heads", "2", "--at-a-time", "1", "2"],
+        [rf"2 at a time: {NUMBER} s a head, gain {NUMBER}"],
+    ),
+    "startup": (
+        ["--rounds", "1", "--configfile", "{config}"],
+        [rf"imports of extract +{NUMBER} s", rf"default run: \d+ jobs, {NUMBER} s wall", rf"wall / work +{NUMBER}"],
+    ),
+    "ties": (
+        ["--manifest", "{manifest}", "{codes}"],
+        [rf"\| lsh \| 16 \|(?: {NUMBER} \|){{7}}"],
+    ),
+    "train": (
+        ["--items", "256", "--dim", "32", "--hidden", "32", "--epochs", "2", "--rounds", "1", "--threads", "1"],
+        [rf"ratio +{NUMBER} \(rounds: {NUMBER}\)", r"curves differ by at most 0\.\d+ %", rf"peak \(.*\): {NUMBER}"],
+    ),
+    "train products": (["--products", "--repetitions", "1"], [rf"784 x 1280 to 3136: .* ratio {NUMBER}"]),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A finished run's files, and others that scripts take."""
+    workflow = Workflow(tmp_path_factory.mktemp("benchmarks"))
+    workflow(f"results/{RUN}/codes.h5")
+    config = workflow.folder / "small.yaml"
+    config.write_text(yaml.safe_dump(merged(TINY, {"run": {"methods": ["lsh"]}, "evaluation": {"features": False}})))
+    features = workflow.path("features/digits/pixels")
+    return {"manifest": workflow.path("manifests/digits.csv"), "features": features, "clean": features / "clean",
+            "codes": workflow.path(f"{RUN}/codes.h5"), "config": config}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_it_prints_its_figures(root, places, make_images, name):
+    arguments, patterns = SCRIPTS[name]
+    paths = {**places, "images": make_images({"cat": 40, "dog": 40}) if "{images}" in arguments else ""}
+    given = [str(paths[word[1:-1]]) if re.fullmatch(r"\{\w+\}", word) else word for word in arguments]
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+    command = [sys.executable, str(root / "benchmarks" / f"{name.split()[0]}.py"), *given]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for pattern in patterns:
+        assert re.search(pattern, done.stdout), (pattern, done.stdout)
+
+
+def test_every_script_is_here(root):
+    scripts = {path.stem for path in (root / "benchmarks").glob("*.py")} - {"turns"}
+    assert scripts == {name.split()[0] for name in SCRIPTS}
