@@ -131,6 +131,14 @@ def test_everything_lies_where_the_layout_says(root):
     assert {path.stem for path in (root / "envs").glob("*.yaml")} == {"features", "heads", "tables"}
 
 
+def test_tests_import_no_other_tests(root):
+    for path in (root / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tests":
+                parts = [*node.module.split("."), *(alias.name for alias in node.names)]
+                assert not [part for part in parts if part == "conftest" or part.startswith("test_")], path
+
+
 def test_library_knows_nothing_of_snakemake(root):
     for path in (root / "sdc").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
