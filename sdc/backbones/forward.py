@@ -211,7 +211,7 @@ class Forward:
 
     def _try(self, batch: Tensor) -> tuple[np.ndarray, ...] | None:
         try:
-            if self._device.type == "cuda":
+            if self._device.type == "cuda" and not batch.is_cuda:
                 batch = batch.pin_memory().to(self._device, non_blocking=True)
             with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
                 batch = batch.to(self._device)

@@ -162,6 +162,8 @@ def test_a_gpu_agrees_with_the_cpu():
     for precision, atol in (("float32", 1e-3), ("bfloat16", 0.05)):
         (found,) = forward.Forward(network().to(gpu), gpu, precision)(torch.ones(4, 3, 8, 8))
         assert np.allclose(found, expected, atol=atol)
+    (there,) = forward.Forward(network().to(gpu), gpu, "float32")(torch.ones(4, 3, 8, 8, device=gpu))
+    assert np.allclose(there, expected, atol=1e-3)
 
 
 def test_grid_is_the_mean_of_each_cells_tokens():
