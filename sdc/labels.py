@@ -77,9 +77,9 @@ class Labels(Sequence[tuple[int, ...]]):
         classes[self.owners] = self.indices
         return classes
 
-    def take(self, rows: np.ndarray | Sequence[int]) -> Labels:
-        """The labels of some items, in the order asked for."""
-        rows = np.asarray(rows, np.int64)
+    def take(self, rows: np.ndarray | Sequence[int] | slice) -> Labels:
+        """The labels of some items: those of these rows, in this order, or those that a mask is true for."""
+        rows = np.arange(len(self))[rows]
         counts = self.counts[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], counts)
@@ -98,7 +98,7 @@ class Labels(Sequence[tuple[int, ...]]):
     def __getitem__(self, item: slice) -> Labels: ...
     def __getitem__(self, item: int | slice) -> tuple[int, ...] | Labels:
         if isinstance(item, slice):
-            return self.take(np.arange(len(self))[item])
+            return self.take(item)
         position = range(len(self))[item]
         return tuple(self.indices[self.offsets[position] : self.offsets[position + 1]].tolist())
 

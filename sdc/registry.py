@@ -16,9 +16,9 @@ FEATURES_VERSION = 3
 
 DATASETS = {
     "digits": "sdc.datasets.digits:Digits",
-    "digit_pairs": "sdc.datasets.digit_pairs:DigitPairs",
-    "cifar10": "sdc.datasets.cifar10:Cifar10",
-    "cifar100": "sdc.datasets.cifar100:Cifar100",
+    "digit_pairs": "sdc.datasets.digits:DigitPairs",
+    "cifar10": "sdc.datasets.cifar:Cifar10",
+    "cifar100": "sdc.datasets.cifar:Cifar100",
     "mnist": "sdc.datasets.mnist:MNIST",
     "imagenet100": "sdc.datasets.imagenet100:ImageNet100",
     "nuswide": "sdc.datasets.nuswide:NUSWide",

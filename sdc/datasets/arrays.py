@@ -1,27 +1,22 @@
 """What small images in a few published files have in common: download, checks, and protocols class by class."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Dataset, Protocol
+from sdc.datasets.base import Dataset, Opener, Protocol, hashes
 from sdc.datasets.download import fetch
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,20 +29,16 @@ class ClassProtocol(Protocol):
         apart: Whether training items are taken out of the database.
     """
 
-    queries: int | None
-    training: int | None
+    queries: int | None = None
+    training: int | None = None
     apart: bool = False
 
 
 def class_protocols(train: int, test: int, classes: int) -> dict[str, ClassProtocol]:
-    """The protocols of the official SDC code, by its ``evaluation_protocol``.
+    """The protocols of the official SDC code, by its ``evaluation_protocol``, for so many official images and classes.
 
-    Its counts per class (100 or 1,000 queries, 500 training items) are those of ten classes. Of more classes they are
-    divided by ``classes / 10``, so that the totals stay: a rule of ours, which the protocol's text says.
-
-    Args:
-        train, test: Official images.
-        classes: How many, a multiple of ten.
+    Its counts per class (100 or 1,000 queries, 500 training items) are those of ten classes. For more classes, a
+    multiple of ten, they are divided by ``classes / 10``, so that the totals stay: our rule, which the text says.
     """
     few, many, training = (10 * count // classes for count in (100, 1000, 500))
     drawn = f"{training} per class of it for training"
@@ -58,28 +49,18 @@ def class_protocols(train: int, test: int, classes: int) -> dict[str, ClassProto
         query = test if queries is None else queries * classes
         database = train + test - query
         trained = database if training is None else training * classes
-        return ClassProtocol(
-            about=about + scaled * (classes > 10 and (queries, training) != (None, None)),
-            query=query,
-            database=database - trained * apart,
-            train=trained,
-            queries=queries,
-            training=training,
-            apart=apart,
-        )
+        about += scaled * (classes > 10 and (queries, training) != (None, None))
+        counts = (query, database - trained * apart, trained)
+        return ClassProtocol(about, *counts, queries=queries, training=training, apart=apart)
 
+    disjoint = f"{few} queries per class, then {training} per class for training, the rest database"
+    ours = f"{official}, {drawn}; that draw is ours, for the state of the official one's generator is not known"
     return {
         "ep1": protocol(f"{few} queries per class, the rest database, {drawn}", few, training),
-        "ep11": protocol(
-            f"{few} queries per class, then {training} per class for training, the rest database", few, training, True
-        ),
+        "ep11": protocol(disjoint, few, training, apart=True),
         "ep2": protocol(f"{many} queries per class, the rest database, {drawn}", many, training),
         "ep3": protocol(f"{many} queries per class, the rest database, all of it for training", many, None),
-        "ep4": protocol(
-            f"{official}, {drawn}; that draw is ours, for the state of the official one's generator is not known",
-            None,
-            training,
-        ),
+        "ep4": protocol(ours, None, training),
         "ep5": protocol(f"{official}, all of it for training", None, None),
     }
 
@@ -93,10 +74,10 @@ class Arrays(Dataset):
         protocol: Who is query, database and training item.
         download: Download files that are missing.
         checksum: Refuse files whose MD5 is not the published one.
-        query, train: Items per class, an integer, or a fraction as a float, where not as many as the protocol says.
+        query, train: Items per class, an integer, or a fraction as a float, where not those of the protocol.
         seed: Of the draw; 42 is the official code's.
 
-    What a class says of its dataset:
+    Each class also says:
         folder: Below the root.
         files: Names and published MD5; what is published gzipped may lie there unpacked, and is then not checked.
         published, mirrors: What to download, as ``sdc.datasets.download.fetch`` takes it.
@@ -104,7 +85,7 @@ class Arrays(Dataset):
     """
 
     protocols: ClassVar[Mapping[str, ClassProtocol]]
-    preprocessing: ClassVar[Mapping[str, Any]] = {"resize": 224, "crop": 224, "interpolation": "bicubic"}
+    preprocessing: ClassVar = {"resize": 224, "crop": 224, "interpolation": "bicubic"}
     folder: ClassVar[str]
     files: ClassVar[Mapping[str, str]]
     published: ClassVar[Mapping[str, str]]
@@ -129,10 +110,7 @@ class Arrays(Dataset):
 
     @abc.abstractmethod
     def load(self, paths: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray, int]:
-        """Read the files.
-
-        Args:
-            paths: By the names of ``files``.
+        """Read the files, whose paths are given by the names of ``files``.
 
         Returns:
             Images of shape ``(n, height, width)`` or ``(n, height, width, 3)``, uint8; the class index of each, shape
@@ -164,11 +142,11 @@ class Arrays(Dataset):
             self.classes,
             self._split(labels, official),
             protocol=f"{self.protocol} with {' and '.join(chosen)} per class" if chosen else self.protocol,
-            sources={path.name: sha256_of(path) for path in paths.values()},
+            sources=hashes(paths.values()),
             problems=problems,
         )
 
-    def opener(self) -> Callable[[str], Image]:
+    def opener(self) -> Opener:
         """Images by their index; gray is repeated."""
         from PIL import Image
 
@@ -176,7 +154,7 @@ class Arrays(Dataset):
         return lambda path: Image.fromarray(images[int(path)]).convert("RGB")
 
     def missing(self) -> list[str]:
-        """What is not there, unless it will be downloaded."""
+        """Missing files, unless they will be downloaded."""
         return [] if self.download else self._absent()
 
     @property
@@ -195,7 +173,7 @@ class Arrays(Dataset):
         return [f"{self._home}: {what}; put {self.title} there or set download: true"] if names else []
 
     def _files(self, problems: Problems) -> dict[str, Path]:
-        """Where each file lies, once it does and is what was published."""
+        """Where each file lies, downloaded and checked."""
         if self.download and self._absent():
             fetch(self._home, [*self.files.keys() - self._present().keys()], self.published, self.mirrors)
         if absent := self._absent():

@@ -1,7 +1,5 @@
 """What a dataset is: settings, a manifest, and a way to open each image."""
 
-from __future__ import annotations
-
 import abc
 import concurrent.futures
 import contextlib
@@ -9,7 +7,7 @@ import dataclasses
 import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,24 +17,23 @@ from tqdm import tqdm
 from sdc.datasets.decode import decode
 from sdc.datasets.draws import LongTailOf, thin_splits
 from sdc.datasets.problems import Problems
+from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.plan.scoring import MAP_AT, PRECISION_AT
 from sdc.settings import Settings, option
-from sdc.storage.files import what_is_at
+from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import SPLITS, Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from sdc.datasets.vectors import Vectors
-
 
 _log = logging.getLogger(__name__)
 _SKIPPED_NAMED = 1000
 LabelKind = Literal["single", "multi", "any", "instance"]
 _TAILS = {"train": "training items", "database": "database and training items"}
 _ROLES = {"query": "a query", "database": "in the database", "train": "for training"}
+Opener = Callable[[str], "Image"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Protocol:
 
     Attributes:
         about: In words.
-        query, database, train: How many there should be; None where it depends on the settings or the data.
+        query, database, train: Published counts; None where they depend on the settings or the data.
     """
 
     about: str
@@ -64,24 +61,24 @@ class Dataset(Settings):
         map_at: Cut-off R of mAP@R in items, capped at the database; None for the whole database.
         precision_at: Cut-offs of precision and hit rate, in items.
         views: Augmented views per training item, for methods that learn from views.
-        augmentation: What may be done to the images for views: ``photographs`` are cropped, flipped, recoloured and
-            blurred; ``scans`` are only rotated and shifted slightly, for anything else would change what they show.
+        augmentation: For views, ``photographs`` are cropped, flipped, recoloured and blurred; ``scans`` are only
+            rotated and shifted slightly, for anything else would change what they show.
         train_on: Another dataset, whose heads are used on this one; None trains on this one's own training items.
         recentre: With ``train_on``, threshold each bit at its mean over this database, without which heads of another
-            dataset may fail; what the thresholds as trained give is reported beside it.
-        long_tail: Imbalance factor: how many times as many items the first class keeps as the last; sizes fall
-            exponentially with the index of the class (``draw_long_tail``). None keeps all items.
-        long_tail_of: Whose sizes: those of ``train`` alone, as in supervised long-tail hashing, where queries and
-            database are balanced; or of the ``database``, training items included. Queries are all kept.
+            dataset may fail; the result with the trained thresholds is reported beside it.
+        long_tail: Imbalance factor: size of the first class over that of the last; sizes fall exponentially with the
+            index of the class (``draw_long_tail``). None keeps all items.
+        long_tail_of: Whose sizes: ``train`` alone, as in supervised long-tail hashing, or the ``database``, training
+            items included. Queries are all kept.
 
-    What a class says of its dataset:
-        title: How it is called in print.
-        on_disk: What a user must have below ``root``, a line per file or folder; empty if it comes with the code.
+    Each class also says:
+        title: Its name in print.
+        on_disk: What must lie below ``root``, a line per file or folder; empty if it comes with the code.
         source: Where to get it and under which terms.
-        label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these as the labels have it, or
+        label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these, as the labels have it, or
             ``instance`` (relevant: listed).
-        protocols: By the names that its ``protocol`` may have.
-        preprocessing: Settings of a backbone (``resize``, ``crop``, ``interpolation``) where its entry has none.
+        protocols: By the values of its ``protocol``.
+        preprocessing: A backbone's ``resize``, ``crop`` and ``interpolation`` where its entry has none.
     """
 
     title: ClassVar[str]
@@ -106,7 +103,7 @@ class Dataset(Settings):
         """List every image, its labels and its splits.
 
         Raises:
-            SDCError: At the first thing that is wrong: images that are not where they should be or too few, and so on.
+            SDCError: At the first problem: images are missing, too few, and so on.
         """
         return self.scan(Problems())
 
@@ -119,22 +116,22 @@ class Dataset(Settings):
         """
 
     @abc.abstractmethod
-    def opener(self) -> Callable[[str], Image]:
+    def opener(self) -> Opener:
         """A function from a manifest path to an RGB image; threads may share it."""
 
     def missing(self) -> list[str]:
-        """What is not where it should be, a line each, by a few looks at the disk: ``data/coco: not found; …``."""
+        """What is not where it should be, a line each (``data/coco: not found; …``), by a few looks at the disk."""
         return []
 
     def vector_files(self) -> list[str]:
-        """The files of a dataset that holds vectors made elsewhere; none if it holds images."""
+        """Files of precomputed vectors; none if the dataset holds images."""
         return []
 
     def vectors(self, manifest: Manifest) -> Vectors | None:
-        """What these files hold of a manifest's rows; None for a dataset of images.
+        """The precomputed vectors of a manifest's rows; None for a dataset of images.
 
         Raises:
-            SDCError: If a file is not there, or has no vector of some row.
+            SDCError: If a file is missing, or has no vector for some row.
         """
         return None
 
@@ -153,25 +150,24 @@ class Dataset(Settings):
         shuffle: bool = False,
         **facts: Any,
     ) -> Manifest:
-        """A manifest and its sidecar, once the splits are what splits must be.
+        """A manifest and its sidecar, once the splits are checked.
 
         Args:
             paths: Of the n images, in order.
             labels: Of each image; class indices of shape ``(n,)`` where each has one.
-            classes: Class names; empty where relevance is listed and nobody names classes.
+            classes: Class names; may be empty where relevance is listed.
             splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
-            problems: Told of queries that are also in the database, and of splits that are empty.
-            protocol: A key of ``protocols``, or a protocol of no name in words.
-            sources: Name and SHA-256 of what the list was made from.
-            skipped: Path and why of each file left out.
-            relevance: Where relevance is not a shared label; as in ``Manifest``.
-            shuffle: Put the rows in an order that the seed gives: a database sorted by class would flatter codes with
-                many ties wherever ties are broken by row.
-            **facts: Whatever else should be known.
+            problems: Told of queries that are also in the database, and of empty splits.
+            protocol: A key of ``protocols``, or a protocol in words.
+            sources: Name and SHA-256 of each source file.
+            skipped: Path and reason of each file left out.
+            relevance: As in ``Manifest``, where it is not a shared label.
+            shuffle: Order the rows by the seed: a database sorted by class would flatter codes with many ties wherever
+                ties are broken by row.
+            **facts: More for the sidecar.
 
         Returns:
-            The manifest; its facts have ``protocol``, ``counts``, and under ``splits`` how these relate; of a long tail
-            also the items of each class. Without a long tail every image has its row; with one, only those in a split.
+            The manifest of all images; with a long tail, of those in a split.
         """
         problems = problems or Problems()
         labels = labels if isinstance(labels, Labels) else Labels.single(labels)
@@ -219,12 +215,12 @@ class Dataset(Settings):
     def _check_splits(
         self, paths: Sequence[str], splits: Mapping[str, np.ndarray], protocol: str, problems: Problems
     ) -> None:
-        """Tell ``problems`` of queries that find themselves, of empty splits, and of counts other than published."""
+        """Queries must not find themselves, splits must not be empty, counts should be the published ones."""
         both = np.flatnonzero(splits["query"] & splits["database"])
-        for row in both[:1]:
+        if len(both):
             problems(
-                f"{paths[row]}: is both query and in the database ({len(both)} such); a query must not find itself: "
-                "take it out of one of the lists"
+                f"{paths[both[0]]}: is both query and in the database ({len(both)} such); a query must not find "
+                "itself: take it out of one of the lists"
             )
         for name, flags in splits.items():
             if not flags.any() and not (name == "train" and self.label_kind == "instance"):
@@ -234,7 +230,7 @@ class Dataset(Settings):
             expected, count = getattr(known, name), np.count_nonzero(splits[name])
             if expected is not None and count != expected:
                 difference = f"{self.title}, protocol {protocol}: {count} images are {_ROLES[name]}, not {expected}"
-                # A part of a dataset may be meant; but who asks whether it is whole should hear that it is not.
+                # A part of a dataset may be intended; the check still reports it.
                 if problems.gather:
                     problems(difference)
                 _log.warning(difference)
@@ -243,15 +239,23 @@ class Dataset(Settings):
 def _relations(query: np.ndarray, database: np.ndarray, train: np.ndarray) -> dict[str, str]:
     """How splits relate, in words."""
     inside, trained = np.count_nonzero(train & database), np.count_nonzero(train)
+    of_train = "inside the database" if inside == trained else f"{inside} of {trained} inside the database"
     return {
-        "query and database": "disjoint" if not (query & database).any() else "overlap",
-        "query and train": "disjoint" if not (query & train).any() else "overlap",
-        "train": "outside the database"
-        if not inside
-        else "inside the database"
-        if inside == trained
-        else f"{inside} of {trained} inside the database",
+        "query and database": "overlap" if (query & database).any() else "disjoint",
+        "query and train": "overlap" if (query & train).any() else "disjoint",
+        "train": of_train if inside else "outside the database",
     }
+
+
+def absent(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> list[str]:
+    """A line for each file and folder that is not there, with what is."""
+    missing = [path for path in files if not path.is_file()] + [path for path in folders if not path.is_dir()]
+    return [f"{path}: {what_is_at(path)}" for path in missing]
+
+
+def hashes(files: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files by their names, as ``Dataset.manifest`` takes them for ``sources``."""
+    return {file.name: sha256_of(file) for file in files}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,12 +264,10 @@ class ImageFiles(Dataset):
 
     Attributes:
         root: Folder that manifest paths are relative to.
-        on_error: What to do with a listed file that is missing or no image: ``fail`` and name it, or ``skip`` it, with
-            its labels, and count it.
-        truncated: What to do with a JPEG file that ends too soon: ``fail``, or ``load`` what there is of it, the rest
-            gray, as public code does for NUS-WIDE, MIRFLICKR and the landmarks.
-        orientation: What to do with a camera's note (EXIF) that the image is to be turned: ``ignore`` it, as all
-            public code does, or ``apply`` it.
+        on_error: A listed file that is missing or not an image: ``fail`` and name it, or ``skip`` and count it.
+        truncated: A JPEG file that is truncated: ``fail``, or ``load`` what there is of it, the rest gray, as public
+            code does for NUS-WIDE, MIRFLICKR and the landmarks.
+        orientation: EXIF data that say how to turn an image: ``ignore`` them, as all public code does, or ``apply``.
     """
 
     root: str = "data/images"
@@ -273,20 +275,20 @@ class ImageFiles(Dataset):
     truncated: Literal["fail", "load"] = "fail"
     orientation: Literal["ignore", "apply"] = "ignore"
 
-    def opener(self) -> Callable[[str], Image]:
+    def opener(self) -> Opener:
         """Images by their path below the root."""
         root = Path(self.root)
         return lambda path: decode(root / path, truncated=self.truncated, orientation=self.orientation)
 
     def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
-        """Which of the listed files can be used; the disk is walked once, not asked for each.
+        """Which of the listed files can be used; each folder is read once, and no file asked for.
 
         Args:
             paths: Below the root.
             problems: Told of missing files unless ``on_error`` is ``skip``; with ``skip``, every file is decoded once.
 
         Returns:
-            Boolean array of shape ``(n,)``, and path and why of each file that is left out.
+            Boolean array of shape ``(n,)``, and path and reason of each file left out.
         """
         on_disk: set[str] = set()
         for folder in {os.path.normpath(path.rpartition("/")[0]) for path in paths}:
@@ -309,7 +311,7 @@ class ImageFiles(Dataset):
         return usable, [{"path": path, "why": why} for path, why in skipped.items()]
 
     def unreadable(self, paths: Sequence[str]) -> dict[str, str]:
-        """Why each file that cannot be decoded cannot, by its path below the root; decodes all of them."""
+        """Decode all files; the reason why one cannot be, by its path below the root."""
         open_image = self.opener()
 
         def problem(path: str) -> str:
@@ -326,4 +328,4 @@ class ImageFiles(Dataset):
 
     def missing(self) -> list[str]:
         """The root, if it is not there."""
-        return [] if Path(self.root).is_dir() else [f"{self.root}: {what_is_at(self.root)}"]
+        return absent(folders=[Path(self.root)])

@@ -1,6 +1,4 @@
-"""Everything that can be said of a dataset on disk: counts, what is wrong with files, duplicates, labels."""
-
-from __future__ import annotations
+"""All there is to report on a dataset on disk: counts, damaged files, duplicates, labels."""
 
 import collections
 import concurrent.futures
@@ -21,7 +19,7 @@ from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.storage.manifest import SPLITS, Manifest
 
-# How many of a kind are named; the rest are counted.
+# As many of a kind are named; the rest are counted.
 _NAMED = 10
 # EXIF's tag of how the camera was held, and the values that mean upright.
 _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
@@ -68,16 +66,15 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
     # In a multi-label set some images show none of what is labelled.
     for split in ("query", "train") if dataset.label_kind == "single" else ():
-        for row in unlabelled[split][:1]:
-            count = len(unlabelled[split])
-            problems(f"{count} images of {split} have no label, the first: {manifest.paths[row]}")
+        if count := len(rows := unlabelled[split]):
+            problems(f"{count} images of {split} have no label, the first: {manifest.paths[rows[0]]}")
     # The same file may be named by more than one check.
     return {**report, "problems": list(dict.fromkeys(problems.lines))}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Item:
-    """The hash of an item's content; of an image file also its mode, and whether it is whole and upright."""
+    """The hash of an item's content; of an image file also its mode, and whether it is truncated or turned."""
 
     content: bytes = b""
     mode: str = "RGB"
@@ -103,11 +100,11 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Ite
 
 
 def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Item]:
+    vectors = None
     try:
         vectors = dataset.vectors(manifest)
     except SDCError as error:
         problems(str(error))
-        vectors = None
     if vectors is None:
         return [_Item(mode="vector")] * len(manifest)
     blocks = np.split(np.arange(len(manifest)), range(16384, len(manifest), 16384))
@@ -130,7 +127,6 @@ def _look_at_file(path: Path) -> _Item:
 
 
 def _files(dataset: Dataset, manifest: Manifest, items: list[_Item], problems: Problems) -> dict[str, Any]:
-    """What was noticed of the files."""
     unreadable = [item.error for item in items if item.error]
     if unreadable:
         problems(f"{len(unreadable)} of {len(items)} files cannot be decoded: {_first(unreadable, '; ')}")
@@ -153,7 +149,7 @@ def _first(names: list[str], separator: str = ", ") -> str:
 
 
 def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -> dict[str, Any]:
-    """Queries whose very content is in the database too: found at distance 0, they flatter every score."""
+    """Queries whose very content is in the database too: at distance 0, they flatter every score."""
     row_of = {contents[row]: row for row in manifest.rows("database")[::-1] if contents[row]}
     queries = [row for row in manifest.rows("query") if contents[row] in row_of]
     pairs = [[manifest.paths[row], manifest.paths[row_of[contents[row]]]] for row in queries]
@@ -164,7 +160,6 @@ def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -
 
 
 def _histogram(manifest: Manifest) -> dict[str, dict[str, int]]:
-    """Items by class name and split."""
     names = manifest.facts["classes"]
     classes = max(len(names), 1 + int(manifest.labels.indices.max(initial=-1)))
     counts = {split: manifest.labels.take(manifest.rows(split)).histogram(classes) for split in SPLITS}

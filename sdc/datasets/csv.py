@@ -1,21 +1,17 @@
 """Bring your own: images and their labels in a CSV file, or one file each for queries, database and training."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from sdc.datasets.base import ImageFiles, LabelKind
-from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.base import ImageFiles, absent, hashes
+from sdc.datasets.draws import AMOUNT, complete_splits, split_files
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.label_files import ClassNames, number_classes
 from sdc.storage.manifest import SPLITS, Manifest
 from sdc.storage.tables import read_table, several, with_slashes
@@ -45,17 +41,15 @@ class CSV(ImageFiles):
         picture: Where an image lies below the root; ``{}`` stands for its cell, as in ``images/{}.jpg``.
         labels: ``single`` takes a cell as one label, ``multi`` as any number of them; ``auto`` is ``multi`` where the
             column is called ``labels``.
-        query: Where nothing says the splits: queries per class, or in all where there are several labels; an integer,
-            or a fraction as a float.
-        train: Where nothing says it: training items, likewise; a fraction is of the database.
+        query: Where no splits are given: queries per class, or in all where there are several labels; an integer, or a
+            fraction as a float.
+        train: Where none are given: training items, likewise; a fraction is of the database.
     """
 
-    title: ClassVar[str] = "CSV"
-    label_kind: ClassVar[LabelKind] = "any"
-    on_disk: ClassVar[str] = (
-        "images.csv: columns path, label (or labels) and, if you like, split\nand the images where it says"
-    )
-    source: ClassVar[str] = "your own"
+    title = "CSV"
+    label_kind = "any"
+    on_disk = "images.csv: columns path, label (or labels) and, if you like, split\nand the images where it says"
+    source = "your own"
 
     root: str = "data/csv"
     file: str = "images.csv"
@@ -71,9 +65,8 @@ class CSV(ImageFiles):
         headers = {}
         row_of: dict[str, _Row] = {}
         for split, file in self._files().items():
-            if file.is_file():
-                headers[file], rows = _read(file, split, problems)
-                _merge(row_of, rows, problems)
+            headers[file], rows = _read(file, split, problems)
+            _merge(row_of, rows, problems)
         multi = self.labels == "multi" or (self.labels == "auto" and "labels" in headers.values())
         rows = list(row_of.values())
         if not multi:
@@ -89,7 +82,10 @@ class CSV(ImageFiles):
                 "takes two classes to tell what is relevant"
             )
         has_splits = any(row.splits for row in rows)
-        splits = self._from_rows(rows, labels, classes, multi) if has_splits else self._drawn(labels, classes, multi)
+        given = {split: np.array([split in row.splits for row in rows]) for split in SPLITS} if has_splits else None
+        # A draw goes by classes; or by all images alike, where one may be of several.
+        groups = (np.zeros(len(labels), np.int64), ["all images"]) if multi else (labels.indices, classes)
+        splits = complete_splits(given, *groups, self.query, self.train, self.seed)
         return self.manifest(
             paths,
             labels,
@@ -97,7 +93,7 @@ class CSV(ImageFiles):
             splits,
             shuffle=True,
             protocol="splits as listed" if has_splits else "a draw of images" if multi else "per-class draw",
-            sources={file.name: sha256_of(file) for file in headers},
+            sources=hashes(headers),
             skipped=skipped,
             problems=problems,
             label_kind="multi" if multi else "single",
@@ -106,29 +102,12 @@ class CSV(ImageFiles):
 
     def missing(self) -> list[str]:
         """The files, as far as they are not there; that of training items need not be."""
-        wanted = [file for split, file in self._files().items() if split != "train"]
-        return [f"{file}: {what_is_at(file)}" for file in wanted if not file.is_file()]
+        return absent(self._files().values())
 
     def _files(self) -> dict[str, Path]:
         """By the split that all rows of a file are in; the empty one where the rows say it themselves."""
-        if "{split}" not in self.file:
-            return {"": Path(self.root) / self.file}
-        return {split: Path(self.root) / self.file.replace("{split}", split) for split in SPLITS}
-
-    def _drawn(self, labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
-        return draw_splits(*_groups(labels, classes, multi), self.query, self.train, self.seed)
-
-    def _from_rows(self, rows: list[_Row], labels: Labels, classes: list[str], multi: bool) -> dict[str, np.ndarray]:
-        splits = {split: np.array([split in row.splits for row in rows]) for split in SPLITS}
-        if not splits["train"].any():
-            database = np.flatnonzero(splits["database"])
-            splits["train"] = draw_training(database, *_groups(labels, classes, multi), self.train, self.seed)
-        return splits
-
-
-def _groups(labels: Labels, classes: list[str], multi: bool) -> tuple[np.ndarray, list[str]]:
-    """What a draw goes by: classes; or all images alike, where one may be of several."""
-    return (np.zeros(len(labels), np.int64), ["all images"]) if multi else (labels.indices, classes)
+        pattern = Path(self.root) / self.file
+        return split_files(str(pattern)) if "{split}" in self.file else {"": pattern}
 
 
 def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:

@@ -46,11 +46,9 @@ def decode(
             except OSError:
                 if truncated == "fail" or image.format != "JPEG":
                     raise
-                cut = True
-            if cut:
                 # The end-of-image marker makes the decoder take what came before for all there is. Pillow's own switch
                 # for this is global, and other threads decode meanwhile.
-                image = Image.open(io.BytesIO(Path(path).read_bytes() + b"\xff\xd9"))
+                image, cut = Image.open(io.BytesIO(Path(path).read_bytes() + b"\xff\xd9")), True
                 image.load()
             if orientation == "apply":
                 image = ImageOps.exif_transpose(image)

@@ -1,25 +1,22 @@
-"""Handwritten digits: 1,797 real scans of 8 x 8 pixels, 10 classes, that come with scikit-learn.
+"""Handwritten digits: 1,797 real scans of 8 x 8 pixels, 10 classes, that come with scikit-learn; and pairs of them.
 
 Source: E. Alpaydin, C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI repository (the test part), CC BY 4.0.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
-from sdc.datasets.base import Dataset
+from sdc.datasets.base import Dataset, Opener
 from sdc.datasets.draws import AMOUNT, draw_splits
 from sdc.datasets.problems import Problems
+from sdc.labels import Labels
 from sdc.settings import option
 from sdc.storage.manifest import Manifest
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+_CLASSES = [str(digit) for digit in range(10)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +29,8 @@ class Digits(Dataset):
         augmentation: Digits are scans: a mirrored one is not a digit.
     """
 
-    title: ClassVar[str] = "Digits"
-    source: ClassVar[str] = "comes with scikit-learn; CC BY 4.0"
+    title = "Digits"
+    source = "comes with scikit-learn; CC BY 4.0"
 
     query: float = option(10, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
@@ -42,20 +39,58 @@ class Digits(Dataset):
     def scan(self, problems: Problems) -> Manifest:
         """The scans in scikit-learn's order, in which the classes take turns."""
         images, labels = load_scans()
-        classes = [str(digit) for digit in range(10)]
-        splits = draw_splits(labels, classes, self.query, self.train, self.seed)
-        sources = {"images": hashlib.sha256(images.tobytes()).hexdigest()}
-        paths = [str(index) for index in range(len(images))]
         return self.manifest(
-            paths, labels, classes, splits, protocol="per-class draw", sources=sources, problems=problems
+            [str(index) for index in range(len(images))],
+            labels,
+            _CLASSES,
+            draw_splits(labels, _CLASSES, self.query, self.train, self.seed),
+            protocol="per-class draw",
+            sources={"images": hashlib.sha256(images.tobytes()).hexdigest()},
+            problems=problems,
         )
 
-    def opener(self) -> Callable[[str], Image]:
-        """Scans by their index."""
+    def opener(self) -> Opener:
+        """Scans by their index; of several, joined by ``+``, one beside the other."""
         from PIL import Image
 
         images, _ = load_scans()
-        return lambda path: Image.fromarray(images[int(path)]).convert("RGB")
+        return lambda path: Image.fromarray(np.hstack([images[int(index)] for index in path.split("+")])).convert("RGB")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DigitPairs(Digits):
+    """898 images of two scans side by side, 8 x 16 pixels, that show one digit or two: several labels, no download.
+
+    Every scan is in one pair at most (of 1,797, one is left over), so queries share no scan with the database.
+
+    Attributes:
+        query: Pairs that are queries; an integer, or a fraction as a float.
+        train: Pairs for training; an integer, or a fraction as a float of the database.
+        seed: Of the pairs and of the split.
+    """
+
+    title = "Digit pairs"
+    source = "made of the digits that come with scikit-learn; CC BY 4.0"
+    label_kind = "multi"
+
+    query: float = option(100, **AMOUNT)
+
+    def scan(self, problems: Problems) -> Manifest:
+        """The pairs in the order drawn; ``12+7`` is scan 12 with scan 7 to its right."""
+        images, digits = load_scans()
+        order = np.random.RandomState(self.seed).permutation(len(images))
+        pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
+        # To the draw, the pairs are items of one class: which digits they show is left to chance.
+        splits = draw_splits(np.zeros(len(pairs)), ["digit pairs"], self.query, self.train, self.seed)
+        return self.manifest(
+            [f"{left}+{right}" for left, right in pairs],
+            Labels.of(np.unique(pair) for pair in digits[pairs]),
+            _CLASSES,
+            splits,
+            protocol="pairs drawn from all scans, queries and training items from the pairs",
+            sources={"images": hashlib.sha256(images.tobytes()).hexdigest()},
+            problems=problems,
+        )
 
 
 def load_scans() -> tuple[np.ndarray, np.ndarray]:

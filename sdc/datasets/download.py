@@ -1,6 +1,4 @@
-"""Downloads: a file has its name only once it is whole and what was published."""
-
-from __future__ import annotations
+"""Downloads: a file gets its name only once it is complete and matches its published checksum."""
 
 import http.client
 import logging
@@ -20,21 +18,20 @@ _CHUNK_BYTES = 2**16
 
 
 def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mirrors: Sequence[str]) -> None:
-    """Download what is missing of a dataset's files; those that are there stay as they are.
+    """Download those of a dataset's files that are missing; the others stay as they are.
 
     Everything is downloaded, checked and unpacked in ``{folder}.part``, and then renamed, file by file. What a killed
-    job left there is used where it is whole and downloaded again where it is not. Of two jobs, one waits for the other
-    and finds its files.
+    job left there is used if complete and downloaded again if not. Of two jobs, one waits for the other's files.
 
     Args:
         folder: Where the files belong.
         files: Their names.
-        published: Names of what to download and their MD5: the files themselves, or tar archives that hold a folder of
-            the name of ``folder``.
-        mirrors: Addresses to which the names are appended; the next is asked where one fails.
+        published: What to download, and its MD5: the files themselves, or tar archives that hold a folder of the name
+            of ``folder``.
+        mirrors: Addresses to which the names are appended, tried in order.
 
     Raises:
-        SDCError: If there is something that cannot be downloaded, is not what was published, or cannot be written.
+        SDCError: If a file cannot be downloaded or written, or does not match its checksum.
     """
     import fcntl
 

@@ -1,17 +1,43 @@
-"""Who is query, database and training item: the draws that all datasets share."""
-
-from __future__ import annotations
+"""Who is query, database and training item: what datasets that draw them, or are told, share."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sdc.errors import SDCError
+from sdc.storage.manifest import SPLITS
 
 LongTailOf = Literal["train", "database"]
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
 AMOUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
+
+
+def split_files(pattern: str) -> dict[str, Path]:
+    """A file per split, whose name ``{split}`` stands for; that of training items only if it is there."""
+    paths = {split: Path(pattern.replace("{split}", split)) for split in SPLITS}
+    return {split: path for split, path in paths.items() if split != "train" or path.is_file()}
+
+
+def complete_splits(
+    given: Mapping[str, np.ndarray] | None,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    query: float,
+    train: float,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """The given splits, with training items drawn from the database if there are none; drawn if none are given.
+
+    Rows whose class index is negative are not drawn for training. Arguments and result are those of ``draw_splits``.
+    """
+    if given is None:
+        return draw_splits(labels, classes, query, train, seed)
+    if given["train"].any():
+        return dict(given)
+    database = np.flatnonzero(given["database"] & (labels >= 0))
+    return {**given, "train": draw_training(database, labels, classes, train, seed)}
 
 
 def draw_splits(
@@ -24,7 +50,7 @@ def draw_splits(
 
     Args:
         labels: Class index of every row, shape ``(n,)``.
-        classes: Class names, for messages.
+        classes: Class names.
         query: Queries per class: an integer, or a fraction of the class as a float.
         train: Training items per class: an integer, or a fraction of the class's database part as a float.
         seed: Of the generator.
@@ -36,7 +62,7 @@ def draw_splits(
         SDCError: If a class has too few images; names the class and the counts.
     """
     generator = np.random.RandomState(seed)
-    splits = {name: np.zeros(len(labels), dtype=bool) for name in ("query", "database", "train")}
+    splits = {name: np.zeros(len(labels), dtype=bool) for name in SPLITS}
     for index, name in enumerate(classes):
         rows = np.flatnonzero(labels == index).astype(np.int64)
         generator.shuffle(rows)
@@ -63,10 +89,8 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
 
     Args:
         rows: Row numbers to draw from, shape ``(m,)``.
-        labels: Class index of every row of the dataset, shape ``(n,)``.
-        classes: Class names, for messages.
+        labels, classes, seed: As of ``draw_splits``.
         train: Per class: an integer, or a fraction of the class's share of ``rows`` as a float.
-        seed: Of the generator.
 
     Returns:
         Boolean array of shape ``(n,)``.
@@ -91,8 +115,8 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
 def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, imbalance: float, seed: int) -> np.ndarray:
     """Draw a long tail from given rows: of class c out of C, n imbalance^(-c / (C - 1)) items, at least one.
 
-    n is the size of the largest class; counts are rounded down. A class that has fewer than its number stays whole, and
-    so do rows without a class.
+    n is the size of the largest class; counts are rounded down. A class with fewer items is kept in full, and so are
+    rows without a class.
 
     Source: long-tailed CIFAR of Y. Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
 
@@ -120,10 +144,10 @@ def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, imbalance
 def thin_splits(
     labels: np.ndarray, classes: int, splits: Mapping[str, np.ndarray], imbalance: float, of: LongTailOf, seed: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Give the training items, or the database with them, a long tail; arguments as of ``draw_long_tail``.
+    """Give the training items, or the database with them, a long tail.
 
     Args:
-        labels, classes, imbalance, seed: As there.
+        labels, classes, imbalance, seed: As of ``draw_long_tail``.
         splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
         of: Whose sizes; queries are all kept.
 
@@ -135,10 +159,7 @@ def thin_splits(
     groups = [train] if of == "train" else [database & train, database & ~train, train & ~database]
     drawn = [draw_long_tail(np.flatnonzero(group), labels, classes, imbalance, seed) for group in groups]
     remaining = np.any(drawn, axis=0)
-    thinned = {
-        "query": query,
-        "database": database if of == "train" else database & remaining,
-        "train": train & remaining,
-    }
+    database = database if of == "train" else database & remaining
+    thinned = {"query": query, "database": database, "train": train & remaining}
     rows = np.flatnonzero(np.any(list(thinned.values()), axis=0))
     return rows, {name: flags[rows] for name, flags in thinned.items()}

@@ -1,27 +1,19 @@
-"""Bring your own: vectors that some network made of anything, with labels; nothing is left to extract."""
-
-from __future__ import annotations
+"""Bring your own: vectors that some network computed of anything, with labels; nothing is left to extract."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sdc.datasets.base import Dataset, LabelKind
-from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.base import Dataset, Opener, absent
+from sdc.datasets.draws import AMOUNT, complete_splits, split_files
 from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import VectorFile, Vectors, open_vectors
 from sdc.errors import SDCError
-from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.files import sha256_of
 from sdc.storage.label_files import ClassNames, number_classes, read_ids, read_labels
 from sdc.storage.manifest import SPLITS, Manifest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +22,7 @@ class _Part:
 
     Attributes:
         split: That all rows are in; empty if there is one file for all.
-        file: The vectors.
-        classes: Of the rows.
-        ids: What the rows are called, if not by their numbers.
+        ids: Names of the rows, if not their numbers.
     """
 
     split: str
@@ -47,25 +37,21 @@ class _Part:
         return [f"{self.split}:{name}" if self.split else str(name) for name in names]
 
     def misfits(self) -> list[str]:
-        """What does not go with the vectors row by row, a line each."""
-        beside = {"labels": self.classes.counts, "ids": self.ids}
+        """A line on labels and on ids whose number is not that of the vectors."""
         return [
             f"{self.file.path}: {len(self.file)} rows but {len(given)} {what}; give each row its own, in the same order"
-            for what, given in beside.items()
+            for what, given in (("labels", self.classes.counts), ("ids", self.ids))
             if given is not None and len(given) != len(self.file)
         ]
 
     def check(self, single: bool, problems: Problems) -> None:
         """Tell ``problems`` of rows without a label where each needs one, of ids given twice, and of bad vectors."""
         without = np.flatnonzero(self.classes.counts == 0)
-        if single and len(without) and not self.unlabelled:
+        # Training rows need no labels, for most methods.
+        unlabelled = self.split == "train" and not len(self.classes.values)
+        if single and len(without) and not unlabelled:
             problems(f"{self.file.path}: row {without[0]} has no label ({len(without)} such); leave such rows out")
         self.file.check(problems, self.ids)
-
-    @property
-    def unlabelled(self) -> bool:
-        """Whether these are training rows of which no label is known; most methods need none."""
-        return self.split == "train" and not len(self.classes.values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,23 +63,22 @@ class VectorDataset(Dataset):
     several.
 
     Attributes:
-        file: The vectors; with ``{split}`` in it three files, of which ``{split}`` stands for ``query``, ``database``
-            and ``train``. The last may lack: then training rows are drawn from the database.
-        labels: Of the rows, where they are not in ``file``; with ``{split}`` like that. An
-            array; ``.txt`` with a line per row, a class or ``0 1 0 …``; or ``.csv`` with a column ``label``, or
-            ``labels`` for several in a cell.
-        ids: Likewise, what the rows are called in the manifest, where row numbers will not do.
+        file: The vectors; with ``{split}`` in it three files, in whose names it stands for ``query``, ``database`` and
+            ``train``. The last may be missing: then training rows are drawn from the database.
+        labels: Of the rows, where they are not in ``file``, with the same ``{split}``. An array; ``.txt`` with a line
+            per row, a class or ``0 1 0 …``; or ``.csv`` with a column ``label``, or ``labels`` for several in a cell.
+        ids: Likewise, names of the rows for the manifest, instead of row numbers.
         query: Of one file, queries per class, or in all where rows have several labels; an integer, or a fraction.
         train: Training rows, likewise; a fraction is of the database.
     """
 
-    title: ClassVar[str] = "Features"
-    label_kind: ClassVar[LabelKind] = "any"
-    on_disk: ClassVar[str] = (
+    title = "Features"
+    label_kind = "any"
+    on_disk = (
         "features.h5: features (n, dim) and labels (n,) or (n, classes); ids if you like\n"
         "or features.npy and a file of labels, in the same order"
     )
-    source: ClassVar[str] = "your own"
+    source = "your own"
 
     file: str = "data/features/features.h5"
     labels: str | None = None
@@ -119,10 +104,15 @@ class VectorDataset(Dataset):
             named = "".join(classes) or "none"
             raise SDCError(f"{self.file}: all rows are of one class, {named}; it takes two to tell what is relevant")
         _check_overlap(parts, problems)
-        splits = self._splits(parts, labels, classes if single else None)
-        names = [name for part in parts for name in part.names]
+        # A draw goes by class; or by all rows alike, where one may be of several.
+        groups, names = np.zeros(len(labels), np.int64), ["all rows"]
+        if single:
+            groups, names = labels.class_indices, classes
+        split_of = np.repeat([part.split for part in parts], [len(part.file) for part in parts])
+        given = {split: split_of == split for split in SPLITS} if len(parts) > 1 else None
+        splits = complete_splits(given, groups, names, self.query, self.train, self.seed)
         return self.manifest(
-            names,
+            [name for part in parts for name in part.names],
             labels,
             classes,
             splits,
@@ -133,7 +123,7 @@ class VectorDataset(Dataset):
             unlabelled=int((labels.counts == 0).sum()),
         )
 
-    def opener(self) -> Callable[[str], Image]:
+    def opener(self) -> Opener:
         """There is nothing to open.
 
         Raises:
@@ -146,19 +136,16 @@ class VectorDataset(Dataset):
         return [str(path) for path in self._files(self.file).values()]
 
     def vectors(self, manifest: Manifest) -> Vectors:
-        """The rows of all files, found by what they are called."""
+        """The rows of all files, by their names."""
         return Vectors([(part.file, part.names) for part in self._parts()], manifest.paths)
 
     def missing(self) -> list[str]:
         """The files, as far as they are not there; those of training rows need not be."""
-        return [f"{path}: {what_is_at(path)}" for path in self._paths() if not path.is_file()]
+        return absent(self._paths())
 
     def _files(self, pattern: str) -> dict[str, Path]:
         """Files by split, those of training rows only if they are there; one file is under the empty split."""
-        if "{split}" not in self.file:
-            return {"": Path(pattern)}
-        paths = {split: Path(pattern.replace("{split}", split)) for split in SPLITS}
-        return {split: path for split, path in paths.items() if split != "train" or path.is_file()}
+        return split_files(pattern) if "{split}" in self.file else {"": Path(pattern)}
 
     def _paths(self) -> list[Path]:
         patterns = (self.file, self.labels, self.ids)
@@ -178,20 +165,6 @@ class VectorDataset(Dataset):
                 classes = ClassNames.of([[]] * len(file) if file.labels is None else file.labels, path)
             parts.append(_Part(split, file, classes, read_ids(ids[split]) if split in ids else file.ids))
         return parts
-
-    def _splits(self, parts: list[_Part], labels: Labels, classes: list[str] | None) -> dict[str, np.ndarray]:
-        """Drawn by class; or from all rows alike, where one may be of several classes and ``classes`` is None."""
-        groups, names = np.zeros(len(labels), np.int64), ["all rows"]
-        if classes is not None:
-            groups, names = labels.class_indices, classes
-        if len(parts) == 1:
-            return draw_splits(groups, names, self.query, self.train, self.seed)
-        role = np.repeat([part.split for part in parts], [len(part.file) for part in parts])
-        splits = {split: role == split for split in SPLITS}
-        if not splits["train"].any():
-            database = np.flatnonzero(splits["database"] & (groups >= 0))
-            splits["train"] = draw_training(database, groups, names, self.train, self.seed)
-        return splits
 
 
 def _check_overlap(parts: list[_Part], problems: Problems) -> None:

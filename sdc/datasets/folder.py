@@ -1,19 +1,17 @@
 """Any directory tree of images; the class of an image is the name of the folder it lies in."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import logging
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from sdc.datasets.base import ImageFiles
-from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.draws import AMOUNT, complete_splits
+from sdc.datasets.locate import SUFFIXES, files_below
 from sdc.datasets.problems import Problems
-from sdc.datasets.walk import SUFFIXES, files_below
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import what_is_at
@@ -33,16 +31,16 @@ class Folder(ImageFiles):
             ``query/`` and ``database/`` exist, else ``draw``.
         query: Queries per class; an integer, or a fraction as a float.
         train: Training items per class; an integer, or a fraction as a float of the class's database part.
-        on_error: A file that is not a readable image: ``fail`` and name it (when it is met), or ``skip``: every file is
-            decoded once while preparing, and the bad ones are left out of the manifest and counted everywhere.
+        on_error: A file that is not a readable image: ``fail`` and name it (when it is read), or ``skip`` it: every
+            file is decoded once while preparing, and the bad ones are left out of the manifest and counted.
     """
 
-    title: ClassVar[str] = "Folder"
-    on_disk: ClassVar[str] = (
+    title = "Folder"
+    on_disk = (
         "<class>/<anything>/*.jpg                    a folder per class, at any depth; the draw is per class\n"
         "or query/<class>/*.jpg, database/<class>/*.jpg and, if you like, train/<class>/*.jpg"
     )
-    source: ClassVar[str] = "your own"
+    source = "your own"
 
     splits: Literal["auto", "draw", "folders"] = "auto"
     query: float = option(0.1, **AMOUNT)
@@ -61,13 +59,10 @@ class Folder(ImageFiles):
         if len(classes) < 2:
             raise SDCError(f"{root}: all images are of one class, {classes[0]!r}; give each class a folder of its own")
         labels = np.searchsorted(classes, names)
-        by_folder = self.splits == "folders" or (
-            self.splits == "auto" and all((root / split).is_dir() for split in ("query", "database"))
-        )
-        if by_folder:
-            splits = self._from_folders(paths, labels, classes)
-        else:
-            splits = draw_splits(labels, classes, self.query, self.train, self.seed)
+        has_folders = all((root / split).is_dir() for split in ("query", "database"))
+        by_folder = self.splits == "folders" or (self.splits == "auto" and has_folders)
+        given = self._from_folders(paths) if by_folder else None
+        splits = complete_splits(given, labels, classes, self.query, self.train, self.seed)
         listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in paths)
         return self.manifest(
             paths,
@@ -81,10 +76,9 @@ class Folder(ImageFiles):
             problems=problems,
         )
 
-    def _from_folders(self, paths: list[str], labels: np.ndarray, classes: list[str]) -> dict[str, np.ndarray]:
+    def _from_folders(self, paths: list[str]) -> dict[str, np.ndarray]:
         tops = np.array([PurePosixPath(path).parts[0] for path in paths])
-        strangers = sorted({str(top) for top in tops} - set(SPLITS))
-        if strangers:
+        if strangers := sorted({*tops.tolist()} - {*SPLITS}):
             raise SDCError(
                 f"{self.root}: {strangers[0]} lies beside query/, database/ and train/; move it or set splits: draw"
             )
@@ -92,8 +86,6 @@ class Folder(ImageFiles):
         for split in ("query", "database"):
             if not splits[split].any():
                 raise SDCError(f"{self.root}/{split}: holds no images; fill it or set splits: draw")
-        if not splits["train"].any():
-            splits["train"] = draw_training(np.flatnonzero(splits["database"]), labels, classes, self.train, self.seed)
         return splits
 
     def _list(self, root: Path, problems: Problems) -> tuple[list[str], list[dict[str, str]]]:

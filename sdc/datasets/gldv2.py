@@ -4,22 +4,20 @@ Source: T. Weyand, A. Araujo, B. Cao, J. Sim, *Google Landmarks Dataset v2*, CVP
 that of K. Yokoo et al., *Two-stage Discriminative Re-ranking for Large-scale Landmark Retrieval*, CVPR workshops 2020.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Protocol
+from sdc.datasets.base import Protocol, absent
 from sdc.datasets.instances import Instances
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.files import sha256_of
 from sdc.storage.manifest import Manifest
 
 TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
@@ -40,27 +38,27 @@ class GLDv2(Instances):
     ``on_error: skip``, look at all.
 
     Attributes:
-        root: Folder that holds ``index``, ``test`` and ``train``, and the CSV files, at once or in ``metadata`` and
+        root: Folder that holds ``index``, ``test`` and ``train``, and the CSV files, directly or in ``metadata`` and
             ``ground_truth``.
-        train: ``clean``: all of train-clean; a fraction: so much of it, drawn image by image with the seed (0.8 is
-            the size of the part that the paper and DELG train on, though not their draw); ``none``, where a head
-            trained elsewhere is used and the training images need not be there.
+        train: ``clean``: all of train-clean; a fraction of it, drawn image by image by seed (0.8 is the size of the
+            part that the paper and DELG train on, though not their draw); ``none``, for a head trained elsewhere:
+            training images need not be there.
         train_vectors: As ``query_vectors``, of the training images.
         map_at: The benchmark's cut-off.
     """
 
-    title: ClassVar[str] = "Google Landmarks v2"
-    on_disk: ClassVar[str] = (
+    title = "Google Landmarks v2"
+    on_disk = (
         "index/<a>/<b>/<c>/<id>.jpg: 761,757 images in folders of the first three characters of their names\n"
         "test/<a>/<b>/<c>/<id>.jpg: the 1,129 queries at least\n"
         "train/<a>/<b>/<c>/<id>.jpg: 1,580,470 images, those of train_clean.csv at least\n"
         "retrieval_solution_v2.1.csv, index.csv, train_clean.csv: here, in metadata/ or in ground_truth/"
     )
-    source: ClassVar[str] = (
+    source = (
         "github.com/cvdfoundation/google-landmark; annotations CC BY 4.0, training images under Creative Commons "
         "licences without ND, the others CC0 or in the public domain"
     )
-    protocols: ClassVar[Mapping[str, Protocol]] = {
+    protocols: ClassVar = {
         "clean": Protocol("retrieval v2.1, trained on train-clean", 1_129, 761_757, 1_580_470),
         "part": Protocol("retrieval v2.1, trained on a part of train-clean drawn by seed", 1_129, 761_757),
         "none": Protocol("retrieval v2.1, for heads trained elsewhere", 1_129, 761_757, 0),
@@ -100,7 +98,7 @@ class GLDv2(Instances):
         return dataclasses.replace(manifest, facts={**manifest.facts, "usage": usage})
 
     def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
-        """Which files can be used: all are looked for where all problems or skipping are wanted, else a sample."""
+        """Which files can be used: all are looked for by the check or to skip some, else a sample."""
         if problems.gather or self.on_error == "skip":
             return super().usable(paths, problems)
         drawn = np.random.RandomState(self.seed).permutation(len(paths))[:_SAMPLE]
@@ -115,11 +113,11 @@ class GLDv2(Instances):
         return np.ones(len(paths), bool), []
 
     def missing(self) -> list[str]:
-        """The CSV files and the folders of images or the vectors, as far as they are not there."""
+        """The CSV files, and the folders of images or the vectors."""
         if self.vector_files():
             return self._missing_files() + self.missing_vectors()
-        folders = [Path(self.root) / name for name in ("index", "test", *(["train"] if self.train != "none" else []))]
-        return self._missing_files() + [f"{path}: {what_is_at(path)}" for path in folders if not path.is_dir()]
+        folders = ("index", "test", *(["train"] if self.train != "none" else []))
+        return self._missing_files() + absent(folders=[Path(self.root) / name for name in folders])
 
     def vector_paths(self) -> dict[str, str | None]:
         """The file of vectors of each kind of rows, as set."""
@@ -129,8 +127,7 @@ class GLDv2(Instances):
         return (TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN)
 
     def _missing_files(self) -> list[str]:
-        missing = [path for name in self._files() if not (path := self._file(name)).is_file()]
-        return [f"{path}: {what_is_at(path)}" for path in missing]
+        return absent(map(self._file, self._files()))
 
     def _file(self, name: str) -> Path:
         places = [Path(self.root) / folder / name for folder in _FOLDERS]

@@ -5,25 +5,21 @@ Deep Learning to Hash by Continuation*, ICCV 2017. The paper of HashNet speaks o
 its authors published, and everybody uses, has 13,000.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Protocol
+from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.draws import AMOUNT, draw_training
 from sdc.datasets.list_dataset import PublishedLists
+from sdc.datasets.locate import SUFFIXES
 from sdc.datasets.problems import Problems
-from sdc.datasets.walk import SUFFIXES
 from sdc.errors import SDCError
-from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 # Class index = position here: the WordNet ids are sorted.
@@ -44,6 +40,10 @@ n04560804 n04579432 n04596742 n07583066 n07584110 n07753113 n07754684 n07836838 
 # Where the tree of the challenge begins: at the root, or as the archive of Kaggle unpacks.
 _TREES = ("", "ILSVRC/Data/CLS-LOC")
 _SOLUTION = "LOC_val_solution.csv"
+_ABOUT = (
+    "50 queries per class from the official validation set, all training images of 100 classes as database, "
+    "130 of each to train on"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ class ImageNet100(PublishedLists):
         train: Training items per class where no list says which; an integer, or a fraction as a float.
     """
 
-    title: ClassVar[str] = "ImageNet100"
-    on_disk: ClassVar[str] = """\
+    title = "ImageNet100"
+    on_disk = """\
 train.txt, test.txt, database.txt           HashNet's lists
 image/<wnid>_<number>.JPEG                  and its flat folders
 val_image/ILSVRC2012_val_<number>.JPEG
@@ -67,20 +67,11 @@ or, as ILSVRC 2012 unpacks:
 train/<wnid>/<wnid>_<number>.JPEG
 val/<wnid>/ILSVRC2012_val_<number>.JPEG     or val/*.JPEG with Kaggle's LOC_val_solution.csv
 train.txt                                   if you have it"""
-    source: ClassVar[str] = (
+    source = (
         "image-net.org (ILSVRC 2012), after registration, non-commercial research only; lists: HashNet's repository"
     )
-    protocols: ClassVar[Mapping[str, Protocol]] = {
-        "hashnet": Protocol(
-            "50 queries per class from the official validation set, all training images of 100 classes as database, "
-            "130 of each to train on",
-            query=5_000,
-            database=128_503,
-            train=13_000,
-        )
-    }
-    preprocessing: ClassVar[Mapping[str, Any]] = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
-    classes: ClassVar[tuple[str, ...]] = WNIDS
+    protocols: ClassVar = {"hashnet": Protocol(_ABOUT, 5_000, 128_503, 13_000)}
+    classes = WNIDS
 
     root: str = "data/imagenet100"
     protocol: Literal["hashnet"] = "hashnet"
@@ -95,7 +86,7 @@ train.txt                                   if you have it"""
         """The folders of the tree."""
         tree = self._tree()
         train, val = tree / "train", tree / "val"
-        missing = [f"{folder}: {what_is_at(folder)}" for folder in (train, val) if not folder.is_dir()]
+        missing = absent(folders=(train, val))
         if len(missing) == 2:
             return [self.neither(train)]
         if not missing and not self._has_folders(val) and self._solution() is None:
@@ -120,22 +111,21 @@ train.txt                                   if you have it"""
         paths = [images[row][0] for row in kept]
         labels = np.array([images[row][1] for row in kept], np.int64)
         is_query = kept >= database
-        if "train" in lists:
-            train = self.members(lists["train"], paths, problems)
-        else:
-            train = draw_training(np.flatnonzero(~is_query), labels, WNIDS, self.train, self.seed)
-        used = [file for file in (lists.get("train"), solution) if file is not None]
+        given = {split: file for split, file in lists.items() if split == "train"}
+        splits = {"query": is_query, "database": ~is_query, **self.given_splits(given, paths, problems)}
+        if not given:
+            splits["train"] = draw_training(np.flatnonzero(~is_query), labels, WNIDS, self.train, self.seed)
         return self.manifest(
             paths,
-            Labels.single(labels),
+            labels,
             self.classes,
-            {"query": is_query, "database": ~is_query, "train": train},
+            splits,
             shuffle=True,
             protocol=self.protocol,
             problems=problems,
-            sources={file.name: sha256_of(file) for file in used},
+            sources=hashes([*given.values(), *([] if solution is None else [solution])]),
             skipped=skipped,
-            drawn=[] if "train" in lists else ["train"],
+            drawn=[] if given else ["train"],
         )
 
     def _tree(self) -> Path:

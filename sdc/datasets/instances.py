@@ -1,21 +1,18 @@
-"""What sets of instances have in common: relevance is listed for each query, and rows of three kinds in turn."""
-
-from __future__ import annotations
+"""What datasets of instances share: relevance is listed for each query; database, queries, training items in turn."""
 
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from sdc.datasets.base import ImageFiles, LabelKind
+from sdc.datasets.base import ImageFiles, absent
 from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
 
 
@@ -25,19 +22,19 @@ class Instances(ImageFiles):
 
     Attributes:
         truncated: Public code for landmarks loads what there is of an image.
-        database_vectors, query_vectors: Files of precomputed vectors; images are not needed then, and the backbone is
-            ``imported``. Rows are found by the ``ids`` in a file, which are the images' names; a file without them
-            has a row for each image, in the order of the lists.
+        database_vectors, query_vectors: Files of precomputed vectors, for the backbone ``imported``; images are not
+            needed then. The ``ids`` of a file are the images' names; without them it has a row for each image, in the
+            order of the lists.
     """
 
-    label_kind: ClassVar[LabelKind] = "instance"
+    label_kind = "instance"
 
     truncated: Literal["fail", "load"] = "load"
     database_vectors: str | None = None
     query_vectors: str | None = None
 
     def vector_paths(self) -> dict[str, str | None]:
-        """The file of vectors of each kind of rows, as set."""
+        """The file of vectors of each split, as set."""
         return {"database": self.database_vectors, "query": self.query_vectors}
 
     def vector_files(self) -> list[str]:
@@ -45,18 +42,20 @@ class Instances(ImageFiles):
         return [path for path in self.vector_paths().values() if path]
 
     def vectors(self, manifest: Manifest) -> Vectors | None:
-        """What the files hold of each kind of rows."""
+        """The vectors of each split."""
         if not self.vector_files():
             return None
-        if lacking := [split for split, path in self.vector_paths().items() if not path]:
-            raise SDCError(f"{self.title}: {lacking[0]}_vectors is not set; vectors and images cannot be mixed")
-        files = {split: open_vectors(path) for split, path in self.vector_paths().items() if path}
-        paths = {split: [manifest.paths[row] for row in manifest.rows(split)] for split in files}
-        return Vectors([(file, by_id(file, paths[split])) for split, file in files.items()], manifest.paths)
+        parts = []
+        for split, path in self.vector_paths().items():
+            if not path:
+                raise SDCError(f"{self.title}: {split}_vectors is not set; vectors and images cannot be mixed")
+            file = open_vectors(path)
+            parts.append((file, by_id(file, [manifest.paths[row] for row in manifest.rows(split)])))
+        return Vectors(parts, manifest.paths)
 
     def missing_vectors(self) -> list[str]:
-        """Files of vectors that are not there."""
-        return [f"{path}: {what_is_at(path)}" for path in self.vector_files() if not Path(path).is_file()]
+        """Files of vectors that are not there, a line each."""
+        return absent(map(Path, self.vector_files()))
 
     def instance_manifest(
         self,
@@ -71,13 +70,13 @@ class Instances(ImageFiles):
     ) -> Manifest:
         """A manifest of the database, then the queries, then the training items, each in the order given.
 
-        Of images that cannot be used, neither the row nor its place in the ground truth is left.
+        Images that cannot be used are left out, of the ground truth too.
 
         Args:
             database, queries, train: Paths below the root.
-            truth: For each query, positions in the database by the name of the list they are on.
+            truth: For each query, positions in the database by the name of their list.
             train_labels: Class index of each training item.
-            problems: Told of missing files, or of what is wrong with the vectors.
+            problems: Told of missing files and of invalid vectors.
             **facts: As ``manifest`` takes them: ``protocol``, ``sources``, ``classes``.
         """
         paths = [*database, *queries, *train]
@@ -101,11 +100,8 @@ class Instances(ImageFiles):
             problems=problems,
             **{"classes": (), **facts},
         )
-        if not has_images:
-            self._check_vectors(manifest, problems)
-        return manifest
-
-    def _check_vectors(self, manifest: Manifest, problems: Problems) -> None:
+        if has_images:
+            return manifest
         if missing := self.missing_vectors():
             raise SDCError(f"{missing[0]}; put the vectors there or name their file")
         try:
@@ -114,3 +110,4 @@ class Instances(ImageFiles):
             problems(str(error))
         for path in self.vector_files():
             open_vectors(path).check(problems)
+        return manifest

@@ -1,17 +1,13 @@
 """Images that your own list files name: ``PATH LABEL`` or ``PATH 0 1 0 …``, a line each."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
 
-from sdc.datasets.base import LabelKind
+from sdc.datasets.base import absent
 from sdc.datasets.list_dataset import ListFileDataset
 from sdc.datasets.list_file import LISTS
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
 
 _REMEDIES = {
@@ -33,14 +29,14 @@ class Lists(ListFileDataset):
         names: File of class names, a line each, in the order of columns or indices.
     """
 
-    title: ClassVar[str] = "Lists"
-    label_kind: ClassVar[LabelKind] = "any"
-    on_disk: ClassVar[str] = """\
+    title = "Lists"
+    label_kind = "any"
+    on_disk = """\
 train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class
 test.txt       the same for the queries
 database.txt   the same for what queries search
 PATH           images, wherever the lists say"""
-    source: ClassVar[str] = "your own"
+    source = "your own"
 
     root: str = "data/list"
     train: str = "train.txt"
@@ -50,9 +46,9 @@ PATH           images, wherever the lists say"""
 
     def scan(self, problems: Problems) -> Manifest:
         """Rows in the order of the database list, then of the others; sort them by class and ties flatter the codes."""
-        needed = self._needed()
-        if needed:
-            raise SDCError(needed[0])
+        files = self._files()
+        if missing := self._missing_files():
+            raise SDCError(missing[0])
         classes = None
         if self.names is not None:
             file = self._file(self.names)
@@ -62,18 +58,18 @@ PATH           images, wherever the lists say"""
                 raise SDCError(
                     f"{file}: cannot be read ({error}); names is a file of class names, a line each"
                 ) from error
-        files = {split: self._file(getattr(self, split)) for split in LISTS}
         return self.from_lists(files, classes, problems, protocol="list files")
 
     def missing(self) -> list[str]:
         """The root, lists, or else the first query."""
-        return self._needed() or self.absent(self._file(self.query))
+        return self._missing_files() or self.missing_image(self._file(self.query))
 
-    def _needed(self) -> list[str]:
-        files = {split: self._file(getattr(self, split)) for split in LISTS}
-        return super().missing() or [
-            f"{file}: {what_is_at(file)}; {_REMEDIES[split]}" for split, file in files.items() if not file.is_file()
-        ]
+    def _missing_files(self) -> list[str]:
+        lines = [f"{line}; {_REMEDIES[split]}" for split, file in self._files().items() for line in absent([file])]
+        return super().missing() or lines
+
+    def _files(self) -> dict[str, Path]:
+        return {split: self._file(getattr(self, split)) for split in LISTS}
 
     def _file(self, name: str) -> Path:
         below = Path(self.root) / name

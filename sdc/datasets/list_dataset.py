@@ -1,7 +1,5 @@
 """Datasets whose images and splits are named by list files, a list per split."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 import itertools
@@ -13,9 +11,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import ImageFiles
-from sdc.datasets.join_lists import join_lists
-from sdc.datasets.list_file import LISTS, ListFile, read_list
+from sdc.datasets.base import ImageFiles, absent
+from sdc.datasets.list_file import LISTS, ListFile, join_lists, read_list
 from sdc.datasets.locate import Key, locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
@@ -33,7 +30,7 @@ class ListFileDataset(ImageFiles):
 
     Attributes:
         strip_prefix: What every listed name begins with and the path below the root does not. None finds it out: of a
-            name as written, and then of ever fewer of its last components, the first that is there is taken.
+            name as written, and then of ever fewer of its last components, the first that is there is used.
     """
 
     strip_prefix: str | None = None
@@ -54,7 +51,7 @@ class ListFileDataset(ImageFiles):
 
         Args:
             files: Of ``database``, ``query`` and ``train``.
-            classes: Their names, in the order of columns or indices; None if nobody knows.
+            classes: Their names, in the order of columns or indices, if known.
             problems: Told of what is wrong.
             protocol: As in ``manifest``.
             key: What identifies an image in every copy of the dataset.
@@ -64,26 +61,23 @@ class ListFileDataset(ImageFiles):
         lists = {file: read_list(file, problems, known) for file in dict.fromkeys(files.values())}
         wide = {each.columns: each.path for each in lists.values() if each.columns > 1}
         if len(wide) > 1:
-            raise SDCError(
-                f"{' but '.join(f'{file} has {columns}' for columns, file in wide.items())} label columns; "
-                "take lists of one source"
-            )
+            widths = " but ".join(f"{file} has {columns}" for columns, file in wide.items())
+            raise SDCError(f"{widths} label columns; take lists of one source")
         located = dict(zip(lists, self.relocate(list(lists.values()), problems, key), strict=True))
         union = join_lists({split: located[file] for split, file in files.items()}, problems, key)
         if classes is None:
             largest = int(union.labels.indices.max(initial=-1))
             classes = [str(index) for index in range(max(largest + 1, *wide, 0))]
         usable, skipped = self.usable(union.paths, problems)
-        kept = np.flatnonzero(usable)
-        labels = union.labels.take(kept)
-        splits = {split: flags[kept] for split, flags in union.splits.items()}
+        labels = union.labels.take(usable)
+        splits = {split: flags[usable] for split, flags in union.splits.items()}
         if not train_in_database:
             splits["database"] &= ~splits["train"]
         unlabelled = {split: int((flags & (labels.counts == 0)).sum()) for split, flags in splits.items()}
         if unlabelled["query"]:
             _log.warning("%d queries have no label: nothing is relevant to them", unlabelled["query"])
         return self.manifest(
-            [union.paths[row] for row in kept],
+            list(itertools.compress(union.paths, usable)),
             labels,
             classes,
             splits,
@@ -99,10 +93,11 @@ class ListFileDataset(ImageFiles):
     def relocate(self, lists: Sequence[ListFile], problems: Problems, key: Key | None = None) -> list[ListFile]:
         """The same lists with paths below the root for names."""
         prefix = self.strip_prefix
+        names = [name for each in lists for name in each.names]
         if prefix is None:
-            paths = iter(locate([name for each in lists for name in each.names], self.root, key))
+            paths = iter(locate(names, self.root, key))
         else:
-            paths = (name.removeprefix(prefix).lstrip("/") for each in lists for name in each.names)
+            paths = (name.removeprefix(prefix).lstrip("/") for name in names)
         located = [dataclasses.replace(each, names=list(itertools.islice(paths, len(each.names)))) for each in lists]
         for each, there in zip(lists, located, strict=True):
             others = [name for name in each.names if not name.startswith(prefix or "")]
@@ -118,8 +113,8 @@ class ListFileDataset(ImageFiles):
                 )
         return located
 
-    def absent(self, file: Path, key: Key | None = None, below: str = "") -> list[str]:
-        """The first image of a list, if it is nowhere below the root; nothing if files may be missing.
+    def missing_image(self, file: Path, key: Key | None = None, below: str = "") -> list[str]:
+        """Whether the first image of a list is nowhere below the root, unless files may be missing.
 
         Args:
             file: The list; only its first line is read.
@@ -138,19 +133,20 @@ class ListFileDataset(ImageFiles):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PublishedLists(ListFileDataset):
-    """A dataset whose splits are published as lists, and can also be drawn from what its authors give.
+    """A dataset whose splits are published as lists, and can also be drawn from the original data.
 
     Attributes:
         splits: ``lists`` takes ``train.txt``, ``test.txt`` (the queries) and ``database.txt`` below the root; ``draw``
             draws by seed; ``auto`` takes the lists if all are there, else ``train.txt`` and ``test.txt`` as far as they
-            are there, and makes the rest.
+            are there, and draws the rest.
         protocol: A key of ``protocols``.
 
-    What a class says besides:
+    Each class also says:
         classes: Names of the classes, in the order of columns or indices.
     """
 
     classes: ClassVar[tuple[str, ...]]
+    preprocessing: ClassVar = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
 
     protocol: str
     splits: Literal["auto", "lists", "draw"] = "auto"
@@ -162,7 +158,7 @@ class PublishedLists(ListFileDataset):
 
     @abc.abstractmethod
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
-        """A manifest from what the authors give, with the splits of the lists that are there; rows are shuffled."""
+        """A manifest from the original data, with the splits of the lists that are there; rows are shuffled."""
 
     @abc.abstractmethod
     def missing_originals(self) -> list[str]:
@@ -174,9 +170,8 @@ class PublishedLists(ListFileDataset):
         A database sorted by class would flatter codes with many ties wherever ties are broken by row.
         """
         lists = self.lists()
-        needed = self._needed(lists)
-        if needed:
-            raise SDCError(needed[0])
+        if missing := self._missing_files(lists):
+            raise SDCError(missing[0])
         if len(lists) < len(LISTS):
             return self.draw(lists, problems)
         inside = self.train_in_database
@@ -193,37 +188,38 @@ class PublishedLists(ListFileDataset):
         """The root, the lists or what else the splits are made from, or else the first image."""
         lists = self.lists()
         complete = len(lists) == len(LISTS)
-        return self._needed(lists) or (self.absent(lists["query"], self.key) if complete else [])
+        return self._missing_files(lists) or (self.missing_image(lists["query"], self.key) if complete else [])
 
     def lists(self) -> dict[str, Path]:
-        """The lists to take, by split; without the other two, a list of the database is of no use."""
+        """The lists to use, by split; without the other two, a list of the database is of no use."""
         files = {split: Path(self.root) / name for split, name in LISTS.items()}
         if self.splits == "lists":
             return files
         there = {split: file for split, file in files.items() if self.splits == "auto" and file.is_file()}
         return there if len(there) == len(LISTS) else {split: there[split] for split in there if split != "database"}
 
-    def _needed(self, lists: Mapping[str, Path]) -> list[str]:
-        return (
-            super().missing()
-            or [f"{file}: {what_is_at(file)}" for file in lists.values() if not file.is_file()]
-            or ([] if len(lists) == len(LISTS) else self.missing_originals())
-        )
+    def _missing_files(self, lists: Mapping[str, Path]) -> list[str]:
+        originals = self.missing_originals if len(lists) < len(LISTS) else list
+        return super().missing() or absent(lists.values()) or originals()
 
     def neither(self, path: Path) -> str:
-        """What to say where neither all lists are there nor what the splits are drawn from."""
+        """The message where neither all lists are there nor the original data."""
         return f"{path}: {what_is_at(path)}; nor are all of train.txt, test.txt and database.txt below {self.root}"
 
-    def members(self, file: Path, paths: Sequence[str], problems: Problems) -> np.ndarray:
-        """Which images a list names: boolean array of shape ``(n,)``."""
+    def given_splits(
+        self, lists: Mapping[str, Path], paths: Sequence[str], problems: Problems
+    ) -> dict[str, np.ndarray]:
+        """Which images each list names: boolean arrays of shape ``(n,)``."""
         rows = {self.key(path): row for row, path in enumerate(paths)}
-        names = read_list(file, problems, len(self.classes)).names
-        unknown = [name for name in names if self.key(name) not in rows]
-        if unknown:
-            what = f"{file}: {len(unknown)} of {len(names)} images are not among the labelled ones: {unknown[0]}"
-            if self.on_error == "fail":
-                problems(f"{what}; complete the copy or set on_error: skip")
-            _log.warning("%s", what)
-        flags = np.zeros(len(paths), bool)
-        flags[[rows[self.key(name)] for name in names if self.key(name) in rows]] = True
-        return flags
+        splits = {}
+        for split, file in lists.items():
+            names = read_list(file, problems, len(self.classes)).names
+            unknown = [name for name in names if self.key(name) not in rows]
+            if unknown:
+                what = f"{file}: {len(unknown)} of {len(names)} images are not among the labelled ones: {unknown[0]}"
+                if self.on_error == "fail":
+                    problems(f"{what}; complete the copy or set on_error: skip")
+                _log.warning("%s", what)
+            splits[split] = np.zeros(len(paths), bool)
+            splits[split][[rows[self.key(name)] for name in names if self.key(name) in rows]] = True
+        return splits

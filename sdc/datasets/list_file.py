@@ -4,14 +4,15 @@ A list names the images of one split. There is no header and no quoting, so a pa
 the path is the index of a class; several are zeros and ones, a column per class.
 """
 
-from __future__ import annotations
-
 import array
 import dataclasses
+import logging
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from sdc.datasets.locate import Key
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -21,16 +22,14 @@ from sdc.storage.tables import with_slashes
 LISTS = {"database": "database.txt", "query": "test.txt", "train": "train.txt"}
 # An id where the index of a class should be would ask for as many class names.
 _MOST_CLASSES = 10_000_000
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class ListFile:
-    """What one list file says.
+    """A list file: its n images in order, with ``/`` between folders, and the labels of each.
 
     Attributes:
-        path: The list file.
-        names: The n images in the order of the list, with ``/`` between folders.
-        labels: Of each image.
         columns: How many numbers follow a path: 0, 1 (the index of a class) or one per class.
     """
 
@@ -46,10 +45,10 @@ def read_list(path: Path, problems: Problems, classes: int | None = None) -> Lis
     Args:
         path: The list file.
         problems: Told of lines with more or fewer labels than the first, and of labels that are not valid.
-        classes: How many classes there are, if that is known.
+        classes: Their number, if known.
 
     Raises:
-        SDCError: If the file cannot be read, lists nothing, or has not a column per class.
+        SDCError: If the file cannot be read, is empty, or has not a column per class.
     """
     names: list[str] = []
     labels, counts = array.array("q"), array.array("q", [0])
@@ -99,3 +98,58 @@ def _classes(values: list[str], classes: int | None) -> list[int]:
         odd = next(value for value in values if value not in ("0", "1"))
         raise ValueError(f"label {odd!r} is neither 0 nor 1")
     return ones
+
+
+@dataclasses.dataclass(frozen=True)
+class ListUnion:
+    """Lists of all splits as one list of n images.
+
+    Attributes:
+        paths, labels: Of each image.
+        splits: Boolean arrays ``database``, ``query`` and ``train``, shape ``(n,)`` each.
+        repeated: How many lines of each list name an image again.
+    """
+
+    paths: list[str]
+    labels: Labels
+    splits: dict[str, np.ndarray]
+    repeated: dict[str, int]
+
+
+def join_lists(lists: Mapping[str, ListFile], problems: Problems, key: Key | None = None) -> ListUnion:
+    """One row per image: those of the database in its order, then new ones of the queries, then of the training list.
+
+    Args:
+        lists: ``database``, ``query`` and ``train``.
+        problems: Told of images with other labels on one line than on another, and of lists of queries or database
+            without labels.
+        key: What identifies an image; else its path does.
+    """
+    files = [lists[split] for split in LISTS]
+    for file in files[:2]:
+        if not file.columns:
+            problems(f"{file.path}: no line has a label; labels say what is relevant: write PATH LABEL")
+    names = [name for file in files for name in file.names]
+    counts = np.concatenate([file.labels.counts for file in files])
+    labels = Labels(np.concatenate([file.labels.indices for file in files]), np.concatenate([[0], np.cumsum(counts)]))
+    row_of: dict[Hashable, int] = {}
+    rows = np.array([row_of.setdefault(key(name) if key else name, len(row_of)) for name in names], np.int64)
+    # Rows are numbered in the order in which they are first seen, so these are the lines that came first.
+    _, firsts = np.unique(rows, return_index=True)
+    ends = np.cumsum([len(file.names) for file in files])
+    union = ListUnion([names[line] for line in firsts], labels.take(firsts), {}, {})
+    for split, file, part in zip(LISTS, files, np.split(rows, ends[:-1]), strict=True):
+        flags = np.isin(np.arange(len(firsts)), part)
+        union.splits[split] = flags
+        if len(part) > flags.sum():
+            union.repeated[file.path.name] = len(part) - int(flags.sum())
+        if file.columns and file.labels != union.labels.take(part):
+            odd = [line for line, row in enumerate(part) if file.labels[line] != union.labels[int(row)]]
+            line = odd[0]
+            problems(
+                f"{file.path}: {file.names[line]} has the labels {list(file.labels[line])}, on a line before "
+                f"{list(union.labels[int(part[line])])} ({len(odd)} such); let all lists say the same"
+            )
+    for name, count in union.repeated.items():
+        _log.warning("%s names %d images again; each counts once", name, count)
+    return union

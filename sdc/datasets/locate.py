@@ -1,32 +1,23 @@
-"""Where listed images lie below a root, whatever the folders of whoever wrote the list."""
-
-from __future__ import annotations
+"""Which image files lie below a root, and where those of a list do, whatever folders its author had."""
 
 import os
 import posixpath
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
-from sdc.datasets.walk import SUFFIXES, files_below
-
+SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
+# What desktops leave in folders; everything else that is not an image is taken for a mistake.
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})
 # What identifies an image in every copy of a dataset, whatever its folder: for example a number in its name.
 Key = Callable[[str], Hashable]
 
 
 def locate(names: Sequence[str], root: str | Path, key: Key | None = None) -> list[str]:
-    """Find listed images below a root, whatever their authors' folders were.
+    """Find listed images below a root; an image that is nowhere keeps its name.
 
     The images of one listed folder lie in the first of these that holds any of them: the folder as written, the same
     without its first component, without its first two, and so on to the root itself. If that finds nothing at all, all
-    image files below the root are gone through once and matched by ``key``, or by those names that are there once.
-
-    Args:
-        names: As listed.
-        root: Folder of the images.
-        key: What identifies an image in every copy of the dataset.
-
-    Returns:
-        Paths below the root; an image that is nowhere keeps its name.
+    image files below the root are matched by ``key``, or by those names that occur once.
     """
     root = Path(root)
     members: dict[str, set[str]] = {}
@@ -58,3 +49,21 @@ def _place(root: Path, folder: str, files: set[str]) -> str | None:
         except OSError:
             continue
     return None
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Paths of all files below a root, sorted, links followed, hidden files and desktop litter left out."""
+    seen = set()
+    paths: list[str] = []
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back up
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        relative = Path(folder).relative_to(root)
+        paths += [
+            (relative / name).as_posix() for name in files if not name.startswith(".") and name.lower() not in _LITTER
+        ]
+    return iter(sorted(paths))

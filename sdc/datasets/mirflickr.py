@@ -3,22 +3,19 @@
 Source: M. J. Huiskes, M. S. Lew, *The MIR Flickr Retrieval Evaluation*, MIR 2008.
 """
 
-from __future__ import annotations
-
 import dataclasses
+import itertools
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import ImageFiles, LabelKind, Protocol
+from sdc.datasets.base import ImageFiles, Protocol, absent, hashes
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 IMAGES = 25_000
@@ -54,16 +51,14 @@ class MIRFlickr(ImageFiles):
         truncated: Public code loads what there is of an image.
     """
 
-    title: ClassVar[str] = "MIRFLICKR-25k"
-    label_kind: ClassVar[LabelKind] = "multi"
-    on_disk: ClassVar[str] = (
-        f"{IMAGES_FOLDER}/im1.jpg … im25000.jpg: the images\n{ANNOTATIONS}/<topic>.txt: 38 lists of image numbers"
-    )
-    source: ClassVar[str] = (
+    title = "MIRFLICKR-25k"
+    label_kind = "multi"
+    on_disk = f"{IMAGES_FOLDER}/im1.jpg … im25000.jpg: the images\n{ANNOTATIONS}/<topic>.txt: 38 lists of image numbers"
+    source = (
         "press.liacs.nl/mirflickr, mirflickr25k.zip and mirflickr25k_annotations_v080.zip; under Creative Commons "
         "licences that differ by image"
     )
-    protocols: ClassVar[Mapping[str, Protocol]] = {
+    protocols: ClassVar = {
         "bihalf": Protocol("a random permutation (our draw), training images in the database", 2_000, 23_000, 5_000),
         "deephash": Protocol("a random permutation (our draw), three disjoint parts", 1_000, 20_000, 4_000),
     }
@@ -92,12 +87,12 @@ class MIRFlickr(ImageFiles):
         usable, skipped = self.usable(paths, problems)
         labels = Labels.multi_hot(shown[usable])
         return self.manifest(
-            [paths[row] for row in np.flatnonzero(usable)],
+            list(itertools.compress(paths, usable)),
             labels,
             list(topics),
             self._split(len(labels)),
             protocol=self.protocol,
-            sources={path.name: sha256_of(path) for path in topics.values()},
+            sources=hashes(topics.values()),
             skipped=skipped,
             problems=problems,
             unlabelled=int((labels.counts == 0).sum()),
@@ -105,12 +100,10 @@ class MIRFlickr(ImageFiles):
 
     def missing(self) -> list[str]:
         """The lists of topics and the folder of images, as far as they are not there."""
-        missing = [path for path in self._topics().values() if not path.is_file()]
-        lines = [f"{path}: {what_is_at(path)}" for path in missing[:1]]
-        if len(missing) > 1:
-            lines[0] = f"{len(missing)} lists of topics, the first {lines[0]}"
-        images = self._folder(IMAGES_FOLDER, "im1.jpg")
-        return lines + ([] if images.is_dir() else [f"{images}: {what_is_at(images)}"])
+        lines = absent(self._topics().values())
+        if len(lines) > 1:
+            lines = [f"{len(lines)} lists of topics, the first {lines[0]}"]
+        return lines + absent(folders=[self._folder(IMAGES_FOLDER, "im1.jpg")])
 
     def _topics(self) -> dict[str, Path]:
         folder = self._folder(ANNOTATIONS, "sky.txt")

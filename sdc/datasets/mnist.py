@@ -1,10 +1,7 @@
 """MNIST: 70,000 scans of handwritten digits of 28 x 28 pixels, 10 classes.
 
 Source: Y. LeCun, C. Cortes, C. J. C. Burges, *The MNIST database of handwritten digits*, CC BY-SA 3.0.
-On disk: ``{root}/MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte``, with or without ``.gz``, or downloaded.
 """
-
-from __future__ import annotations
 
 import dataclasses
 import gzip
@@ -15,7 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.arrays import Arrays, ClassProtocol, class_protocols
+from sdc.datasets.arrays import Arrays, class_protocols
 from sdc.errors import SDCError
 
 # File name -> MD5 as published (torchvision checks the same ones).
@@ -37,18 +34,14 @@ class MNIST(Arrays):
         augmentation: Digits are scans: a mirrored one is not a digit.
     """
 
-    title: ClassVar[str] = "MNIST"
-    on_disk: ClassVar[str] = "\n".join(f"MNIST/raw/{name}" for name in FILES)
-    source: ClassVar[str] = "downloaded, 12 MB; CC BY-SA 3.0, cite Y. LeCun, C. Cortes and C. J. C. Burges"
-    protocols: ClassVar[Mapping[str, ClassProtocol]] = {name: _PROTOCOLS[name] for name in ("ep1", "ep2", "ep3", "ep4")}
-    folder: ClassVar[str] = "MNIST/raw"
-    files: ClassVar[Mapping[str, str]] = FILES
-    published: ClassVar[Mapping[str, str]] = FILES
-    mirrors: ClassVar[tuple[str, ...]] = (
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "http://yann.lecun.com/exdb/mnist/",
-    )
-    classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    title = "MNIST"
+    on_disk = "\n".join(f"MNIST/raw/{name}" for name in FILES)
+    source = "downloaded, 12 MB; CC BY-SA 3.0, cite Y. LeCun, C. Cortes and C. J. C. Burges"
+    protocols: ClassVar = {name: _PROTOCOLS[name] for name in ("ep1", "ep2", "ep3", "ep4")}
+    folder = "MNIST/raw"
+    files = published = FILES
+    mirrors = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+    classes = tuple("0123456789")
 
     root: str = "data/mnist"
     protocol: Literal["ep1", "ep2", "ep3", "ep4"] = "ep1"

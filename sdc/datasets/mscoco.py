@@ -4,39 +4,36 @@ Source: T.-Y. Lin et al., *Microsoft COCO: Common Objects in Context*, ECCV 2014
 *HashNet*, ICCV 2017. DeepHash circulates another draw under the same name: the hash of the lists tells them apart.
 """
 
-from __future__ import annotations
-
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import LabelKind, Protocol
+from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 # Alphabetical, as the columns of the lists are; COCO's own ids are in another order.
 CATEGORIES = tuple(
-    """
+    name.strip()
+    for name in """
 airplane, apple, backpack, banana, baseball bat, baseball glove, bear, bed, bench, bicycle, bird, boat, book, bottle,
 bowl, broccoli, bus, cake, car, carrot, cat, cell phone, chair, clock, couch, cow, cup, dining table, dog, donut,
 elephant, fire hydrant, fork, frisbee, giraffe, hair drier, handbag, horse, hot dog, keyboard, kite, knife, laptop,
 microwave, motorcycle, mouse, orange, oven, parking meter, person, pizza, potted plant, refrigerator, remote, sandwich,
 scissors, sheep, sink, skateboard, skis, snowboard, spoon, sports ball, stop sign, suitcase, surfboard, teddy bear,
 tennis racket, tie, toaster, toilet, toothbrush, traffic light, train, truck, tv, umbrella, vase, wine glass, zebra
-""".replace("\n", " ")
-    .strip()
-    .split(", ")
+""".split(",")
 )
 _PARTS = ("train", "val")
 # The same images, in other parts and under other names.
@@ -59,28 +56,27 @@ class MSCOCO(PublishedLists):
     Attributes:
         root: Folder of ``train2014`` and ``val2014`` (or ``train2017`` and ``val2017``), lists and ``annotations``.
         protocol: ``db117218``: the database is all but the queries; ``db107218``: nor are training items in it.
-        query, train: How many are drawn where no list says which.
+        query, train: Their number where no list names them.
         map_at: As in the paper.
     """
 
-    title: ClassVar[str] = "MS-COCO"
-    on_disk: ClassVar[str] = """\
+    title = "MS-COCO"
+    on_disk = """\
 train2014/COCO_train2014_<id>.jpg           or train2017/<id>.jpg
 val2014/COCO_val2014_<id>.jpg               or val2017/<id>.jpg
 annotations/instances_train2014.json        or those of 2017; not needed with all three lists
 annotations/instances_val2014.json
 train.txt, test.txt, database.txt           HashNet's lists, those you have"""
-    source: ClassVar[str] = (
+    source = (
         "cocodataset.org: 2014 train and val images (Flickr's terms of use) and annotations (CC BY 4.0); "
         "lists: HashNet's repository"
     )
-    label_kind: ClassVar[LabelKind] = "multi"
-    protocols: ClassVar[Mapping[str, Protocol]] = {
+    label_kind = "multi"
+    protocols: ClassVar = {
         "db117218": Protocol("database: all labelled images but the queries", 5_000, 117_218, 10_000),
         "db107218": Protocol("database: all labelled images but queries and training items", 5_000, 107_218, 10_000),
     }
-    preprocessing: ClassVar[Mapping[str, Any]] = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
-    classes: ClassVar[tuple[str, ...]] = CATEGORIES
+    classes = CATEGORIES
 
     root: str = "data/mscoco"
     protocol: Literal["db117218", "db107218"] = "db117218"
@@ -106,30 +102,22 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         if not any(file.is_file() for file in files):
             return [self.neither(files[0])]
         folders = [root / f"{part}{release}" for release in _RELEASES for part in _PARTS]
-        missing = [] if any(map(Path.is_dir, folders)) else folders[:2]
-        return [f"{path}: {what_is_at(path)}" for path in [*(f for f in files if not f.is_file()), *missing]]
+        return absent(files, [] if any(map(Path.is_dir, folders)) else folders[:2])
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """All labelled images of both annotation files."""
         files = self._annotation_files()
-        named: dict[int, str] = {}
-        pairs: list[np.ndarray] = []
-        images = 0
-        for file in files:
-            count, path_of, annotated = _read(file)
-            images += count
-            named |= path_of
-            pairs.append(annotated)
+        parts = [_read(file) for file in files]
+        path_of = {image: path for paths, _ in parts for image, path in paths.items()}
         # One row per image and category, in the order of the ids, whichever release they come from.
-        instances = np.unique(np.concatenate(pairs), axis=0)
+        instances = np.unique(np.concatenate([pairs for _, pairs in parts]), axis=0)
         ids, firsts = np.unique(instances[:, 0], return_index=True)
         labels = Labels(instances[:, 1], np.append(firsts, len(instances)))
-        paths = locate([named[image] for image in ids.tolist()], self.root, self.key)
+        paths = locate([path_of[image] for image in ids.tolist()], self.root, self.key)
         usable, skipped = self.usable(paths, problems)
-        kept = np.flatnonzero(usable)
-        paths, labels = [paths[row] for row in kept], labels.take(kept)
+        paths, labels = list(itertools.compress(paths, usable)), labels.take(usable)
         order = np.random.RandomState(self.seed).permutation(len(paths))
-        splits = {split: self.members(lists[split], paths, problems) for split in ("query", "train") if split in lists}
+        splits = self.given_splits(lists, paths, problems)
         drawn = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
         for split, count in drawn.items():
             free = order[~sum(splits.values(), np.zeros(len(paths), bool))[order]]
@@ -147,38 +135,34 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
             shuffle=True,
             protocol=self.protocol,
             problems=problems,
-            sources={file.name: sha256_of(file) for file in [*files, *lists.values()]},
+            sources=hashes([*files, *lists.values()]),
             skipped=skipped,
-            dropped_without_instances=images - len(ids),
+            dropped_without_instances=sum(len(paths) for paths, _ in parts) - len(ids),
             drawn=list(drawn),
         )
 
     def _annotation_files(self) -> list[Path]:
-        releases = [
-            [Path(self.root) / "annotations" / f"instances_{part}{release}.json" for part in _PARTS]
-            for release in _RELEASES
-        ]
+        folder = Path(self.root) / "annotations"
+        releases = [[folder / f"instances_{part}{release}.json" for part in _PARTS] for release in _RELEASES]
         return next((files for files in releases if any(file.is_file() for file in files)), releases[0])
 
 
-def _read(file: Path) -> tuple[int, dict[int, str], np.ndarray]:
-    """How many images there are, the path of each by its id, and rows of image id and index of a category, int64."""
+def _read(file: Path) -> tuple[dict[int, str], np.ndarray]:
+    """The path of each image by its id, and rows of image id and index of a category, int64."""
     part = file.stem.removeprefix("instances_")
     try:
         with open(file, encoding="utf-8") as text:
             # Called for every object as soon as it is read, so that outlines never pile up.
             content = json.load(text, object_hook=lambda values: {key: values[key] for key in _KEYS & values.keys()})
         names = {category["id"]: category["name"] for category in content["categories"]}
-        unknown_names = set(names.values()) ^ set(CATEGORIES)
-        if unknown_names:
+        if unknown_names := set(names.values()) ^ set(CATEGORIES):
             raise ValueError(f"categories are not COCO's 80, for example {min(unknown_names)!r}")
         column = {category: CATEGORIES.index(name) for category, name in names.items()}
         pairs = [(item["image_id"], column[item["category_id"]]) for item in content["annotations"]]
         paths = {int(image["id"]): f"{part}/{image['file_name']}" for image in content["images"]}
         instances = np.array(pairs, np.int64).reshape(-1, 2)
-        unknown = set(instances[:, 0].tolist()) - paths.keys()
-        if unknown:
+        if unknown := set(instances[:, 0].tolist()) - paths.keys():
             raise ValueError(f"annotates image {min(unknown)}, which it does not list")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SDCError(f"{file}: holds no annotations of COCO ({error!r}); unpack it again") from error
-    return len(paths), paths, instances
+    return paths, instances

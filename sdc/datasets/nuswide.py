@@ -4,24 +4,23 @@ Source: T.-S. Chua et al., *NUS-WIDE: A Real-World Web Image Database from Natio
 Independent draws of 2,100 queries circulate under one name: the hash of the lists tells them apart.
 """
 
-from __future__ import annotations
-
 import dataclasses
+import itertools
 from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import LabelKind, Protocol
+from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
+from sdc.storage.tables import with_slashes
 
 # As the columns of the lists of SDC, DSDH and DeepHash; BiHalf's are alphabetical. Scores do not depend on it.
 CONCEPTS = tuple(
@@ -53,27 +52,26 @@ class NUSWide(PublishedLists):
         map_at: As in the paper.
     """
 
-    title: ClassVar[str] = "NUS-WIDE"
-    on_disk: ClassVar[str] = """\
+    title = "NUS-WIDE"
+    on_disk = """\
 train.txt, test.txt, database.txt           lists with 21 columns
 images/<number>_<photo>.jpg                 and the images in any folders
 or the data set as published:
 ImageList/Imagelist.txt
 Groundtruth/AllLabels/Labels_<concept>.txt
 Flickr/<folder>/<number>_<photo>.jpg"""
-    source: ClassVar[str] = (
+    source = (
         "lms.comp.nus.edu.sg: labels and links, images after an agreement (rights remain with Flickr's users), "
         "non-commercial research only; lists: SDC's or DeepHash's repository"
     )
-    label_kind: ClassVar[LabelKind] = "multi"
-    protocols: ClassVar[Mapping[str, Protocol]] = {
+    label_kind = "multi"
+    protocols: ClassVar = {
         "per_concept": Protocol("100 queries and 500 training items for each of 21 concepts", 2_100, 193_734, 10_500),
         "deephash": Protocol(
             "100 queries and 500 training items for each of 21 concepts, training items first", 2_100, 193_734, 10_500
         ),
     }
-    preprocessing: ClassVar[Mapping[str, Any]] = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
-    classes: ClassVar[tuple[str, ...]] = CONCEPTS
+    classes = CONCEPTS
 
     root: str = "data/nuswide"
     protocol: Literal["per_concept", "deephash"] = "per_concept"
@@ -93,27 +91,22 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         images = Path(self.root) / _IMAGES
         if not images.is_file():
             return [self.neither(images)]
-        missing = [file for file in self._label_files() if not file.is_file()]
-        return [f"{file}: {what_is_at(file)}" for file in missing] or self.absent(images, self.key, f"{_PHOTOS}/")
+        return absent(self._label_files()) or self.missing_image(images, self.key, f"{_PHOTOS}/")
 
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """The photos that show a concept; training items stay in the database."""
         images = Path(self.root) / _IMAGES
-        names = [
-            f"{_PHOTOS}/{name}"
-            for name in images.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split()
-        ]
+        listing = with_slashes(images.read_text(encoding="utf-8", errors="replace"))
+        names = [f"{_PHOTOS}/{name}" for name in listing.split()]
         members = np.stack([_column(file, len(names)) for file in self._label_files()], axis=1)
         _, firsts = np.unique([str(self.key(name)) for name in names], return_index=True)
         shown = np.asarray(members.any(axis=1))
         kept = np.sort(firsts[shown[firsts]])
         paths = locate([names[row] for row in kept], self.root, self.key)
         usable, skipped = self.usable(paths, problems)
-        paths = [path for path, good in zip(paths, usable, strict=True) if good]
-        members = members[kept[usable]]
-        splits = {split: self.members(lists[split], paths, problems) for split in ("query", "train") if split in lists}
-        drawn = [split for split in ("query", "train") if split not in splits]
-        quotas = {split: getattr(self, split) for split in drawn}
+        paths, members = list(itertools.compress(paths, usable)), members[kept[usable]]
+        splits = self.given_splits(lists, paths, problems)
+        quotas = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
         splits |= (_walk if self.protocol == "deephash" else _per_concept)(members, quotas, splits, self.seed, problems)
         splits["database"] = ~splits["query"]
         return self.manifest(
@@ -124,11 +117,11 @@ Flickr/<folder>/<number>_<photo>.jpg"""
             shuffle=True,
             protocol=self.protocol,
             problems=problems,
-            sources={file.name: sha256_of(file) for file in [images, *self._label_files(), *lists.values()]},
+            sources=hashes([images, *self._label_files(), *lists.values()]),
             skipped=skipped,
             dropped_without_concepts=int((~shown).sum()),
             dropped_repeated=len(names) - len(firsts),
-            drawn=drawn,
+            drawn=list(quotas),
         )
 
     def _label_files(self) -> list[Path]:
@@ -138,10 +131,11 @@ Flickr/<folder>/<number>_<photo>.jpg"""
 def _column(file: Path, images: int) -> np.ndarray:
     """Which images show a concept: boolean array of shape ``(images,)``."""
     values = file.read_text(encoding="utf-8", errors="replace").split()
-    if len(values) != images or values.count("0") + values.count("1") < images:
+    valid = values.count("0") + values.count("1")
+    if not len(values) == valid == images:
         raise SDCError(
-            f"{file}: {len(values)} values, of which {values.count('0') + values.count('1')} are 0 or 1, for {images} "
-            f"images in {_IMAGES}; unpack both again"
+            f"{file}: {len(values)} values, of which {valid} are 0 or 1, for {images} images in {_IMAGES}; "
+            "unpack both again"
         )
     return np.array(values) == "1"
 
@@ -149,14 +143,9 @@ def _column(file: Path, images: int) -> np.ndarray:
 def _per_concept(
     members: np.ndarray, quotas: Mapping[str, int], given: Mapping[str, np.ndarray], seed: int, problems: Problems
 ) -> dict[str, np.ndarray]:
-    """Draw from the unused images of each concept in turn.
+    """Draw quotas per concept, split by split, from the unused images of each concept in turn.
 
-    Args:
-        members: Which image shows which concept, shape ``(n, 21)``.
-        quotas: How many per concept of each split, which are drawn in this order.
-        given: Images already used, by split, shape ``(n,)`` each.
-        seed: Of the draw.
-        problems: Told of concepts that have too few.
+    ``members`` says which image shows which concept, shape ``(n, 21)``; ``given`` which are in a split, ``(n,)`` each.
     """
     generator = np.random.RandomState(seed)
     used = sum(given.values(), np.zeros(len(members), bool))

@@ -1,7 +1,5 @@
 """Pickles that hold data and nothing else: the only reader of pickles there is."""
 
-from __future__ import annotations
-
 import io
 import pickle
 from pathlib import Path
@@ -14,24 +12,23 @@ class _DataOnly(pickle.Unpickler):
     Dicts, lists, tuples, strings and plain numbers are the pickle format's own and ask for nothing.
     """
 
+    # NumPy 1 says numpy.core where NumPy 2 says numpy._core.
     ADMITTED = frozenset(
         {
             ("numpy", "ndarray"),
             ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
             ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy.core.multiarray", "scalar"),
             ("numpy._core.multiarray", "scalar"),
-            ("numpy.core.numeric", "_frombuffer"),
             ("numpy._core.numeric", "_frombuffer"),
             ("_codecs", "encode"),
         }
     )
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ADMITTED:
+        current = module.replace("numpy.core", "numpy._core")
+        if (current, name) not in self.ADMITTED:
             raise pickle.UnpicklingError(f"asks for {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return super().find_class(current, name)
 
 
 def load(path: str | Path) -> Any:

@@ -1,7 +1,5 @@
 """What is wrong with a dataset on disk: told at once, or all of it together."""
 
-from __future__ import annotations
-
 from sdc.errors import SDCError
 
 

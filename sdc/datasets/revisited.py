@@ -4,27 +4,22 @@ Source: F. Radenović, A. Iscen, G. Tolias, Y. Avrithis, O. Chum, *Revisiting Ox
 Retrieval Benchmarking*, CVPR 2018.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sdc.datasets import pickles
-from sdc.datasets.base import Protocol
+from sdc.datasets.base import Opener, Protocol, absent, hashes
 from sdc.datasets.instances import Instances
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
+from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _LISTS = ("easy", "hard", "junk")
 
@@ -53,7 +48,7 @@ class Revisited(Instances):
     """
 
     name: ClassVar[str]
-    protocol: ClassVar[str] = "revisited"
+    protocol = "revisited"
 
     map_at: int | None = option(None, minimum=1)
     precision_at: tuple[int, ...] = option((1, 5, 10), minItems=1, items={"type": "integer", "minimum": 1})
@@ -61,8 +56,7 @@ class Revisited(Instances):
     def scan(self, problems: Problems) -> Manifest:
         """The images the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""
         truth = self._truth()
-        both = sorted(set(truth.database) & set(truth.queries))
-        if both:
+        if both := sorted({*truth.database} & {*truth.queries}):
             problems(f"{self._file()}: {both[0]} is both query and in the database ({len(both)} such); get it again")
         return self.instance_manifest(
             [_path(name) for name in truth.database],
@@ -70,10 +64,10 @@ class Revisited(Instances):
             truth.lists,
             problems=problems,
             protocol=self.protocol,
-            sources={self._file().name: sha256_of(self._file())},
+            sources=hashes([self._file()]),
         )
 
-    def opener(self) -> Callable[[str], Image]:
+    def opener(self) -> Opener:
         """Images by their path below the root, queries cropped to their boxes."""
         truth = self._truth()
         boxes = {_path(name): box for name, box in zip(truth.queries, truth.boxes, strict=True)}
@@ -82,8 +76,8 @@ class Revisited(Instances):
 
     def missing(self) -> list[str]:
         """The ground truth and the folder of images or the vectors, as far as they are not there."""
-        wanted = (self._file(), *([] if self.vector_files() else [Path(self.root) / "jpg"]))
-        return [f"{path}: {what_is_at(path)}" for path in wanted if not path.exists()] + self.missing_vectors()
+        folders = [] if self.vector_files() else [Path(self.root) / "jpg"]
+        return absent([self._file()], folders) + self.missing_vectors()
 
     def _file(self) -> Path:
         """The ground truth; MATLAB's only where there is no pickle."""
@@ -156,14 +150,11 @@ def _positions(numbers: Any, query: str, count: int, first: int) -> np.ndarray:
     return np.unique(positions)
 
 
-def _on_disk(name: str, images: str) -> str:
-    return f"jpg/*.jpg: {images} images, in no folders below that\ngnd_{name}.pkl: or gnd_{name}.mat"
-
-
 _SOURCE = (
     "ground truth: cmp.felk.cvut.cz/revisitop; images: {archives} of robots.ox.ac.uk/~vgg, with blurred faces since "
     "2022; under the terms of Flickr"
 )
+_ON_DISK = "jpg/*.jpg: {images} images, in no folders below that\ngnd_{name}.pkl: or gnd_{name}.mat"
 _ABOUT = "cropped queries, easy, hard and junk lists; made for heads trained elsewhere"
 
 
@@ -171,11 +162,11 @@ _ABOUT = "cropped queries, easy, hard and junk lists; made for heads trained els
 class ROxford5k(Revisited):
     """Revisited Oxford: 70 queries, 4,993 images to find them in."""
 
-    title: ClassVar[str] = "ROxford5k"
-    name: ClassVar[str] = "roxford5k"
-    on_disk: ClassVar[str] = _on_disk(name, "5,063")
-    source: ClassVar[str] = _SOURCE.format(archives="oxbuild_images-v1.tgz")
-    protocols: ClassVar[Mapping[str, Protocol]] = {"revisited": Protocol(_ABOUT, query=70, database=4_993, train=0)}
+    title = "ROxford5k"
+    name = "roxford5k"
+    on_disk = _ON_DISK.format(name=name, images="5,063")
+    source = _SOURCE.format(archives="oxbuild_images-v1.tgz")
+    protocols: ClassVar = {"revisited": Protocol(_ABOUT, query=70, database=4_993, train=0)}
 
     root: str = "data/roxford5k"
 
@@ -184,10 +175,10 @@ class ROxford5k(Revisited):
 class RParis6k(Revisited):
     """Revisited Paris: 70 queries, 6,322 images to find them in."""
 
-    title: ClassVar[str] = "RParis6k"
-    name: ClassVar[str] = "rparis6k"
-    on_disk: ClassVar[str] = _on_disk(name, "6,392")
-    source: ClassVar[str] = _SOURCE.format(archives="paris_1-v1.tgz and paris_2-v1.tgz")
-    protocols: ClassVar[Mapping[str, Protocol]] = {"revisited": Protocol(_ABOUT, query=70, database=6_322, train=0)}
+    title = "RParis6k"
+    name = "rparis6k"
+    on_disk = _ON_DISK.format(name=name, images="6,392")
+    source = _SOURCE.format(archives="paris_1-v1.tgz and paris_2-v1.tgz")
+    protocols: ClassVar = {"revisited": Protocol(_ABOUT, query=70, database=6_322, train=0)}
 
     root: str = "data/rparis6k"

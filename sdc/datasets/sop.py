@@ -4,21 +4,17 @@ Source: H. Oh Song, Y. Xiang, S. Jegelka, S. Savarese, *Deep Metric Learning via
 CVPR 2016.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import ImageFiles, Protocol
+from sdc.datasets.base import ImageFiles, Protocol, absent, hashes
 from sdc.datasets.draws import AMOUNT, draw_splits
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import Manifest
 
 FOLDER = "Stanford_Online_Products"
@@ -43,16 +39,16 @@ class SOP(ImageFiles):
         query, train: Images per kind, for ``super``.
     """
 
-    title: ClassVar[str] = "Stanford Online Products"
-    on_disk: ClassVar[str] = (
+    title = "Stanford Online Products"
+    on_disk = (
         f"{FOLDER}/<kind>_final/*.JPG: 120,053 images in 12 folders\n"
         f"{FOLDER}/Ebay_train.txt, {FOLDER}/Ebay_test.txt: as they come with them"
     )
-    source: ClassVar[str] = (
+    source = (
         "cvgl.stanford.edu/projects/lifted_struct, Stanford_Online_Products.zip; for research, the images are eBay's "
         "sellers'"
     )
-    protocols: ClassVar[Mapping[str, Protocol]] = {
+    protocols: ClassVar = {
         "super": Protocol("ours, drawn per super-class by seed", 1_200, 118_853, 6_000),
         "product": Protocol("ours, one drawn query for each product of the official test half", 11_316, 49_186, 59_551),
     }
@@ -71,38 +67,41 @@ class SOP(ImageFiles):
         """The images of both lists, shuffled by the seed: lists sorted by product would flatter ties."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root to the folder that holds {FOLDER}")
-        halves = [_read(self._folder() / name, problems) for name in LISTS]
-        products, kinds = (np.concatenate([half[column] for half in halves]) for column in ("products", "kinds"))
-        names = np.concatenate([half["paths"] for half in halves])
-        tested = np.repeat([False, True], [len(half["paths"]) for half in halves])
+        halves = [_read(file, problems) for file in self._files()]
+        products, kinds, names = (np.concatenate(parts) for parts in zip(*halves, strict=True))
+        tested = np.repeat([False, True], [len(half[0]) for half in halves])
 
         below = self._folder().relative_to(self.root)
-        usable, skipped = self.usable([(below / name).as_posix() for name in names], problems)
+        paths = np.array([(below / name).as_posix() for name in names], str)
+        usable, skipped = self.usable(paths.tolist(), problems)
         order = np.random.RandomState(self.seed).permutation(np.flatnonzero(usable))
-        names, tested = names[order], tested[order]
-        numbers, labels = np.unique((kinds if self.labels == "super" else products)[order], return_inverse=True)
+        names, paths, tested = names[order], paths[order], tested[order]
+        numbers, first, labels = np.unique(
+            (kinds if self.labels == "super" else products)[order], return_index=True, return_inverse=True
+        )
         if self.labels == "super":
-            first = np.unique(labels, return_index=True)[1]
             classes = [Path(names[row]).parts[0].removesuffix("_final") for row in first]
             splits = draw_splits(labels, classes, self.query, self.train, self.seed)
         else:
             classes = [str(number) for number in numbers]
             splits = _split_products(labels, tested)
         return self.manifest(
-            [(below / name).as_posix() for name in names],
+            paths.tolist(),
             labels,
             classes,
             splits,
             protocol=self.protocol,
-            sources={name: sha256_of(self._folder() / name) for name in LISTS},
+            sources=hashes(self._files()),
             skipped=skipped,
             problems=problems,
         )
 
     def missing(self) -> list[str]:
         """The lists, as far as they are not there."""
-        wanted = [self._folder() / name for name in LISTS]
-        return [f"{path}: {what_is_at(path)}" for path in wanted if not path.is_file()]
+        return absent(self._files())
+
+    def _files(self) -> list[Path]:
+        return [self._folder() / name for name in LISTS]
 
     def _folder(self) -> Path:
         inside = Path(self.root) / FOLDER
@@ -118,8 +117,8 @@ def _split_products(labels: np.ndarray, tested: np.ndarray) -> dict[str, np.ndar
     return {"query": query, "database": tested & ~query, "train": ~tested}
 
 
-def _read(path: Path, problems: Problems) -> dict[str, np.ndarray]:
-    """Arrays ``products`` and ``kinds``, int64, as numbered in the file, and ``paths``, of a list."""
+def _read(path: Path, problems: Problems) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Products and kinds, int64, as a list numbers them, and paths."""
     rows, bad = [], []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     if not lines or lines[0].split() != _COLUMNS:
@@ -134,4 +133,4 @@ def _read(path: Path, problems: Problems) -> dict[str, np.ndarray]:
     if bad:
         problems(f"{path}: line {bad[0]} is not three numbers and a path ({len(bad)} such lines); get it again")
     products, kinds, paths = zip(*rows, strict=True) if rows else ((), (), ())
-    return {"products": np.array(products, np.int64), "kinds": np.array(kinds, np.int64), "paths": np.array(paths, str)}
+    return np.array(products, np.int64), np.array(kinds, np.int64), np.array(paths, str)

@@ -1,7 +1,5 @@
 """The vectors of a manifest's rows, in files that are read block by block."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Sequence
@@ -14,7 +12,7 @@ from sdc.errors import SDCError
 from sdc.storage.arrays import ArrayFile, as_text, open_array
 from sdc.storage.tables import with_slashes
 
-# What a file is opened for at a time: what is mapped counts as memory until it is closed.
+# Read from a file at a time: what is mapped counts as memory until the file is closed.
 _WINDOW_BYTES = 16 * 2**20
 
 
@@ -41,12 +39,7 @@ class VectorFile(ArrayFile):
         return vectors
 
     def check(self, problems: Problems, ids: Sequence[str] | None = None) -> None:
-        """Tell ``problems`` of ids given twice, and of rows that hold NaN or infinity; the file is read block by block.
-
-        Args:
-            problems: To be told.
-            ids: Of the rows, where they are not those of the file.
-        """
+        """Tell ``problems`` of repeated ids (those of the file, if not given) and of rows that hold NaN or infinity."""
         known = sorted(ids or self.ids or ())
         if twice := [one for one, again in itertools.pairwise(known) if one == again]:
             problems(f"{self.path}: id {twice[0]} is that of several rows ({len(twice)} such); give each its own")
@@ -62,18 +55,18 @@ class VectorFile(ArrayFile):
 
 
 class Vectors:
-    """The vectors of a manifest's rows, which lie in one file or several, in any order.
+    """The vectors of a manifest's n rows, which lie in one file or several, in any order.
 
     Args:
-        parts: Each file and the manifest paths that its rows are for; it may hold more than the manifest lists.
+        parts: Each file and the manifest path of each of its rows; it may hold more than the manifest lists.
         paths: Those of the manifest, by row.
 
     Attributes:
-        shape: ``(n, dim)``, n rows of the manifest.
-        dtype: That holds what each file does.
+        shape: ``(n, dim)``.
+        dtype: The narrowest for the values of all files.
 
     Raises:
-        SDCError: If files differ in width, have not a path per row, or have no vector of a path.
+        SDCError: If files differ in width, have not a path per row, or lack the vector of a path.
     """
 
     def __init__(self, parts: Sequence[tuple[VectorFile, Sequence[str]]], paths: Sequence[str]) -> None:
@@ -90,8 +83,7 @@ class Vectors:
                     "take files of one network"
                 )
         places = {name: place for place, name in enumerate(itertools.chain.from_iterable(names for _, names in parts))}
-        lacking = [path for path in paths if path not in places]
-        if lacking:
+        if lacking := [path for path in paths if path not in places]:
             files = ", ".join(str(file.path) for file in self._files)
             raise SDCError(f"{files}: no vector is of {lacking[0]} ({len(lacking)} such); add it, or run prepare again")
         self._places = np.fromiter((places[path] for path in paths), np.int64, len(paths))
@@ -115,7 +107,7 @@ class Vectors:
 
 
 def by_id(file: VectorFile, paths: Sequence[str]) -> list[str]:
-    """Which of some manifest paths the rows of a file are for: by its ids, which are file names, or in their order."""
+    """The manifest path of each row of a file: by its ids, which are file names, or else in the order of the paths."""
     if file.ids is None:
         return list(paths)
     known = {_stem(path): path for path in paths}

@@ -5,8 +5,6 @@ A file of one array is that array. Of several, the first name of ``NAMES`` that 
 by piece; ``.npz`` and torch files are read whole.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import logging

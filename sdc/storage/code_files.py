@@ -1,7 +1,5 @@
 """Codes that anybody wrote, in whatever way bits are written."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

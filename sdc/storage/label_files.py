@@ -1,11 +1,9 @@
 """Labels that anybody wrote: numbers, names, or a column per class; in arrays, tables or lines of text."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,22 +18,21 @@ class ClassNames(NamedTuple):
     """The classes of n rows, by number or name.
 
     Attributes:
-        values: Of all rows one after the other, int64 or text; what was written as text stays text, so that ``1`` and
-            ``01`` are two classes.
-        counts: How many of them each row has, shape ``(n,)``.
+        values: Of all rows one after the other, int64 or text; text stays text, so that ``1`` and ``01`` differ.
+        counts: Classes of each row, shape ``(n,)``.
     """
 
     values: np.ndarray
     counts: np.ndarray
 
     @classmethod
-    def of(cls, given: Any, source: str | Path, complete: bool = False) -> ClassNames:
+    def of(cls, given: Any, source: str | Path, complete: bool = False) -> Self:
         """From what a file holds.
 
         Args:
-            given: A class per row, shape ``(n,)`` or ``(n, 1)``, of which a negative or empty one stands for none; a
-                list of classes, or None, per row; or zeros and ones, shape ``(n, classes)``.
-            source: Whence, for messages.
+            given: A class per row, shape ``(n,)`` or ``(n, 1)``, where a negative or empty one stands for none; a list
+                of classes, or None, per row; or zeros and ones, shape ``(n, classes)``.
+            source: The file, for messages.
             complete: Refuse negative and empty classes.
 
         Raises:

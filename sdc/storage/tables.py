@@ -1,7 +1,5 @@
 """CSV files that people wrote: comma separated, UTF-8, with a header; every cell is text, as it is written."""
 
-from __future__ import annotations
-
 import csv
 import re
 from pathlib import Path

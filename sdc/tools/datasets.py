@@ -1,7 +1,5 @@
 """``sdc datasets``: which datasets are there, what one needs, and what is wrong with it, all of it at once."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

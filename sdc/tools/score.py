@@ -1,7 +1,5 @@
 """``sdc score``: the metrics of anybody's codes, from files of codes and labels."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path

@@ -13,7 +13,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from sdc.datasets import cifar10, cifar100, gldv2, imagenet100, mirflickr, mnist, mscoco, nuswide, sop
+from sdc.datasets import cifar, gldv2, imagenet100, mirflickr, mnist, mscoco, nuswide, sop
 
 
 def encoded(size=(4, 3), kind="JPEG"):
@@ -36,9 +36,9 @@ def lines(rows):
 def make_cifar10(root):
     """A CIFAR-10 of 20 images per batch."""
     generator = np.random.default_rng(0)
-    for name in cifar10.BATCHES:
+    for name in cifar.BATCHES:
         batch = {"data": generator.integers(0, 256, (20, 3072), np.uint8), "labels": [i % 10 for i in range(20)]}
-        write(root / cifar10.FOLDER / name, pickle.dumps(batch, protocol=2))
+        write(root / cifar.Cifar10.folder / name, pickle.dumps(batch, protocol=2))
     return {"root": str(root), "checksum": False, "download": False, "query": 2, "train": 3}
 
 
@@ -54,7 +54,7 @@ def make_cifar100(root):
             "filenames": [f"{index}.png" for index in range(count)],
             "batch_label": "training batch 1 of 1",
         }
-        write(root / cifar100.FOLDER / name, pickle.dumps(batch, protocol=2))
+        write(root / cifar.Cifar100.folder / name, pickle.dumps(batch, protocol=2))
     return {"root": str(root), "checksum": False, "download": False, "query": 1, "train": 1}
 
 

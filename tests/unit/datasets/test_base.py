@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from sdc.datasets.digit_pairs import DigitPairs
-from sdc.datasets.digits import Digits
+from sdc.datasets.digits import DigitPairs, Digits
 from sdc.datasets.folder import Folder
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError

@@ -8,9 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-from sdc.datasets.cifar10 import BATCHES, FOLDER, Cifar10
+from sdc.datasets.cifar import BATCHES, PARTS, Cifar10, Cifar100
 from sdc.errors import SDCError
-from tests.support.datasets import make_cifar10
+from tests.support.datasets import make_cifar10, make_cifar100
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_rows_are_train_then_test_in_file_order(small):
 
 
 def test_images_have_their_channels_last(small, tmp_path):
-    batch = pickle.loads((tmp_path / FOLDER / "test_batch").read_bytes())
+    batch = pickle.loads((tmp_path / Cifar10.folder / "test_batch").read_bytes())
     image = np.asarray(small.opener()("100"))
     assert image.shape == (32, 32, 3)
     assert np.array_equal(image[:, :, 1].ravel(), batch["data"][0][1024:2048])
@@ -117,7 +117,7 @@ def test_official_split(whole):
 def test_checksums_are_torchvisions():
     torchvision = pytest.importorskip("torchvision.datasets").CIFAR10
     assert dict([*torchvision.train_list, *torchvision.test_list]) == BATCHES
-    assert torchvision.base_folder == FOLDER
+    assert torchvision.base_folder == Cifar10.folder
     assert Cifar10.published == {torchvision.filename: torchvision.tgz_md5}
     assert Cifar10.mirrors[0] + torchvision.filename == torchvision.url
 
@@ -128,13 +128,13 @@ def test_wrong_checksum_names_the_file(small, tmp_path):
 
 
 def test_right_checksum_passes(small, tmp_path, monkeypatch):
-    sums = {name: hashlib.md5((tmp_path / FOLDER / name).read_bytes()).hexdigest() for name in BATCHES}
+    sums = {name: hashlib.md5((tmp_path / Cifar10.folder / name).read_bytes()).hexdigest() for name in BATCHES}
     monkeypatch.setattr(Cifar10, "files", sums)
     assert len(Cifar10(root=str(tmp_path), download=False, query=2, train=3).prepare()) == 120
 
 
 def test_missing_files_are_named(small, tmp_path):
-    (tmp_path / FOLDER / "test_batch").unlink()
+    (tmp_path / Cifar10.folder / "test_batch").unlink()
     with pytest.raises(
         SDCError, match=r"cifar-10-batches-py: test_batch not found; put CIFAR-10 there or set download"
     ):
@@ -153,7 +153,7 @@ def test_download_puts_the_batches_in_place(small, tmp_path, monkeypatch):
     (tmp_path / "site").mkdir()
     archive = tmp_path / "site/cifar-10-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / FOLDER, FOLDER)
+        tar.add(tmp_path / Cifar10.folder, Cifar10.folder)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(Cifar10, "published", {archive.name: hashlib.md5(archive.read_bytes()).hexdigest()})
@@ -166,7 +166,7 @@ def test_download_puts_the_batches_in_place(small, tmp_path, monkeypatch):
 
 
 def test_batch_cut_short_is_named(small, tmp_path):
-    path = tmp_path / FOLDER / "data_batch_3"
+    path = tmp_path / Cifar10.folder / "data_batch_3"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(SDCError, match=r"data_batch_3: is not a CIFAR-10 batch"):
         small.prepare()
@@ -177,6 +177,60 @@ def test_batch_that_calls_something_is_refused(small, tmp_path):
         def __reduce__(self):
             return (print, ("called",))
 
-    (tmp_path / FOLDER / "data_batch_2").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / Cifar10.folder / "data_batch_2").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(SDCError, match=r"data_batch_2: is not a CIFAR-10 batch \(asks for builtins.print\)"):
         small.prepare()
+
+
+@pytest.fixture
+def small_fine(tmp_path):
+    """``small_fine(**settings)``: a CIFAR-100 of three images of each class for training and one for testing."""
+    files = {key: value for key, value in make_cifar100(tmp_path).items() if key not in ("query", "train")}
+    return lambda **settings: Cifar100(**files, **settings)
+
+
+def test_fine_labels_of_train_then_test(small_fine, tmp_path):
+    manifest = small_fine(query=1, train=1).prepare()
+    assert manifest.facts["counts"] == {"images": 400, "query": 100, "database": 300, "train": 100}
+    assert list(manifest.labels) == [(index % 100,) for index in range(300)] + [(index,) for index in range(100)]
+    assert set(manifest.facts["sources"]) == set(PARTS)
+    test = pickle.loads((tmp_path / Cifar100.folder / "test").read_bytes())
+    image = np.asarray(small_fine().opener()("301"))
+    assert np.array_equal(image[:, :, 2].ravel(), test["data"][1][2048:])
+
+
+def test_official_split_of_cifar100(small_fine):
+    manifest = small_fine(protocol="ep5").prepare()
+    assert manifest.rows("query").tolist() == list(range(300, 400))
+
+
+def test_counts_are_a_tenth_of_cifar10s_and_said_to_be_ours(monkeypatch, caplog):
+    labels = np.arange(60_000) % 100
+    monkeypatch.setattr(Cifar100, "_files", lambda self, problems: {})
+    monkeypatch.setattr(Cifar100, "load", lambda self, paths: (None, labels, 50_000))
+    for protocol, queries, database in (("ep1", 10, 59_000), ("ep11", 10, 54_000), ("ep2", 100, 50_000)):
+        manifest = Cifar100(protocol=protocol).prepare()
+        for split, count in (("query", queries), ("train", 50)):
+            assert np.bincount(labels[manifest.rows(split)]).tolist() == [count] * 100
+        assert np.count_nonzero(manifest.database) == database
+        assert "counts per class are ours" in manifest.facts["protocol"]
+    assert not caplog.records
+
+
+def test_files_are_torchvisions():
+    torchvision = pytest.importorskip("torchvision.datasets").CIFAR100
+    assert dict([*torchvision.train_list, *torchvision.test_list]) == PARTS
+    assert Cifar100.published == {torchvision.filename: torchvision.tgz_md5}
+    assert Cifar100.mirrors[0] + torchvision.filename == torchvision.url
+
+
+def test_classes_are_a_hundred_in_alphabetical_order():
+    assert len(set(Cifar100.classes)) == 100
+    assert list(Cifar100.classes) == sorted(Cifar100.classes)
+
+
+def test_a_file_of_cifar10_is_refused(small_fine, tmp_path):
+    batch = {"data": np.zeros((1, 3072), np.uint8), "labels": [0]}
+    (tmp_path / Cifar100.folder / "test").write_bytes(pickle.dumps(batch, protocol=2))
+    with pytest.raises(SDCError, match=r"test: is not a CIFAR-100 batch \('fine_labels'\); delete and download it"):
+        small_fine().prepare()
