@@ -1,6 +1,4 @@
-"""Average precision class by class: what the mean over all queries hides where classes differ in size."""
-
-from __future__ import annotations
+"""Average precision by class: what the mean over all queries hides where classes differ in size."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -17,16 +15,15 @@ MOST = 256  # classes whose overlaps are counted one by one
 
 
 class ClassScore(NamedTuple):
-    """One class, and what its queries find.
+    """One class, and how well its queries do.
 
     Attributes:
         name: Of the class.
-        train, database: Items of it.
-        queries: Of it, as far as they count.
+        train, database: Number of its items.
+        queries: Number of its queries that count.
         precision: Mean of their average precisions; None without queries.
         group: One of ``GROUPS``; empty without queries, and where classes do not differ in size.
-        overlaps: By number of bins, the overlap of its queries' positive and negative pairs (``evaluation.collapse``);
-            None where it has not both.
+        overlaps: By number of bins, the overlap of positive and negative pairs; None where one kind is missing.
     """
 
     name: str
@@ -44,10 +41,7 @@ def count_classes(manifest: Manifest) -> int:
 
 
 def query_classes(manifest: Manifest) -> np.ndarray | None:
-    """The class of each query, shape ``(Q,)``, -1 for none; None if there are too many to look at each.
-
-    Every query has one at most.
-    """
+    """The class of each query, one at most, shape ``(Q,)``, -1 for none; None if there are more than ``MOST``."""
     if count_classes(manifest) > MOST:
         return None
     labels = manifest.labels.take(manifest.rows("query"))
@@ -94,15 +88,10 @@ def by_class(
             int(queries[index]),
             float(sums[index] / queries[index]) if queries[index] else None,
             groups[index],
-            {bins: _defined(values[index : index + 1]) for bins, values in overlaps.items()},
+            {bins: None if index >= len(v) or np.isnan(v[index]) else float(v[index]) for bins, v in overlaps.items()},
         )
         for index, name in enumerate(names)
     ]
-
-
-def _defined(value: np.ndarray) -> float | None:
-    """The one number, if there is one and it is one."""
-    return float(value[0]) if len(value) and not np.isnan(value[0]) else None
 
 
 def group_means(scores: Sequence[ClassScore]) -> dict[str, float]:

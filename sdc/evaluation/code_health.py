@@ -1,7 +1,5 @@
 """The health of codes: how even and how independent their bits are, how many codes are in use and how evenly."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

@@ -6,8 +6,6 @@ of two codes at distance d is 1 - 2 d / K, the cosine of their signs: K + 1 valu
 Source: the histogram intersection is what SDC (BMVC 2023) measures similarity collapse by.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
@@ -81,12 +79,11 @@ class HammingPairs:
         Returns:
             Shape ``(1 + greatest group,)``; NaN for a group that has no positive or no negative pair.
         """
-        result = np.full(1 + int(groups.max(initial=-1)), np.nan)
-        for group in np.unique(groups[groups >= 0]):
-            positive, pairs = (array[groups == group].sum(axis=0) for array in (self.relevant, self.counts))
-            if positive.any() and (pairs > positive).any():
-                result[group] = overlap.overlap(overlap.shares(positive), overlap.shares(pairs - positive))
-        return result
+        pairs = np.zeros((1 + int(groups.max(initial=-1)), 2, len(self.pairs)))
+        for group, kinds in enumerate(pairs):
+            counts, relevant = (array[groups == group].sum(axis=0) for array in (self.counts, self.relevant))
+            kinds[:] = relevant, counts - relevant
+        return overlap.overlaps(pairs)
 
     def histogram(self) -> dict[str, list[float]]:
         """The columns of ``pairs.csv``."""

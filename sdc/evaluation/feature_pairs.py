@@ -1,7 +1,5 @@
 """Positive and negative pairs by the cosine of their features: what similarity collapse is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -28,8 +26,8 @@ class FeaturePairs:
         bins: In how many equal bins on [-1, 1] to count; several may be given.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
-        groups: Of queries with an overlap of their own, see ``overlaps``; shape ``(Q,)``, integers from 0, below 0 for
-            none. Each takes some 100 kB.
+        groups: The group of each query for ``overlaps``, shape ``(Q,)``, integers, below 0 for none. A group takes some
+            100 kB.
 
     Attributes:
         parameters: Values of a metric's parameter, by its name: ``B``, numbers of bins.
@@ -58,8 +56,7 @@ class FeaturePairs:
         truth = np.empty((len(queries), len(rows)), bool)
         for position, row in enumerate(truth):
             row[:] = relevant(position)[rows]
-        none = np.zeros(len(queries), np.int64)
-        query_groups = none if groups is None else 1 + np.maximum(groups, -1).astype(np.int64)
+        query_groups = 1 + np.maximum(np.full(len(queries), -1) if groups is None else groups, -1).astype(np.int64)
         histograms = _histograms(queries, database, drawn, truth, (*bins, FINE), query_groups)
         self.parameters, self.seen = {"B": bins}, truth.size
         self.share = len(rows) / max(1, size) if self.seen else None
@@ -79,20 +76,13 @@ class FeaturePairs:
         self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
 
     def histogram(self, bins: int) -> dict[str, list[float]]:
-        """The columns of ``pairs.csv``, by the middle of each bin.
-
-        Where only a sample was looked at, estimates of all pairs.
-        """
+        """The columns of ``pairs.csv``, by the middle of each bin; of a sample, estimates of all pairs."""
         positive, negative = self._replicates[bins][0]
         return overlap.histogram(positive, negative, 1 - (2 * np.arange(bins) + 1) / bins)
 
     def overlaps(self, bins: int) -> np.ndarray:
         """``overlap`` of the queries of each group alone; NaN where one kind of pair is missing."""
-        result = np.full(len(self._by_group[bins]), np.nan)
-        for group, pairs in enumerate(self._by_group[bins]):
-            if pairs.any(axis=1).all():
-                result[group] = overlap.overlap(*overlap.shares(pairs))
-        return result
+        return overlap.overlaps(self._by_group[bins])
 
     def overlap(self, bins: int) -> float | None:
         """Overlap of positive and negative pairs; None where one kind is missing.

@@ -8,8 +8,6 @@ Source: Radenović et al., Revisiting Oxford and Paris (CVPR 2018), and its rele
 ours, in closed form.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -17,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sdc.evaluation import ties
+from sdc.evaluation.processes import joined
 
 # Of the lists easy, hard and junk: which are to be found, and which count as if they were not in the database.
 SETUPS = {
@@ -64,7 +63,7 @@ def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[s
                 columns = np.array(list(rows)).T
                 scores |= {f"{kind}/{rule}": column for kind, column in zip(kinds, columns, strict=True)}
         parts.append(scores)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)
 
 
 def expected_trapezoid(buckets: ties.Buckets) -> np.ndarray:
@@ -82,7 +81,7 @@ def expected_trapezoid(buckets: ties.Buckets) -> np.ndarray:
     """
     n, before, hits = buckets.items, buckets.before, buckets.hits
     size = int(buckets.reached.max(initial=1))
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
+    harmonic = ties.harmonic_numbers(size)
     rho = (buckets.relevant - 1) / np.maximum(n - 1, 1)
     rise = harmonic[np.maximum(before + n - 1, 0)] - harmonic[np.maximum(before - 1, 0)]
     sums = np.where(before == 0, 1 + (n - 1) * rho, n * rho + (hits - before * rho) * rise)

@@ -21,8 +21,6 @@ interval), ``mAP@R/head`` and so on (means over groups of classes), and what the
 defines for itself (``sdc.evaluation.landmarks``).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import re
@@ -34,10 +32,10 @@ import numpy as np
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.feature_pairs import FeaturePairs
-from sdc.evaluation.overlap import Separation
 from sdc.evaluation.ranked_queries import RankedQueries
 
 _MAP = "mAP@{R}"
+_Bounds = tuple[float | None, float | None]
 _RADII = 3  # up to which radius the balls themselves are described
 
 
@@ -60,7 +58,7 @@ class Metric:
     name: str
     label: str
     unit: str
-    bounds: tuple[float | None, float | None]
+    bounds: _Bounds
     higher_is_better: bool | None
     of: type
     function: Callable[..., Any]
@@ -105,41 +103,25 @@ def measure(subject: Any) -> dict[str, Any]:
         return result
     mine = [metric for metric in METRICS if isinstance(subject, metric.of)]
     # Families of one parameter that stand together take turns: all of R = 10, then all of R = 20.
-    for parameter, family in itertools.groupby(mine, key=lambda metric: metric.parameter):
-        together = list(family)
+    for parameter, group in itertools.groupby(mine, key=lambda metric: metric.parameter):
+        family = list(group)
         for arguments in [()] if parameter is None else [(value,) for value in subject.parameters[parameter]]:
-            for metric in together:
+            for metric in family:
                 value = metric.function(subject, *arguments)
                 if value is not None:
-                    result[metric.key(*arguments)] = value
+                    result[metric.key(*arguments)] = value.item() if isinstance(value, np.generic) else value
     return result
 
 
 def _average_precision(variant: str, label: str, function: Callable[[RankedQueries, int], np.ndarray]) -> Metric:
-    return Metric(_MAP + variant, f"mAP@{{R}}, {label}", "share", (0, 1), True, RankedQueries, function)
+    return Metric(_MAP + variant, f"mAP@{{R}}, {label}", *_SHARE, True, RankedQueries, function)
 
 
 def _separation(of: type, space: str, **columns: str) -> list[Metric]:
-    """What compares the similarities of positive and negative pairs; see ``overlap.Separation``."""
-    described: dict[str, tuple[str, str, tuple[float, float] | tuple[None, None], bool | None]] = {
-        "overlap": ("overlap of positive and negative pairs", "share", (0, 1), False),
-        "auc": ("AUC of positive against negative pairs", "share", (0, 1), True),
-        "tie_mass": ("probability that a positive and a negative pair tie", "share", (0, 1), False),
-        "ks": ("Kolmogorov-Smirnov distance of positive and negative pairs", "share", (0, 1), True),
-        "gap": ("gap of the mean similarities", "cosine", (-2, 2), True),
-        "gap_sd": ("gap of the mean similarities", "deviations", (None, None), True),
-    }
-    assert tuple(described) == Separation._fields
+    """Fields of ``overlap.Separation``, each with its column."""
     return [
-        Metric(
-            f"{space}_{name}",
-            *entry,
-            of,
-            lambda pairs, name=name: getattr(pairs.separation, name, None),
-            columns[name],
-        )
-        for name, entry in described.items()
-        if name in columns
+        Metric(f"{space}_{name}", *_SEPARATION[name], of, lambda p, n=name: getattr(p.separation, n, None), column)
+        for name, column in columns.items()
     ]
 
 
@@ -147,9 +129,18 @@ def _gain(queries: RankedQueries) -> np.ndarray:
     return np.arange(queries.depth, dtype=float)
 
 
+_SHARE: tuple[str, _Bounds] = ("share", (0, 1))
+_SEPARATION: dict[str, tuple[str, str, _Bounds, bool]] = {
+    "overlap": ("overlap of positive and negative pairs", *_SHARE, False),
+    "auc": ("AUC of positive against negative pairs", *_SHARE, True),
+    "tie_mass": ("probability that a positive and a negative pair tie", *_SHARE, False),
+    "ks": ("Kolmogorov-Smirnov distance of positive and negative pairs", *_SHARE, True),
+    "gap": ("gap of the mean similarities", "cosine", (-2, 2), True),
+    "gap_sd": ("gap of the mean similarities", "deviations", (None, None), True),
+}
 METRICS: tuple[Metric, ...] = (
     # Average precision of the first R, by the chosen rule of ties and denominator; then by each other.
-    Metric(_MAP, _MAP, "share", (0, 1), True, RankedQueries, RankedQueries.average_precision, "mAP"),
+    Metric(_MAP, _MAP, *_SHARE, True, RankedQueries, RankedQueries.average_precision, "mAP"),
     _average_precision("/expected", "expected over ties", lambda q, k: q.average_precision(k, rule="expected")),
     _average_precision("/stable", "ties in database order", lambda q, k: q.average_precision(k, rule="stable")),
     _average_precision("/optimistic", "best order of ties", lambda q, k: q.bounds(k)[1]),
@@ -158,138 +149,81 @@ METRICS: tuple[Metric, ...] = (
     _average_precision("/min", "over min(R, relevant)", lambda q, k: q.average_precision(k, denominator="min")),
     _average_precision("/total", "over all relevant", lambda q, k: q.average_precision(k, denominator="total")),
     # Of the first K.
-    Metric("P@{K}", "precision@{K}", "share", (0, 1), True, RankedQueries, lambda q, k: q.relevant_within(k) / k),
-    Metric("hit_rate@{K}", "hit rate@{K}", "share", (0, 1), True, RankedQueries, RankedQueries.hit_rate),
-    Metric(
-        "recall@{K}", "recall@{K}", "share", (0, 1), True, RankedQueries,
-        lambda q, k: q.relevant_within(k) / q.total,
-    ),
+    Metric("P@{K}", "precision@{K}", *_SHARE, True, RankedQueries, lambda q, k: q.relevant_within(k) / k),
+    Metric("hit_rate@{K}", "hit rate@{K}", *_SHARE, True, RankedQueries, RankedQueries.hit_rate),
+    Metric("recall@{K}", "recall@{K}", *_SHARE, True, RankedQueries, lambda q, k: q.relevant_within(k) / q.total),
     # The gain is the number of shared labels g, or 2^g - 1 where items have several.
-    Metric("NDCG@{K}", "NDCG@{K}", "share", (0, 1), True, RankedQueries, lambda q, k: q.ndcg(k, _gain(q))),
-    Metric(
-        "NDCG_exponential@{K}", "NDCG@{K}, exponential gain", "share", (0, 1), True, RankedQueries,
-        lambda q, k: q.ndcg(k, 2 ** _gain(q) - 1) if q.depth > 2 else None,
-    ),
+    Metric("NDCG@{K}", "NDCG@{K}", *_SHARE, True, RankedQueries, lambda q, k: q.ndcg(k, _gain(q))),
+    Metric("NDCG_exponential@{K}", "NDCG@{K}, exponential gain", *_SHARE, True, RankedQueries,
+           lambda q, k: q.ndcg(k, 2 ** _gain(q) - 1) if q.depth > 2 else None),
     # Within a Hamming radius r: the precision-recall curve; precision is 0 where nothing is within it.
-    Metric(
-        "precision@radius{r}", "precision within radius {r}", "share", (0, 1), True, RankedQueries,
-        lambda q, r: q.relevant_inside(r) / np.maximum(q.inside(r), 1),
-    ),
-    Metric(
-        "recall@radius{r}", "recall within radius {r}", "share", (0, 1), True, RankedQueries,
-        lambda q, r: q.relevant_inside(r) / q.total,
-    ),
-    Metric(
-        "empty_balls@radius{r}", "queries with nothing within radius {r}", "share", (0, 1), False, RankedQueries,
-        lambda q, r: q.inside(r) == 0 if r <= _RADII else None,
-    ),
-    Metric(
-        "ball_size@radius{r}", "items within radius {r}", "items", (0, None), None, RankedQueries,
-        lambda q, r: q.inside(r) if r <= _RADII else None,
-    ),
+    Metric("precision@radius{r}", "precision within radius {r}", *_SHARE, True, RankedQueries,
+           lambda q, r: q.relevant_inside(r) / np.maximum(q.inside(r), 1)),
+    Metric("recall@radius{r}", "recall within radius {r}", *_SHARE, True, RankedQueries,
+           lambda q, r: q.relevant_inside(r) / q.total),
+    Metric("empty_balls@radius{r}", "queries with nothing within radius {r}", *_SHARE, False, RankedQueries,
+           lambda q, r: q.inside(r) == 0 if r <= _RADII else None),
+    Metric("ball_size@radius{r}", "items within radius {r}", "items", (0, None), None, RankedQueries,
+           lambda q, r: q.inside(r) if r <= _RADII else None),
     # All pairs of a query and a database item, by Hamming distance.
-    Metric("positive_pairs", "positive pairs", "pairs", (0, None), None, HammingPairs, lambda p: int(p.positive.sum())),
-    Metric("negative_pairs", "negative pairs", "pairs", (0, None), None, HammingPairs, lambda p: int(p.negative.sum())),
+    Metric("positive_pairs", "positive pairs", "pairs", (0, None), None, HammingPairs, lambda p: p.positive.sum()),
+    Metric("negative_pairs", "negative pairs", "pairs", (0, None), None, HammingPairs, lambda p: p.negative.sum()),
     *_separation(HammingPairs, "hamming", overlap="overlap", auc="AUC", tie_mass="", ks="", gap="", gap_sd=""),
-    Metric(
-        "hamming_overlap_per_query", "overlap of the pairs of each query", "share", (0, 1), False, HammingPairs,
-        lambda p: p.per_query[0],
-    ),
-    Metric(
-        "hamming_auc_per_query", "AUC of the pairs of each query", "share", (0, 1), True, HammingPairs,
-        lambda p: p.per_query[1],
-    ),
-    Metric(
-        "hamming_w1_binomial", "Wasserstein-1 distance to random codes", "cosine", (0, 2), None, HammingPairs,
-        HammingPairs.w1_binomial,
-    ),
-    Metric(
-        "distances_in_use", "distances that some pair has", "distances", (0, None), True, HammingPairs,
-        lambda p: int(np.count_nonzero(p.pairs)) or None,
-    ),
-    Metric(
-        "items_at_distance_0", "items at distance 0 from a query", "items", (0, None), None, HammingPairs,
-        lambda p: float(p.counts[:, 0].mean()) if p.pairs.any() else None,
-    ),
+    Metric("hamming_overlap_per_query", "overlap of the pairs of each query", *_SHARE, False, HammingPairs,
+           lambda p: p.per_query[0]),
+    Metric("hamming_auc_per_query", "AUC of the pairs of each query", *_SHARE, True, HammingPairs,
+           lambda p: p.per_query[1]),
+    Metric("hamming_w1_binomial", "Wasserstein-1 distance to random codes", "cosine", (0, 2), None, HammingPairs,
+           HammingPairs.w1_binomial),
+    Metric("distances_in_use", "distances that some pair has", "distances", (0, None), True, HammingPairs,
+           lambda p: np.count_nonzero(p.pairs) or None),
+    Metric("items_at_distance_0", "items at distance 0 from a query", "items", (0, None), None, HammingPairs,
+           lambda p: p.counts[:, 0].mean() if p.pairs.any() else None),
     # Pairs by the cosine of their features; overlap is in so many bins, the others in 20,000. Of a sample also standard
     # errors.
     Metric("feature_pairs", "pairs of features looked at", "pairs", (0, None), None, FeaturePairs, lambda p: p.seen),
-    Metric(
-        "feature_pairs_share", "share of the pairs looked at", "share", (0, 1), None, FeaturePairs, lambda p: p.share
-    ),
+    Metric("feature_pairs_share", "share of the pairs looked at", *_SHARE, None, FeaturePairs, lambda p: p.share),
     *_separation(FeaturePairs, "feature", auc="AUC", ks="", gap="", gap_sd=""),
-    Metric(
-        "feature_overlap_{B}_bins", "overlap of positive and negative pairs, {B} bins", "share", (0, 1), False,
-        FeaturePairs, FeaturePairs.overlap, "overlap",
-    ),
-    Metric(
-        "feature_auc_se", "standard error of the AUC", "share", (0, None), False, FeaturePairs, FeaturePairs.auc_error
-    ),
-    Metric(
-        "feature_overlap_{B}_bins_se", "standard error of the overlap, {B} bins", "share", (0, None), False,
-        FeaturePairs, FeaturePairs.overlap_error,
-    ),
+    Metric("feature_overlap_{B}_bins", "overlap of positive and negative pairs, {B} bins", *_SHARE, False,
+           FeaturePairs, FeaturePairs.overlap, "overlap"),
+    Metric("feature_auc_se", "standard error of the AUC", "share", (0, None), False, FeaturePairs,
+           FeaturePairs.auc_error),
+    Metric("feature_overlap_{B}_bins_se", "standard error of the overlap, {B} bins", "share", (0, None), False,
+           FeaturePairs, FeaturePairs.overlap_error),
     # Bits: p is the share of codes in which one is set.
-    Metric(
-        "bit_imbalance", "mean of |2 p - 1| over bits", "share", (0, 1), False, CodeHealth,
-        lambda c: float(np.abs(2 * c.shares - 1).mean()),
-    ),
-    Metric("bit_share_min", "least p", "share", (0, 1), None, CodeHealth, lambda c: float(c.shares.min())),
-    Metric("bit_share_max", "greatest p", "share", (0, 1), None, CodeHealth, lambda c: float(c.shares.max())),
+    Metric("bit_imbalance", "mean of |2 p - 1| over bits", *_SHARE, False, CodeHealth,
+           lambda c: np.abs(2 * c.shares - 1).mean()),
+    Metric("bit_share_min", "least p", *_SHARE, None, CodeHealth, lambda c: c.shares.min()),
+    Metric("bit_share_max", "greatest p", *_SHARE, None, CodeHealth, lambda c: c.shares.max()),
     Metric("bit_entropy", "mean entropy of a bit", "bits", (0, 1), True, CodeHealth, CodeHealth.bit_entropy),
-    Metric(
-        "dead_bits", "bits that are the same in all codes", "bits", (0, None), False, CodeHealth,
-        lambda c: int(np.count_nonzero(~c.live)),
-    ),
-    Metric(
-        "bit_gram_deviation", "deviation of the bits' Gram matrix from I", "share", (0, None), False, CodeHealth,
-        CodeHealth.gram_deviation,
-    ),
-    Metric(
-        "bit_correlation_mean", "mean absolute correlation of live bits", "share", (0, 1), False, CodeHealth,
-        lambda c: None if c.correlations is None else float(c.correlations.mean()),
-    ),
-    Metric(
-        "bit_correlation_max", "greatest absolute correlation of live bits", "share", (0, 1), False, CodeHealth,
-        # Rounding may take the correlation of equal bits a little beyond 1.
-        lambda c: None if c.correlations is None else min(1.0, float(c.correlations.max())),
-    ),
+    Metric("dead_bits", "bits that are the same in all codes", "bits", (0, None), False, CodeHealth,
+           lambda c: np.count_nonzero(~c.live)),
+    Metric("bit_gram_deviation", "deviation of the bits' Gram matrix from I", "share", (0, None), False, CodeHealth,
+           CodeHealth.gram_deviation),
+    Metric("bit_correlation_mean", "mean absolute correlation of live bits", *_SHARE, False, CodeHealth,
+           lambda c: None if c.correlations is None else c.correlations.mean()),
+    # Rounding may take the correlation of equal bits a little beyond 1.
+    Metric("bit_correlation_max", "greatest absolute correlation of live bits", *_SHARE, False, CodeHealth,
+           lambda c: None if c.correlations is None else min(1.0, c.correlations.max())),
     # Codes: f is the share of the n items that have one of the U codes in use.
     Metric("unique_codes", "codes in use", "codes", (0, None), True, CodeHealth, lambda c: len(c.buckets)),
-    Metric(
-        "unique_share", "codes in use per item", "share", (0, 1), True, CodeHealth,
-        lambda c: len(c.buckets) / len(c),
-    ),
-    Metric(
-        "largest_bucket", "items with the commonest code", "items", (0, None), False, CodeHealth,
-        lambda c: int(c.buckets.max()),
-    ),
-    Metric(
-        "largest_bucket_share", "share of items with the commonest code", "share", (0, 1), False, CodeHealth,
-        lambda c: float(c.buckets.max() / len(c)),
-    ),
-    Metric(
-        # The sum of f².
-        "collision_probability", "probability that two items have one code", "share", (0, 1), False, CodeHealth,
-        lambda c: float(((c.buckets / len(c)) ** 2).sum()),
-    ),
+    Metric("unique_share", "codes in use per item", *_SHARE, True, CodeHealth, lambda c: len(c.buckets) / len(c)),
+    Metric("largest_bucket", "items with the commonest code", "items", (0, None), False, CodeHealth,
+           lambda c: c.buckets.max()),
+    Metric("largest_bucket_share", "share of items with the commonest code", *_SHARE, False, CodeHealth,
+           lambda c: c.buckets.max() / len(c)),
+    # The sum of f².
+    Metric("collision_probability", "probability that two items have one code", *_SHARE, False, CodeHealth,
+           lambda c: ((c.buckets / len(c)) ** 2).sum()),
     # It tells little where ``unique_share`` is near 1.
     Metric("code_entropy", "entropy of the codes", "bits", (0, None), True, CodeHealth, lambda c: c.entropy),
-    Metric(
-        "code_entropy_max", "greatest possible entropy of the codes", "bits", (0, None), None, CodeHealth,
-        lambda c: c.entropy_max,
-    ),
-    Metric(
-        # Makes up for codes not yet seen.
-        "code_entropy_miller_madow", "entropy of the codes, Miller-Madow", "bits", (0, None), True, CodeHealth,
-        lambda c: c.entropy + (len(c.buckets) - 1) / (2 * len(c) * float(np.log(2))),
-    ),
-    Metric(
-        "space_share", "share of all 2^K codes in use", "share", (0, 1), True, CodeHealth,
-        lambda c: len(c.buckets) / 2**c.bits if c.bits <= 24 else None,
-    ),
-    Metric(
-        "code_entropy_ratio", "entropy of the codes over the greatest possible", "share", (0, 1), True, CodeHealth,
-        lambda c: c.entropy / c.entropy_max if c.entropy_max > 0 else None,
-    ),
+    Metric("code_entropy_max", "greatest possible entropy of the codes", "bits", (0, None), None, CodeHealth,
+           lambda c: c.entropy_max),
+    # Makes up for codes not yet seen.
+    Metric("code_entropy_miller_madow", "entropy of the codes, Miller-Madow", "bits", (0, None), True, CodeHealth,
+           lambda c: c.entropy + (len(c.buckets) - 1) / (2 * len(c) * np.log(2))),
+    Metric("space_share", "share of all 2^K codes in use", *_SHARE, True, CodeHealth,
+           lambda c: len(c.buckets) / 2**c.bits if c.bits <= 24 else None),
+    Metric("code_entropy_ratio", "entropy of the codes over the greatest possible", *_SHARE, True, CodeHealth,
+           lambda c: c.entropy / c.entropy_max if c.entropy_max > 0 else None),
 )  # fmt: skip

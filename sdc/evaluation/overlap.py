@@ -1,7 +1,5 @@
 """How far two distributions on the same values lie apart; the last axis is the values, from most to least similar."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +66,14 @@ def overlap(p: np.ndarray, u: np.ndarray) -> np.ndarray:
 def auc(p: np.ndarray, u: np.ndarray) -> np.ndarray:
     """``Separation.auc`` of shares, shape ``(…, V)``."""
     return (p * (1 - np.cumsum(u, axis=-1) + u / 2)).sum(axis=-1)
+
+
+def overlaps(pairs: np.ndarray) -> np.ndarray:
+    """``Separation.overlap`` of positive and negative pairs, shape ``(G, 2, V)``; NaN where one kind is missing."""
+    result = np.full(len(pairs), np.nan)
+    both = pairs.any(axis=2).all(axis=-1)
+    result[both] = overlap(*np.moveaxis(shares(pairs[both]), 1, 0))
+    return result
 
 
 def histogram(positive: np.ndarray, negative: np.ndarray, similarities: np.ndarray) -> dict[str, list[float]]:

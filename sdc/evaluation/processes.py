@@ -1,8 +1,5 @@
 """Queries shared among processes: threads would wait for one another, as NumPy counts alone."""
 
-from __future__ import annotations
-
-import collections
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +15,8 @@ JOB_PAIRS = 10_000_000
 
 def joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Columns of consecutive queries, one after the other."""
-    columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
-    for part in parts:
-        for name, values in part.items():
-            columns[name].append(values)
-    return {name: np.concatenate(values) for name, values in columns.items()}
+    first, *rest = parts
+    return {name: np.concatenate([values, *(part[name] for part in rest)]) for name, values in first.items()}
 
 
 def share_out(

@@ -1,7 +1,5 @@
 """Some ranked queries as metrics see them: by the chosen rule of ties and denominator, or by any other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -34,7 +32,7 @@ class RankedQueries:
         self.order = ties.Order(block.levels, self.buckets.total)
         self.total = np.maximum(self.buckets.total, 1)
         self.depth = block.counts.shape[1]
-        self._rules: dict[Rule, ties.Ranked] = {"expected": self.buckets, "stable": self.order}
+        self._rules: dict[Rule, ties.Buckets | ties.Order] = {"expected": self.buckets, "stable": self.order}
         self._rule, self._denominator = rule, denominator
         self._ideal = ties.ideal(block.counts.sum(axis=2))
         self._bounds: dict[int, tuple[np.ndarray, np.ndarray]] = {}

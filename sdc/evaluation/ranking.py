@@ -4,8 +4,6 @@ One pass over the database per query: distances, how many items of each level of
 the first items in database order. Every metric comes from these (``sdc.evaluation.ranked_queries``).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
@@ -167,8 +165,3 @@ def _unit(features: np.ndarray) -> np.ndarray:
 def spans(queries: range, step: int) -> list[range]:
     """Consecutive parts of a range, ``step`` long, the last one shorter."""
     return [queries[start : start + step] for start in range(0, len(queries), step)]
-
-
-def count(ranking: Ranking, relevance: Relevance) -> np.ndarray:
-    """Items of each level of relevance at each Hamming distance from each query, shape ``(Q, L, K + 1)``, int64."""
-    return np.concatenate([block.counts for block in ranking.blocks(relevance, 0)])

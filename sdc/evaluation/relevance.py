@@ -1,7 +1,5 @@
 """What is relevant to a query: what shares a label with it, or what is on its lists."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -35,9 +33,10 @@ class Relevance(Protocol):
 
     def wanted(self, query: int) -> np.ndarray:
         """Whether an item is one to be found, which junk is not, shape ``(N,)``, Boolean."""
+        return self.levels(query) > 0
 
 
-class SharedLabels:
+class SharedLabels(Relevance):
     """Relevant is what shares a label; the level is the number of shared labels.
 
     Args:
@@ -83,10 +82,6 @@ class SharedLabels:
                 shared += np.bitwise_count(row & word)
         return shared
 
-    def wanted(self, query: int) -> np.ndarray:
-        """See ``Relevance``."""
-        return self.levels(query) > 0
-
 
 def _masks(labels: Labels, classes: int) -> np.ndarray:
     masks = np.zeros((-(-classes // 64), len(labels)), np.uint64)
@@ -95,7 +90,7 @@ def _masks(labels: Labels, classes: int) -> np.ndarray:
     return masks
 
 
-class ListedRelevance:
+class ListedRelevance(Relevance):
     """Relevance by lists: the level of an item is 1 for the first list's name, 2 for the second's, and so on.
 
     Args:

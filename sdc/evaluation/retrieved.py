@@ -1,7 +1,5 @@
 """Examples: what a few queries retrieve first."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

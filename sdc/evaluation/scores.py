@@ -1,7 +1,5 @@
 """From a ranking and what is relevant to its scores: every metric of the catalogue, query by query and as means."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,6 +10,7 @@ from sdc.errors import SDCError
 from sdc.evaluation import landmarks, significance, ties
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.metrics import headline, measure
+from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.processes import joined, share_out
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Block, Ranking
@@ -69,6 +68,10 @@ class Scores:
         values = self.per_query[self.headline]
         return {int(row): float(value) for row, value in zip(rows, values, strict=True) if not np.isnan(value)}
 
+    def histogram(self) -> dict[str, list[float]]:
+        """The columns of ``pairs.csv``, of codes; only a header where relevance is listed."""
+        return NO_PAIRS if self.pairs is None else self.pairs.histogram()
+
     def ranks(self) -> dict[str, list[float]]:
         """The columns of ``ranks.csv``: ``precision`` and ``recall`` of the first ``k`` items, of codes.
 
@@ -103,9 +106,9 @@ def evaluate(
 
     Args:
         ranking: What orders the database.
-        relevance: What is to be found. Lists called easy, hard and junk are scored as the revisited Oxford and Paris
-            benchmark does (``landmarks.revisited``), for which only ``rule`` counts; mAP of its hard setup is the
-            headline. Of other lists, all that is on one is to be found.
+        relevance: What is to be found: what is on any list, but lists called easy, hard and junk are scored as the
+            revisited benchmark does (``landmarks.revisited``); its headline is mAP of the hard setup, and of the other
+            arguments only ``rule`` and ``jobs`` count.
         map_at: R of mAP@R, the first is the headline; ``all``, None, or more than the database holds means all of it.
         precision_at: K of precision, hit rate, recall and NDCG; those beyond the database are left out.
         rule: How items at equal distances stand: ``expected`` is the mean over all their orders, ``stable`` is
@@ -114,8 +117,8 @@ def evaluate(
             divides by what is within the top R for labels, by min(R, all) for lists. ``official`` is what the official
             code does: it leaves out no query, but where items have several labels those that have nothing relevant
             within the largest R (in database order, for its own is undefined), and divides lists by all on them.
-        jobs: Processes that share the queries of a ranking by Hamming distance, None for one per core; they are forked,
-            so leave it at 1 where other threads run. The scores do not depend on it.
+        jobs: Processes that share the queries of a ranking of codes, None for one per core. They are forked: leave it
+            at 1 where other threads run.
 
     Raises:
         SDCError: If ranking and relevance are of other queries or another database, or no query has a relevant item.
@@ -164,19 +167,16 @@ def evaluate(
         raise SDCError("no query has a relevant database item; check the labels and the split")
     return Scores(
         per_query={name: np.where(counted, values, np.nan) for name, values in columns.items()},
-        facts=_facts(ranking, answerable, counted, rule, parameters["R"][0], described, convention),
+        facts=_facts(
+            ranking, answerable, counted, parameters["R"][0],
+            ties=ties.RULES[rule], denominator=described, convention=convention,
+        ),
         pairs=None if items is None or relevant is None else HammingPairs(items, relevant),
-    )
+    )  # fmt: skip
 
 
 def _facts(
-    ranking: Ranking,
-    answerable: np.ndarray,
-    counted: np.ndarray,
-    rule: Rule,
-    map_at: int,
-    denominator: str,
-    convention: Convention,
+    ranking: Ranking, answerable: np.ndarray, counted: np.ndarray, map_at: int, **conventions: str
 ) -> dict[str, Any]:
     return {
         "map_at": map_at,
@@ -184,9 +184,7 @@ def _facts(
         "queries_without_relevant": int(np.count_nonzero(~answerable)),
         "queries_scored": int(np.count_nonzero(counted)),
         "database": ranking.size,
-        "ties": ties.RULES[rule],
-        "denominator": denominator,
-        "convention": convention,
+        **conventions,
     }
 
 
@@ -207,5 +205,5 @@ def _evaluate_revisited(ranking: Ranking, relevance: ListedRelevance, rule: Rule
     hard = ~np.isnan(columns[key])
     if not hard.any():
         raise SDCError("no query has a hard item to find; check the ground truth")
-    denominator = "hard items, by the trapezoid rule"
-    return Scores(columns, _facts(ranking, hard, hard, rule, ranking.size, denominator, "standard"))
+    conventions = {"denominator": "hard items, by the trapezoid rule", "convention": "standard"}
+    return Scores(columns, _facts(ranking, hard, hard, ranking.size, ties=ties.RULES[rule], **conventions))

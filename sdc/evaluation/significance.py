@@ -7,8 +7,6 @@ Sources: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 1
 Evaluating evaluation metrics based on the bootstrap (SIGIR 2006).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,7 +27,7 @@ def resampled_means(scores: np.ndarray, resamples: int = RESAMPLES, seed: int = 
         seed: Of the draws.
 
     Returns:
-        Shape ``(resamples, M)``, float64. It takes a few megabytes more, or some 40 bytes per query if that is more.
+        Shape ``(resamples, M)``, float64.
     """
     scores = np.asarray(scores, np.float64)
     queries = len(scores)
@@ -51,7 +49,7 @@ def intervals(
     """Percentile intervals of the means of some scores over the same queries.
 
     Args:
-        scores: By name, for example ``mAP@1000``: the score of each query, shape ``(Q,)``, float.
+        scores: By name, the score of each query, shape ``(Q,)``, float.
         level: Share of the resampled means that lies inside.
         resamples, seed: See ``resampled_means``.
 
@@ -95,7 +93,7 @@ def compare(
 
     Args:
         first, second: The score of each query under either method, shape ``(Q,)``, float.
-        first_queries, second_queries: Which queries these are, in order, shape ``(Q,)``: manifest rows, or names.
+        first_queries, second_queries: Which queries these are, in order, shape ``(Q,)``.
         level: Share of the resampled differences inside the interval.
         resamples, seed: See ``resampled_means``.
 
@@ -120,14 +118,11 @@ def compare(
         )
     difference = second - first
     means = resampled_means(difference[:, None], resamples, seed)[:, 0]
-    low, high = _percentiles(means, level)
-    tail = 1 + min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+    low, high = map(float, _percentiles(means, level))
+    p_value = float(_p_values(means))
     return {
-        "difference": float(difference.mean()),
-        "difference_low": float(low),
-        "difference_high": float(high),
-        "p_value": min(1.0, 2 * tail / (resamples + 1)),
-    }
+        "difference": float(difference.mean()), "difference_low": low, "difference_high": high, "p_value": p_value,
+    }  # fmt: skip
 
 
 def p_values(scores: np.ndarray, reference: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -141,9 +136,12 @@ def p_values(scores: np.ndarray, reference: int, resamples: int = RESAMPLES, see
     Returns:
         Shape ``(M,)``.
     """
-    means = resampled_means(scores - scores[:, [reference]], resamples, seed)
+    return _p_values(resampled_means(scores - scores[:, [reference]], resamples, seed))
+
+
+def _p_values(means: np.ndarray) -> np.ndarray:
     tails = 1 + np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
-    return np.minimum(1.0, 2 * tails / (resamples + 1))
+    return np.minimum(1.0, 2 * tails / (len(means) + 1))
 
 
 def _percentiles(means: np.ndarray, level: float) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Rankings of codes that are tensors already, on the device where they lie; everything else is as for arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

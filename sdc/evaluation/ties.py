@@ -14,10 +14,8 @@ scores (ECIR 2008); He et al., Hashing as tie-aware learning to rank (CVPR 2018)
 hashing literature, which is random itself where the cut-off R splits a bucket; here it is exact too.
 """
 
-from __future__ import annotations
-
 import functools
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -34,29 +32,10 @@ DENOMINATORS: dict[Denominator, str] = {
 }
 
 
-class Ranked(Protocol):
-    """Metrics of the rankings of Q queries. Cut-offs are numbers of items, at least 1; results have shape ``(Q,)``."""
-
-    def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
-        """AP@R in [0, 1]; 0 where there is no relevant item within the top R."""
-
-    def relevant_within(self, cutoff: int) -> np.ndarray:
-        """Number of relevant items within the top K: over K it is precision@K, over all relevant ones recall@K."""
-
-    def hit_rate(self, cutoff: int) -> np.ndarray:
-        """Whether there is a relevant item within the top K, in [0, 1]."""
-
-    def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
-        """DCG@K: the sum over ranks of the gain of the item there divided by log2(rank + 1).
-
-        Args:
-            cutoff: K.
-            gains: Gain of an item of each level of relevance, shape ``(L,)``, float.
-        """
-
-
 class Buckets:
     """Rankings with ties: how many items of each level of relevance are in each bucket, nearest bucket first.
+
+    Cut-offs are numbers of items, at least 1; results have shape ``(Q,)``.
 
     Args:
         counts: Shape ``(Q, L, B)``, integers; level 0 is not relevant, any other is. Empty buckets are allowed.
@@ -79,7 +58,7 @@ class Buckets:
         self._splits: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
-        """Expected AP@R; see ``Ranked``.
+        """Expected AP@R in [0, 1]; 0 where there is no relevant item within the top R.
 
         A bucket of which m positions are within R adds r/n [m rho + (R + 1 - (N + 1) rho) (H(N + m) - H(N))] to the
         numerator. The denominator ``top`` is R0 + X, where X is the number of relevant items that the split bucket
@@ -137,7 +116,7 @@ class Buckets:
         return over_top(last(low), low), np.maximum(over_top(first(fewest), fewest), over_top(first(most), most))
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
-        """Expected number of relevant items within the top K; see ``Ranked``."""
+        """Expected number of relevant items within the top K: over K it is precision@K, over all of them recall@K."""
         return (self._kept(cutoff) * self.share).sum(axis=1)
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
@@ -151,7 +130,12 @@ class Buckets:
         return np.where(hits > 0, 1, 1 - np.prod(np.where(position < kept, missed, 1), axis=1))
 
     def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
-        """Expected DCG@K: the mean gain of a bucket at each of its ranks; see ``Ranked``."""
+        """Expected DCG@K: the sum over ranks of the gain of the item there divided by log2(rank + 1).
+
+        Args:
+            cutoff: K.
+            gains: Gain of an item of each level of relevance, shape ``(L,)``, float.
+        """
         means = np.tensordot(gains, self.counts, axes=(0, 1)) / np.maximum(self.items, 1)
         discounts = _discounts(self._size)
         kept = self._kept(cutoff)
@@ -178,17 +162,17 @@ class Buckets:
     def _contribution(
         self, share: np.ndarray, rho: np.ndarray, kept: np.ndarray, before: np.ndarray, hits: np.ndarray
     ) -> np.ndarray:
-        harmonic = _harmonic(self._size)
+        harmonic = harmonic_numbers(self._size)
         return share * (kept * rho + (hits + 1 - (before + 1) * rho) * (harmonic[before + kept] - harmonic[before]))
 
     def _run(self, length: np.ndarray, end: np.ndarray, hits: np.ndarray) -> np.ndarray:
         """Sum of the precisions at so many relevant items in a row, the last of them at a rank, behind R others."""
-        harmonic = _harmonic(self._size)
+        harmonic = harmonic_numbers(self._size)
         return length + (hits - (end - length)) * (harmonic[end] - harmonic[end - length])
 
 
 class Order:
-    """Rankings without ties: the level of relevance of each item in the order it has.
+    """Rankings without ties: the level of relevance of each item in the order it has. Metrics as of ``Buckets``.
 
     Args:
         levels: Shape ``(Q, top)``, uint8; 0 is not relevant. Cut-offs beyond it see only these.
@@ -208,22 +192,22 @@ class Order:
         self._precision = (np.arange(len(self._rank)) + 1 - np.repeat(ends - self._hits, self._hits)) / (self._rank + 1)
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
-        """AP@R; see ``Ranked``."""
+        """AP@R."""
         sums = np.bincount(self._query, self._precision * (self._rank < cutoff), minlength=len(self.levels))
         hits = self.relevant_within(cutoff)
         known = {"top": hits, "min": np.minimum(self.total, cutoff), "total": self.total}[denominator]
         return sums / np.maximum(known, 1)
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
-        """Number of relevant items within the top K; see ``Ranked``."""
+        """Number of relevant items within the top K."""
         return np.count_nonzero(self.levels[:, :cutoff], axis=1)
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
-        """1 or 0; see ``Ranked``."""
+        """Whether there is a relevant item within the top K: 1 or 0."""
         return (self.relevant_within(cutoff) > 0).astype(float)
 
     def discounted_gain(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
-        """DCG@K; see ``Ranked``."""
+        """DCG@K."""
         top = self.levels[:, :cutoff]
         return gains[top] @ (1 / np.log2(np.arange(2, top.shape[1] + 2)))
 
@@ -265,7 +249,7 @@ def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) 
 
 
 @functools.lru_cache(maxsize=8)
-def _harmonic(size: int) -> np.ndarray:
+def harmonic_numbers(size: int) -> np.ndarray:
     """1 + 1/2 + … + 1/k for k from 0 to size."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, size + 1))])
 

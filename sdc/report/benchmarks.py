@@ -1,7 +1,5 @@
 """What Snakemake measured of jobs: its benchmark files."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable
 from pathlib import Path

@@ -8,8 +8,6 @@ Light, for the Snakefile takes from here what rules read and write. What an entr
 - a table's ``make(runs)`` is a ``Table``, or the frame of a plain CSV file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 from typing import Any

@@ -1,7 +1,5 @@
 """Why runs are missing, from what their jobs left: for a report on what there is after some jobs failed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

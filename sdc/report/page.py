@@ -4,8 +4,6 @@ Sorting and filtering take the forty lines of plain JavaScript in the template: 
 Python packages bring half a megabyte of script into every page, and a notebook into the environment.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import html

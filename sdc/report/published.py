@@ -5,8 +5,6 @@ on features of the same network with the same weights, by the same method with t
 told apart are the order of ties (the paper's is what ``topk`` leaves) and how images were enlarged.
 """
 
-from __future__ import annotations
-
 import functools
 import tomllib
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The runs that tables and figures are made of: their metrics, and where their small files lie."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """aggregate: from the small files of many runs to tables, figures and the report."""
 
-from __future__ import annotations
-
 import functools
 import logging
 from collections.abc import Mapping, Sequence

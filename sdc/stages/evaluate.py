@@ -10,8 +10,6 @@ Beside ``metrics.json`` there are, under fixed names:
 - of codes ``ranks.csv`` (``Scores.ranks``), ``bits.csv`` (``CodeHealth.columns``), ``retrieved.csv`` (``retrieved``).
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 import time
@@ -27,7 +25,6 @@ from sdc.evaluation import classes
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.feature_pairs import FeaturePairs
 from sdc.evaluation.metrics import measure
-from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.ranking import Cosine, Hamming
 from sdc.evaluation.relevance import Relevance, relevance_of
 from sdc.evaluation.retrieved import retrieved
@@ -91,9 +88,8 @@ def run(
         scored = _score_features(Features(features, shards, images.sha256), images, relevance, query_classes, score)
     facts, scores = images.facts, scored.scores
     precisions = scores.precisions(images.rows("query"))
-    by_class: list[classes.ClassScore] = []
-    if relevance.kind == "single":
-        by_class = classes.by_class(precisions, images, "train_on" not in scored.identity, scored.overlaps)
+    grouped = "train_on" not in scored.identity
+    by_class = classes.by_class(precisions, images, grouped, scored.overlaps) if relevance.kind == "single" else []
     groups = {f"{scores.headline}/{group}": value for group, value in classes.group_means(by_class).items()}
     both = int(np.count_nonzero(images.query & images.database))
     if both:
@@ -138,13 +134,11 @@ def _score_codes(
     if codes.codes_raw is not None:
         raw = score(Hamming(codes.codes_raw[query], codes.codes_raw[database]))
         metrics |= {f"raw_{name}": value for name, value in raw.report().items() if name not in raw.facts}
-    health, pairs, overlaps = CodeHealth(codes.codes[database]), NO_PAIRS, {}
-    if scores.pairs is not None:
-        pairs = scores.pairs.histogram()
-        if query_classes is not None:
-            overlaps = {1 + health.bits: scores.pairs.overlaps(query_classes)}
+    health, overlaps = CodeHealth(codes.codes[database]), {}
+    if scores.pairs is not None and query_classes is not None:
+        overlaps = {1 + health.bits: scores.pairs.overlaps(query_classes)}
     files = {
-        "pairs.csv": pairs, "ranks.csv": scores.ranks(), "bits.csv": health.columns(),
+        "pairs.csv": scores.histogram(), "ranks.csv": scores.ranks(), "bits.csv": health.columns(),
         "retrieved.csv": retrieved(images, ranking, relevance),
     }  # fmt: skip
     return _Scored(codes.attributes, scores, metrics, measure(health), overlaps, files)
@@ -166,7 +160,7 @@ def _score_features(
 
     scores = score(Cosine(queries, database, size))
     if relevance.kind == "instance":
-        return _Scored(identity, scores, scores.report(), {}, {}, {"pairs.csv": NO_PAIRS})
+        return _Scored(identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()})
     bins = (*_CODE_BINS, _BINS)
     pairs = FeaturePairs(queries, database(), size, relevance.levels, bins, groups=query_classes)
     overlaps = {} if query_classes is None else {number: pairs.overlaps(number) for number in bins}

@@ -1,7 +1,5 @@
 """Small CSV files of numbers: what tables and figures are drawn from."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """``sdc compare``: whether two methods differ on the same queries."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -11,7 +11,6 @@ from sdc import __version__
 from sdc.errors import SDCError
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.metrics import measure
-from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import SharedLabels
 from sdc.evaluation.scores import evaluate
@@ -82,7 +81,7 @@ def run(
     health = CodeHealth(database.codes, query.bits)
     if files is not None:
         write_precisions(files / "average_precision.csv", scores.precisions(np.arange(len(query.codes))))
-        write_columns(files / "pairs.csv", NO_PAIRS if scores.pairs is None else scores.pairs.histogram())
+        write_columns(files / "pairs.csv", scores.histogram())
         write_columns(files / "ranks.csv", scores.ranks())
         write_columns(files / "bits.csv", health.columns())
     metrics = {

@@ -1,7 +1,5 @@
 """``sdc thumbnails``: small images of what some runs retrieve, for the report."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from pathlib import Path

@@ -61,7 +61,7 @@ def test_environment_has_what_its_stages_import(root, name):
 def test_every_rule_names_an_environment_that_exists(root):
     for path in (root / "workflow/rules").glob("*.smk"):
         text = path.read_text()
-        rules = re.findall(r"^rule (\w+):", text, re.MULTILINE)
+        rules = [name or path.stem for name in re.findall(r"^ *rule ?(\w*):", text, re.MULTILINE)]
         named = re.findall(r'conda:\s+"../../envs/(\w+).yaml"', text)
         assert len(named) == len(rules), path
         for rule, name in zip(rules, named, strict=True):

@@ -41,7 +41,9 @@ LEVELS = [
 
 def rules(root):
     for path in (root / "workflow/rules").glob("*.smk"):
-        for name in re.findall(r"^rule (\w+):|^use rule \w+ as (\w+)", path.read_text(), re.MULTILINE):
+        # Rules that are made in a loop have their names from a table.
+        pattern = r'^rule (\w+):|^use rule \w+ as (\w+)|^    "(aggregate\w*)": \('
+        for name in re.findall(pattern, path.read_text(), re.MULTILINE):
             yield path.stem, next(filter(None, name)), path.read_text()
 
 

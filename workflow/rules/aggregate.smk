@@ -1,98 +1,41 @@
-rule aggregate:
-    """Make the tables over everything the config selects."""
-    input:
-        inputs_of("everything"),
-    output:
-        **outputs_of("everything"),
-    log:
-        "results/logs/aggregate/table1.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        results=results_folder,
-        selection=selection_of("everything"),
-        make=names_made,
-    shell:
-        """
-        python -m sdc aggregate \
-            --results {params.results:q} \
-            --selection {params.selection:q} \
-            --make {params.make} \
-            --out {output:q} 2>{log:q}
-        """
+# What each rule makes the tables and figures of, and its logs.
+AGGREGATES = {
+    "aggregate": ("everything", "results/logs/aggregate/table1.log"),
+    "aggregate_dataset": ("code length", "results/logs/aggregate_dataset/{dataset}/{bits}.log"),
+    "aggregate_part": ("instance", "results/logs/aggregate_part/instance.log"),
+    "aggregate_longtail": ("long tail", "results/logs/aggregate_longtail/{dataset}.log"),
+    "aggregate_ablation": ("ablation", "results/logs/aggregate_ablation/{ablation}.log"),
+    "aggregate_heat_map": ("two settings", "results/logs/aggregate_heat_map/{ablation}.log"),
+    "aggregate_figures": ("pair", "results/logs/aggregate_figures/{dataset}/{backbone}.log"),
+}
 
+for rule_name, (scope, log_file) in AGGREGATES.items():
 
-use rule aggregate as aggregate_dataset with:
-    input:
-        inputs_of("code length"),
-    output:
-        **outputs_of("code length"),
-    log:
-        "results/logs/aggregate_dataset/{dataset}/{bits}.log",
-    localrule: True
-    params:
-        selection=selection_of("code length"),
-
-
-use rule aggregate as aggregate_part with:
-    input:
-        inputs_of("instance"),
-    output:
-        **outputs_of("instance"),
-    log:
-        "results/logs/aggregate_part/instance.log",
-    localrule: True
-    params:
-        selection=selection_of("instance"),
-
-
-use rule aggregate as aggregate_longtail with:
-    input:
-        inputs_of("long tail"),
-    output:
-        **outputs_of("long tail"),
-    log:
-        "results/logs/aggregate_longtail/{dataset}.log",
-    localrule: True
-    params:
-        selection=selection_of("long tail"),
-
-
-use rule aggregate as aggregate_ablation with:
-    input:
-        inputs_of("ablation"),
-    output:
-        **outputs_of("ablation"),
-    log:
-        "results/logs/aggregate_ablation/{ablation}.log",
-    localrule: True
-    params:
-        selection=selection_of("ablation"),
-
-
-use rule aggregate as aggregate_heat_map with:
-    input:
-        inputs_of("two settings"),
-    output:
-        **outputs_of("two settings"),
-    log:
-        "results/logs/aggregate_heat_map/{ablation}.log",
-    localrule: True
-    params:
-        selection=selection_of("two settings"),
-
-
-use rule aggregate as aggregate_figures with:
-    input:
-        inputs_of("pair"),
-    output:
-        **outputs_of("pair", ".svg", ".csv"),
-    log:
-        "results/logs/aggregate_figures/{dataset}/{backbone}.log",
-    localrule: True
-    params:
-        selection=selection_of("pair"),
+    rule:
+        """Make the tables and figures of a scope: of everything the config selects, or of a part of it."""
+        name:
+            rule_name
+        input:
+            inputs_of(scope),
+        output:
+            **outputs_of(scope),
+        log:
+            log_file,
+        localrule: True
+        conda:
+            "../../envs/tables.yaml"
+        params:
+            results=results_folder,
+            selection=selection_of(scope),
+            make=names_made,
+        shell:
+            """
+            python -m sdc aggregate \
+                --results {params.results:q} \
+                --selection {params.selection:q} \
+                --make {params.make} \
+                --out {output:q} 2>{log:q}
+            """
 
 
 use rule aggregate_figures as aggregate_figure with:

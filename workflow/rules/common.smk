@@ -271,10 +271,14 @@ def selection_of(scope):
     return lambda wildcards: plan.entries.canonical(run_of(scope, wildcards))
 
 
-def outputs_of(scope, *suffixes):
-    """The files of the tables and figures of a scope by name, in some formats or all that each has."""
+def outputs_of(scope):
+    """The files of the tables and figures of a scope by name, but for those that are made only if named."""
     return {
-        entry.name: [flagged(entry, f"results/{entry.path}", suffix) for suffix in suffixes or entry.suffixes]
+        entry.name: [
+            flagged(entry, f"results/{entry.path}", suffix)
+            for suffix in entry.suffixes
+            if scope != "pair" or suffix in (".svg", ".csv")
+        ]
         for entry in catalogue.entries(scope)
     }
 

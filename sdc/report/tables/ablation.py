@@ -1,7 +1,5 @@
 """What a setting is worth: a row per value, a column per dataset and code length, mAP."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Instance retrieval: mAP at the benchmark's R, or that of the setups easy, medium and hard, by code length."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

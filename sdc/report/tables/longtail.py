@@ -1,7 +1,5 @@
 """The table of long-tailed data: what a method finds of classes with many training items, and of those with few."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every number of every run, one per row."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from sdc.plan.cells import Cell

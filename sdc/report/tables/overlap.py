@@ -1,7 +1,5 @@
 """How far positive and negative pairs overlap before and after hashing, and what that goes with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A row per run: its identity, then every metric and fact as a column."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from sdc.plan.cells import Cell

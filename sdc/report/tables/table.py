@@ -1,7 +1,5 @@
 """The table itself: scores by row and column, gaps, what the paper has beside them, and what is to be known of them."""
 
-from __future__ import annotations
-
 import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Table 1: a row per backbone and method, a column per dataset and code length, mAP."""
 
-from __future__ import annotations
-
 import collections
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType

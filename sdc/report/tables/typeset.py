@@ -1,7 +1,5 @@
 """Tables as files: CSV for programs; Markdown, LaTeX and HTML for people."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Iterable
 from typing import Any
