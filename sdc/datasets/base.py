@@ -4,7 +4,6 @@ import abc
 import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from sdc.datasets.decode import decode
 from sdc.datasets.draws import LongTailOf, thin_splits
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import Problems, some
 from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -143,7 +142,7 @@ class Dataset(Settings):
         splits: Mapping[str, np.ndarray],
         *,
         problems: Problems | None = None,
-        protocol: str,
+        protocol: str = "",
         sources: Mapping[str, str],
         skipped: Sequence[Mapping[str, str]] = (),
         relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None,
@@ -158,7 +157,7 @@ class Dataset(Settings):
             classes: Class names; may be empty where relevance is listed.
             splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
             problems: Told of queries that are also in the database, and of empty splits.
-            protocol: A key of ``protocols``, or a protocol in words.
+            protocol: A key of ``protocols``, or a protocol in words; by default the setting.
             sources: Name and SHA-256 of each source file.
             skipped: Path and reason of each file left out.
             relevance: As in ``Manifest``, where it is not a shared label.
@@ -169,7 +168,7 @@ class Dataset(Settings):
         Returns:
             The manifest of all images; with a long tail, of those in a split.
         """
-        problems = problems or Problems()
+        problems, protocol = problems or Problems(), protocol or getattr(self, "protocol", "")
         labels = labels if isinstance(labels, Labels) else Labels.single(labels)
         if shuffle:
             order = np.random.RandomState(self.seed).permutation(len(paths))
@@ -188,34 +187,27 @@ class Dataset(Settings):
             rows, splits = thin_splits(class_of, len(classes), splits, self.long_tail, self.long_tail_of, self.seed)
             paths, labels = [paths[row] for row in rows], labels.take(rows)
             about += f"; long tail of {_TAILS[self.long_tail_of]}, {self.long_tail:g} to 1"
-            sizes = {name: labels.take(np.flatnonzero(flags)).histogram(len(classes)) for name, flags in splits.items()}
-            facts["long_tail"] = {name: values.tolist() for name, values in sizes.items()}
-        return Manifest(
-            paths=paths,
-            labels=labels,
-            query=splits["query"],
-            database=splits["database"],
-            train=splits["train"],
-            facts={
-                "seed": self.seed,
-                "protocol": about,
-                "label_kind": kind,
-                "counts": {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}},
-                "splits": _relations(**splits),
-                "classes": list(classes),
-                "sources": dict(sources),
-                "dropped_files": len(skipped),
-                # Of a half copied collection of millions, the number says enough.
-                "dropped": list(skipped)[:_SKIPPED_NAMED],
-                **facts,
-            },
-            relevance=relevance,
-        )
+            facts["long_tail"] = {
+                name: labels.take(flags).histogram(len(classes)).tolist() for name, flags in splits.items()
+            }
+        facts = {
+            "seed": self.seed,
+            "protocol": about,
+            "label_kind": kind,
+            "counts": {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}},
+            "splits": _relations(**splits),
+            "classes": list(classes),
+            "sources": dict(sources),
+            "dropped_files": len(skipped),
+            # Of a half copied collection of millions, the number says enough.
+            "dropped": list(skipped)[:_SKIPPED_NAMED],
+            **facts,
+        }
+        return Manifest(paths, labels, splits["query"], splits["database"], splits["train"], facts, relevance)
 
     def _check_splits(
         self, paths: Sequence[str], splits: Mapping[str, np.ndarray], protocol: str, problems: Problems
     ) -> None:
-        """Queries must not find themselves, splits must not be empty, counts should be the published ones."""
         both = np.flatnonzero(splits["query"] & splits["database"])
         if len(both):
             problems(
@@ -237,7 +229,6 @@ class Dataset(Settings):
 
 
 def _relations(query: np.ndarray, database: np.ndarray, train: np.ndarray) -> dict[str, str]:
-    """How splits relate, in words."""
     inside, trained = np.count_nonzero(train & database), np.count_nonzero(train)
     of_train = "inside the database" if inside == trained else f"{inside} of {trained} inside the database"
     return {
@@ -285,7 +276,7 @@ class ImageFiles(Dataset):
 
         Args:
             paths: Below the root.
-            problems: Told of missing files unless ``on_error`` is ``skip``; with ``skip``, every file is decoded once.
+            problems: Told of missing files; with ``on_error: skip``, every file is decoded once instead.
 
         Returns:
             Boolean array of shape ``(n,)``, and path and reason of each file left out.
@@ -300,8 +291,7 @@ class ImageFiles(Dataset):
             skipped |= self.unreadable([path for path in paths if path not in skipped])
         elif skipped:
             problems(
-                f"{self.root}: {len(skipped)} of {len(paths)} listed files are missing: "
-                f"{', '.join(itertools.islice(skipped, 10))}{', …' if len(skipped) > 10 else ''}; "
+                f"{self.root}: {len(skipped)} of {len(paths)} listed files are missing: {some([*skipped])}; "
                 "complete the copy or set on_error: skip"
             )
         if skipped:

@@ -15,12 +15,10 @@ from tqdm import tqdm
 from sdc import registry
 from sdc.datasets.base import Dataset, ImageFiles
 from sdc.datasets.decode import decode
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import NAMED, Problems, some
 from sdc.errors import SDCError
 from sdc.storage.manifest import SPLITS, Manifest
 
-# As many of a kind are named; the rest are counted.
-_NAMED = 10
 # EXIF's tag of how the camera was held, and the values that mean upright.
 _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
 
@@ -58,7 +56,7 @@ def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "counts": facts["counts"],
         "published": {split: count for split in SPLITS if (count := getattr(protocol, split, None)) is not None},
         "splits": facts["splits"],
-        "dropped": {"count": facts["dropped_files"], "first": facts["dropped"][:_NAMED]},
+        "dropped": {"count": facts["dropped_files"], "first": facts["dropped"][:NAMED]},
         "files": _files(dataset, manifest, items, problems),
         "duplicates": _duplicates(manifest, [item.content for item in items], problems),
         "without_labels": {split: len(rows) for split, rows in unlabelled.items()},
@@ -129,23 +127,19 @@ def _look_at_file(path: Path) -> _Item:
 def _files(dataset: Dataset, manifest: Manifest, items: list[_Item], problems: Problems) -> dict[str, Any]:
     unreadable = [item.error for item in items if item.error]
     if unreadable:
-        problems(f"{len(unreadable)} of {len(items)} files cannot be decoded: {_first(unreadable, '; ')}")
+        problems(f"{len(unreadable)} of {len(items)} files cannot be decoded: {some(unreadable, '; ')}")
     truncated = [path for path, item in zip(manifest.paths, items, strict=True) if item.truncated]
     if truncated and getattr(dataset, "truncated", "fail") == "fail":
         problems(
-            f"{len(truncated)} JPEG files end too soon: {_first(truncated)}; copy them again, or set truncated: load"
+            f"{len(truncated)} JPEG files end too soon: {some(truncated)}; copy them again, or set truncated: load"
         )
     return {
         "looked_at": len(items),
-        "unreadable": {"count": len(unreadable), "first": unreadable[:_NAMED]},
-        "truncated": {"count": len(truncated), "first": truncated[:_NAMED]},
+        "unreadable": {"count": len(unreadable), "first": unreadable[:NAMED]},
+        "truncated": {"count": len(truncated), "first": truncated[:NAMED]},
         "modes": dict(collections.Counter(item.mode for item in items if not item.error).most_common()),
         "turned_by_exif": sum(item.turned for item in items),
     }
-
-
-def _first(names: list[str], separator: str = ", ") -> str:
-    return separator.join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
 
 
 def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -> dict[str, Any]:
@@ -154,9 +148,9 @@ def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -
     queries = [row for row in manifest.rows("query") if contents[row] in row_of]
     pairs = [[manifest.paths[row], manifest.paths[row_of[contents[row]]]] for row in queries]
     if pairs:
-        named = ", ".join(f"{query} = {twin}" for query, twin in pairs[:_NAMED])
+        named = ", ".join(f"{query} = {twin}" for query, twin in pairs[:NAMED])
         problems(f"{len(pairs)} queries have the same content as a database image (leakage): {named}")
-    return {"count": len(pairs), "first": pairs[:_NAMED]}
+    return {"count": len(pairs), "first": pairs[:NAMED]}
 
 
 def _histogram(manifest: Manifest) -> dict[str, dict[str, int]]:

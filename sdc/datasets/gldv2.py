@@ -12,12 +12,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sdc.datasets.base import Protocol, absent
+from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.instances import Instances
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.files import sha256_of
 from sdc.storage.manifest import Manifest
 
 TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
@@ -71,12 +70,12 @@ class GLDv2(Instances):
 
     @property
     def protocol(self) -> str:
-        """Which of ``protocols`` the setting ``train`` makes it."""
+        """That of the setting ``train``."""
         return self.train if isinstance(self.train, str) else "part"
 
     def scan(self, problems: Problems) -> Manifest:
         """The images the CSV files name; ``relevance`` has one list, ``relevant``."""
-        if missing := self._missing_files():
+        if missing := absent(self._files()):
             raise SDCError(f"{missing[0]}; set root to the folder that holds it, or get it again")
         index = [name for (name,) in _rows(self._file(INDEX), "id")]
         database = _paths("index", index, self._file(INDEX), problems)
@@ -89,12 +88,11 @@ class GLDv2(Instances):
             train,
             labels,
             problems=problems,
-            protocol=self.protocol,
             classes=landmarks,
-            sources={name: sha256_of(self._file(name)) for name in self._files()},
+            sources=hashes(self._files()),
         )
-        rows = [(int(row), usages[manifest.paths[row]]) for row in manifest.rows("query")]
-        usage = {name: [row for row, of in rows if of == name] for name in _USAGES[:2]}
+        rows = manifest.rows("query").tolist()
+        usage = {name: [row for row in rows if usages[manifest.paths[row]] == name] for name in _USAGES[:2]}
         return dataclasses.replace(manifest, facts={**manifest.facts, "usage": usage})
 
     def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
@@ -105,29 +103,25 @@ class GLDv2(Instances):
         sample = [*(path for path in paths if path.startswith("test/")), *(paths[row] for row in np.sort(drawn))]
         missing = [path for path in dict.fromkeys(sample) if not (Path(self.root) / path).is_file()]
         if missing:
-            named = ", ".join(missing[:10])
             problems(
-                f"{self.root}: {len(missing)} of the {len(set(sample))} images looked for are missing: {named}"
-                f"{', …' if len(missing) > 10 else ''}; complete the copy or set on_error: skip"
+                f"{self.root}: {len(missing)} of the {len(set(sample))} images looked for are missing: "
+                f"{some(missing)}; complete the copy or set on_error: skip"
             )
         return np.ones(len(paths), bool), []
 
     def missing(self) -> list[str]:
         """The CSV files, and the folders of images or the vectors."""
         if self.vector_files():
-            return self._missing_files() + self.missing_vectors()
+            return absent(self._files()) + self.missing_vectors()
         folders = ("index", "test", *(["train"] if self.train != "none" else []))
-        return self._missing_files() + absent(folders=[Path(self.root) / name for name in folders])
+        return absent(self._files(), [Path(self.root) / name for name in folders])
 
     def vector_paths(self) -> dict[str, str | None]:
-        """The file of vectors of each kind of rows, as set."""
+        """The file of vectors of each split, as set."""
         return {**super().vector_paths(), **({"train": self.train_vectors} if self.train != "none" else {})}
 
-    def _files(self) -> tuple[str, ...]:
-        return (TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN)
-
-    def _missing_files(self) -> list[str]:
-        return absent(map(self._file, self._files()))
+    def _files(self) -> list[Path]:
+        return [self._file(name) for name in ((TRUTH, INDEX) if self.train == "none" else (TRUTH, INDEX, CLEAN))]
 
     def _file(self, name: str) -> Path:
         places = [Path(self.root) / folder / name for folder in _FOLDERS]
@@ -136,7 +130,7 @@ class GLDv2(Instances):
     def _queries(
         self, index: list[str], problems: Problems
     ) -> tuple[list[str], list[dict[str, np.ndarray]], dict[str, str]]:
-        """Paths of the queries, of each the positions in the index of what is relevant, and the usage by path."""
+        """Paths of the queries, for each the positions in the index of relevant images, and the usage by path."""
         path = self._file(TRUTH)
         queries, truth, usages, unknown = [], [], [], []
         place_of = {name: place for place, name in enumerate(index)}
@@ -148,8 +142,8 @@ class GLDv2(Instances):
             elif usage != "Ignored":
                 places = [place_of.get(name, -1) for name in images.split()]
                 unknown += [name for name, place in zip(images.split(), places, strict=True) if place < 0]
-                queries.append(query)
                 truth.append({"relevant": np.unique([place for place in places if place >= 0]).astype(np.int64)})
+                queries.append(query)
                 usages.append(usage)
         if unknown:
             problems(
@@ -193,9 +187,8 @@ def _rows(path: Path, *columns: str) -> Iterator[list[str]]:
                 if len(cells) == len(header):
                     yield [cells[place] for place in places]
                 elif line.strip():
-                    raise SDCError(
-                        f"{path}: line {number} has {len(cells)} cells, expected {len(header)}; get it again"
-                    )
+                    expected = f"{len(cells)} cells, expected {len(header)}"
+                    raise SDCError(f"{path}: line {number} has {expected}; get it again")
     except UnicodeDecodeError as error:
         raise SDCError(f"{path}: is not text ({error}); get it again") from error
 

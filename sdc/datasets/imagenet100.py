@@ -17,7 +17,7 @@ from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.draws import AMOUNT, draw_training
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import SUFFIXES
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.manifest import Manifest
@@ -121,7 +121,6 @@ train.txt                                   if you have it"""
             self.classes,
             splits,
             shuffle=True,
-            protocol=self.protocol,
             problems=problems,
             sources=hashes([*given.values(), *([] if solution is None else [solution])]),
             skipped=skipped,
@@ -149,8 +148,8 @@ train.txt                                   if you have it"""
             empty += [wnid] * (not files)
         if empty:
             problems(
-                f"{folder}: {len(empty)} of the {len(WNIDS)} classes have no images there: {', '.join(empty[:10])}"
-                f"{', …' * (len(empty) > 10)}; complete the copy"
+                f"{folder}: {len(empty)} of the {len(WNIDS)} classes have no images there: {some(empty)}; "
+                "complete the copy"
             )
         return images
 

@@ -91,7 +91,6 @@ class MIRFlickr(ImageFiles):
             labels,
             list(topics),
             self._split(len(labels)),
-            protocol=self.protocol,
             sources=hashes(topics.values()),
             skipped=skipped,
             problems=problems,

@@ -133,7 +133,6 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
             self.classes,
             splits,
             shuffle=True,
-            protocol=self.protocol,
             problems=problems,
             sources=hashes([*files, *lists.values()]),
             skipped=skipped,

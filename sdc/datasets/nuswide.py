@@ -115,7 +115,6 @@ Flickr/<folder>/<number>_<photo>.jpg"""
             self.classes,
             splits,
             shuffle=True,
-            protocol=self.protocol,
             problems=problems,
             sources=hashes([images, *self._label_files(), *lists.values()]),
             skipped=skipped,

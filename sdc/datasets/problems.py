@@ -1,10 +1,15 @@
-"""What is wrong with a dataset on disk: told at once, or all of it together."""
+"""The problems of a dataset on disk: an error at the first, or all of them together."""
+
+from collections.abc import Sequence
 
 from sdc.errors import SDCError
 
+# As many of a kind are named; the rest are counted.
+NAMED = 10
+
 
 class Problems:
-    """What is wrong with a dataset: an error at the first, or a list of all of them.
+    """Collects problems, or raises the first.
 
     Args:
         gather: Keep problems in ``lines`` and go on, for ``sdc datasets check``.
@@ -23,3 +28,8 @@ class Problems:
         if not self.gather:
             raise SDCError(problem)
         self.lines.append(problem)
+
+
+def some(names: Sequence[str], separator: str = ", ") -> str:
+    """The first of some names, with ``…`` for the rest."""
+    return separator.join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])

@@ -63,7 +63,6 @@ class Revisited(Instances):
             [_path(name) for name in truth.queries],
             truth.lists,
             problems=problems,
-            protocol=self.protocol,
             sources=hashes([self._file()]),
         )
 

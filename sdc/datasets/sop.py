@@ -90,7 +90,6 @@ class SOP(ImageFiles):
             labels,
             classes,
             splits,
-            protocol=self.protocol,
             sources=hashes(self._files()),
             skipped=skipped,
             problems=problems,

@@ -1,8 +1,8 @@
-"""Arrays that anybody wrote: NumPy, HDF5, Parquet and torch files, by one rule of what an array may be called.
+"""Arrays that anybody wrote: NumPy, HDF5, Parquet and torch files, by one rule for the names of arrays.
 
-A file of one array is that array. Of several, the first name of ``NAMES`` that is there is taken, or the one that
-``FILE:NAME`` asks for. ``.npy``, and HDF5 that is not in chunks, are mapped; HDF5 in chunks and Parquet are read piece
-by piece; ``.npz`` and torch files are read whole.
+A file of one array is that array. Of several, the first name of ``NAMES`` that is there counts, or the NAME of
+``FILE:NAME``. ``.npy``, and HDF5 that is not in chunks, are mapped; HDF5 in chunks and Parquet are read piece by piece;
+``.npz`` and torch files are read whole.
 """
 
 import contextlib
@@ -12,15 +12,14 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from sdc.errors import SDCError
 from sdc.storage.files import what_is_at
 
-# What arrays, and columns of tables, may be called, by what they hold. Public hashing code calls its features ``codes``
-# and its ids ``id``.
+# Names of arrays and of table columns, by what they hold. Public hashing code calls features ``codes``, ids ``id``.
 NAMES = {
     "features": ("features", "codes", "vectors"),
     "codes": ("codes", "features", "vectors"),
@@ -34,13 +33,11 @@ _Opener = Callable[[], AbstractContextManager[Any]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArrayFile:
-    """An array on disk of which rows are read, not the whole.
+    """An array on disk that is read by rows.
 
     Attributes:
-        path: The file.
-        shape, dtype: Of the array.
         opened: Gives something to slice by rows, and closes it.
-        labels, ids: Of the rows, as the same file holds them; None where it does not.
+        labels, ids: Of the rows, if the same file holds them.
     """
 
     path: Path
@@ -59,11 +56,9 @@ def open_array(path: str | Path, role: str) -> ArrayFile:
         role: A key of ``NAMES``.
 
     Raises:
-        SDCError: If the file is not there, cannot be read, or holds no such array.
+        SDCError: If the file is missing, cannot be read, or holds no such array.
     """
-    with _reading(path, role) as (file, name):
-        source = _open(file, role)
-        names = _choose(file, source.names, role, name)
+    with _reading(path, role) as (file, source, names):
         beside = {what: source.read(names[what]) for what in ("labels", "ids") if what in names}
         opened = source.rows(names[role])
         with opened() as array:
@@ -74,15 +69,10 @@ def open_array(path: str | Path, role: str) -> ArrayFile:
 def read_values(path: str | Path, role: str) -> Any:
     """Read ``labels`` or ``ids`` whole: an array, or a list with a value, or a list of them, per row.
 
-    Args:
-        path, role: As of ``open_array``.
-
-    Raises:
-        SDCError: As there.
+    Arguments and errors are those of ``open_array``.
     """
-    with _reading(path, role) as (file, name):
-        source = _open(file, role)
-        return source.read(_choose(file, source.names, role, name)[role])
+    with _reading(path, role) as (_, source, names):
+        return source.read(names[role])
 
 
 def as_text(values: Any) -> list[str]:
@@ -91,27 +81,24 @@ def as_text(values: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def _reading(path: str | Path, role: str) -> Iterator[tuple[Path, str]]:
-    """The file and the name that a path asks for; what goes wrong in the block is said of this file."""
+def _reading(path: str | Path, role: str) -> Iterator[tuple[Path, "_Source", dict[str, str]]]:
+    """The file of a path, its content, and the name of the array for each role; errors in the block name the file."""
     file, _, name = str(path).rpartition(":")
     if not file or Path(path).exists() or "/" in name:
         file, name = str(path), ""
     if not Path(file).is_file():
         raise SDCError(f"{file}: {what_is_at(file)}; put the {role} there or name their file")
     try:
-        yield Path(file), name
+        source = _open(Path(file), role)
+        yield Path(file), source, _choose(file, source.names, role, name)
     except SDCError:
         raise
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SDCError(f"{file}: cannot be read as {Path(file).suffix} ({error}); write it again") from error
 
 
-def _choose(file: Path, names: Collection[str] | None, role: str, wanted: str) -> dict[str, str]:
-    """The names of the arrays that hold each role; all are empty if the file is one array without a name.
-
-    Raises:
-        SDCError: If none holds the role asked for.
-    """
+def _choose(file: str, names: Collection[str] | None, role: str, wanted: str) -> dict[str, str]:
+    """The name of the array for each role; empty if the file is one array without a name."""
     if names is None:
         return {role: ""}
     chosen = {what: next((name for name in known if name in names), None) for what, known in NAMES.items()}
@@ -125,16 +112,9 @@ def _choose(file: Path, names: Collection[str] | None, role: str, wanted: str) -
     return {what: name for what, name in chosen.items() if name is not None}
 
 
-class _Source(Protocol):
-    """A file that is open, or read: what its arrays are called, and how to read them."""
+class _Source:
+    """A file: the names of its arrays, if it has several, and how to read them; this class reads ``.npy``."""
 
-    names: Collection[str] | None
-
-    def read(self, name: str) -> Any: ...
-    def rows(self, name: str) -> _Opener: ...
-
-
-class _Npy:
     names: Collection[str] | None = None
 
     def __init__(self, path: Path) -> None:
@@ -147,12 +127,13 @@ class _Npy:
         return lambda: contextlib.nullcontext(np.lib.format.open_memmap(self._path, mode="r"))
 
 
-class _Memory:
+class _Memory(_Source):
     """Arrays by name, in memory once they are read."""
 
     def __init__(self, path: Path, arrays: Any) -> None:
-        self._path, self._arrays = path, arrays
-        self.names: Collection[str] | None = list(arrays) if isinstance(arrays, Mapping) else None
+        super().__init__(path)
+        self._arrays = arrays
+        self.names = list(arrays) if isinstance(arrays, Mapping) else None
 
     def read(self, name: str) -> Any:
         return self._arrays if self.names is None else self._arrays[name]
@@ -163,13 +144,13 @@ class _Memory:
         return lambda: contextlib.nullcontext(array)
 
 
-class _HDF5:
+class _HDF5(_Source):
     def __init__(self, path: Path) -> None:
         import h5py
 
-        self._path = path
+        super().__init__(path)
         with h5py.File(path) as file:
-            self.names: Collection[str] | None = [name for name in file if isinstance(file[name], h5py.Dataset)]
+            self.names = [name for name in file if isinstance(file[name], h5py.Dataset)]
 
     def _check_sources(self, array: Any) -> None:
         """A view of other files reads as zeros where these are missing."""
@@ -199,7 +180,7 @@ class _HDF5:
         return opened
 
 
-class _Parquet:
+class _Parquet(_Source):
     """A column of lists, or a column per dimension, which is called ``features`` then."""
 
     def __init__(self, path: Path) -> None:
@@ -213,8 +194,7 @@ class _Parquet:
         columns = self._file.schema_arrow.names
         known = {name for names in NAMES.values() for name in names}
         self._dimensions = [name for name in columns if name not in known]
-        unnamed = [] if {*NAMES["features"]} & {*columns} else ["features"]
-        self.names: Collection[str] | None = [*columns, *unnamed]
+        self.names = columns if {*NAMES["features"]} & {*columns} else [*columns, "features"]
 
     def read(self, name: str) -> Any:
         return self._file.read([name]).column(0).to_pylist()
@@ -239,11 +219,8 @@ class _RowGroups:
         start, stop, _ = wanted.indices(self.shape[0])
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop))
-        blocks = [
-            self._group(group)[max(0, start - self._starts[group]) : stop - self._starts[group]]
-            for group in range(first, last)
-        ]
-        return np.concatenate(blocks)
+        ends = [(group, self._starts[group]) for group in range(first, last)]
+        return np.concatenate([self._group(group)[max(0, start - begin) : stop - begin] for group, begin in ends])
 
     def _group(self, group: int) -> np.ndarray:
         if self._kept[0] != group:
@@ -289,7 +266,7 @@ def _torch(path: Path) -> _Source:
 
 
 _FORMATS: dict[str, Callable[[Path], _Source]] = {
-    ".npy": _Npy, ".npz": _npz, ".h5": _HDF5, ".hdf5": _HDF5, ".parquet": _Parquet,
+    ".npy": _Source, ".npz": _npz, ".h5": _HDF5, ".hdf5": _HDF5, ".parquet": _Parquet,
     ".pt": _torch, ".pth": _torch, ".txt": _torch,  # public hashing code calls its torch files .txt
 }  # fmt: skip
 

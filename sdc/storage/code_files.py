@@ -1,4 +1,4 @@
-"""Codes that anybody wrote, in whatever way bits are written."""
+"""Codes that anybody wrote: packed, or a column per bit."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,9 @@ _BLOCK_VALUES = 2**24
 
 
 class PackedCodes(NamedTuple):
-    """Codes of n items.
+    """Codes of n items, in ``numpy.packbits`` order, zeros behind the last bit, ``(n, ceil(bits / 8))``, uint8.
 
-    Attributes:
-        codes: In ``numpy.packbits`` order, zeros behind the last bit, shape ``(n, ceil(bits / 8))``, uint8.
-        bits: Code length.
-        zeros: How many outputs were 0 where the others are -1 and 1; their bit is 0.
+    ``zeros`` counts outputs of 0 where the others are -1 and 1; their bit is 0.
     """
 
     codes: np.ndarray

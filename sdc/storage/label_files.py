@@ -86,7 +86,7 @@ def read_labels(path: str | Path, complete: bool = False) -> ClassNames:
 
 
 def read_ids(path: str | Path) -> list[str]:
-    """Read what rows are called, from such a file; of a CSV file, a column ``path`` or ``id``.
+    """Read the names of rows from such a file; of a CSV file, a column ``path`` or ``id``.
 
     Raises:
         SDCError: If the file cannot be read or holds no ids.

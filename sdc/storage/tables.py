@@ -10,14 +10,11 @@ from sdc.storage.arrays import NAMES
 
 
 class Table(NamedTuple):
-    """A CSV file.
+    """A CSV file: its header in lower case, and the cells of each row without blanks around them.
 
     Attributes:
-        path: The file.
-        header: Names of the columns, in lower case.
-        rows: Cells of each row, without blanks around them.
         lines: The line on which each row ends.
-        ragged: Lines that have more or fewer cells than the header; they are no rows.
+        ragged: Lines with more or fewer cells than the header; they are not among the rows.
     """
 
     path: Path
@@ -50,7 +47,7 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file; empty lines are no rows.
+    """Read a CSV file; empty lines are skipped.
 
     Raises:
         SDCError: If it cannot be read as CSV.
@@ -72,7 +69,7 @@ def read_table(path: Path) -> Table:
 
 
 def several(cells: list[str]) -> list[list[str]]:
-    """What each cell names, separated by what separates in any of them: commas, semicolons or pipes, or else blanks."""
+    """The names in each cell, separated by commas, semicolons or pipes if any cell has some, or else by blanks."""
     marked = any(mark in cell for cell in cells for mark in ",;|")
     return [[name.strip() for name in re.split(r"[,;|]" if marked else r"\s+", cell) if name.strip()] for cell in cells]
 

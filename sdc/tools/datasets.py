@@ -1,4 +1,4 @@
-"""``sdc datasets``: which datasets are there, what one needs, and what is wrong with it, all of it at once."""
+"""``sdc datasets``: which datasets are there, what one needs, and all problems of one at once."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ _KINDS = {
     "any": "One label an image, or several",
     "instance": "Relevant images are listed for each query",
 }
-# Of how many classes at either end of a histogram the rows are printed.
+# Classes printed at either end of a histogram.
 _PRINTED = 10
 
 
@@ -58,17 +58,17 @@ def run(
         names = list(registry.DATASETS) if name is None else [name]
         print("\n".join(describe(name, entries.get(name, {})) for name in names))
         return 0
-    entry = {**entries.get(str(name), {}), **(settings or {}), **({"root": root} if root else {})}
     if name is None:
         raise SDCError("which dataset? sdc datasets check NAME")
-    # Who asks what is there does not ask for more.
-    report = check(str(name), {**entry, **_no_download(str(name), entry)})
+    entry = {**entries.get(name, {}), **(settings or {}), **({"root": root} if root else {})}
+    # A check downloads nothing.
+    report = check(name, {**entry, **_no_download(name, entry)})
     print(json.dumps(report, indent=2) if json_ else _text(report))
     return 1 if report["problems"] else 0
 
 
 def _entries(configfile: Path | None) -> dict[str, dict[str, Any]]:
-    """Settings by name: of the config's datasets, or of every registered one that needs none."""
+    """Settings by name: of the config's datasets, or of every registered one, which needs none."""
     if configfile is None:
         return {name: {} for name in registry.DATASETS}
     import yaml
@@ -104,18 +104,16 @@ def _presence(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 def _table(datasets: list[dict[str, Any]]) -> str:
     from tabulate import tabulate
 
-    rows = [
-        [
-            *(each[key] or "" for key in ("name", "title", "labels", "root")),
-            "no: " + each["missing"][0] if each["missing"] else "yes" if each["downloaded"] else "will be downloaded",
-        ]
-        for each in datasets
-    ]
-    return tabulate(rows, ["name", "title", "labels", "root", "there"], maxcolwidths=[None, None, None, None, 70])
+    columns = ["name", "title", "labels", "root"]
+    rows = [[each[column] or "" for column in columns] for each in datasets]
+    for row, each in zip(rows, datasets, strict=True):
+        there = "yes" if each["downloaded"] else "will be downloaded"
+        row.append("no: " + each["missing"][0] if each["missing"] else there)
+    return tabulate(rows, [*columns, "there"], maxcolwidths=[None, None, None, None, 70])
 
 
 def describe(name: str, settings: Mapping[str, Any]) -> str:
-    """What must lie where, whence it comes, protocols with their counts, keys with their defaults, as Markdown."""
+    """Files and folders, source, protocols with their counts, keys with their defaults, as Markdown."""
     from tabulate import tabulate
 
     dataset: Dataset = registry.build("datasets", name, settings)
@@ -145,7 +143,7 @@ def describe(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def _text(report: Mapping[str, Any]) -> str:
-    """The report for people: what is there, then what is wrong."""
+    """The report for people: what is there, then the problems."""
     from tabulate import tabulate
 
     lines = [f"{report['dataset']}: {report.get('protocol', 'cannot be listed')}", f"source: {report['source']}"]
@@ -168,13 +166,9 @@ def _text(report: Mapping[str, Any]) -> str:
             "",
             _classes(report["histogram"]),
         ]
-    problems = report["problems"]
-    lines += [
-        "",
-        f"{len(problems)} problem{'s' * (len(problems) != 1)}" + ":" * bool(problems),
-        *(f"- {line}" for line in problems),
-    ]
-    return "\n".join(lines)
+    problems = [f"- {line}" for line in report["problems"]]
+    summary = f"{len(problems)} problem{'s' * (len(problems) != 1)}" + ":" * bool(problems)
+    return "\n".join([*lines, "", summary, *problems])
 
 
 def _classes(histogram: Mapping[str, Mapping[str, int]]) -> str:
