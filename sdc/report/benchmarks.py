@@ -1,18 +1,14 @@
 """What Snakemake measured of jobs: its benchmark files."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from sdc.storage.columns import read_rows
+
 
 class Measured(NamedTuple):
-    """What a job took.
-
-    Attributes:
-        seconds: From its start to its end.
-        megabytes: Of memory at the peak; None if it was too short to be seen.
-    """
+    """Seconds of a job, and megabytes of memory at the peak; None if it was too short to be seen."""
 
     seconds: float
     megabytes: float | None
@@ -20,11 +16,5 @@ class Measured(NamedTuple):
 
 def read_benchmarks(paths: Iterable[Path]) -> list[Measured]:
     """What jobs took, as far as their files are there: work that was not Snakemake's has none."""
-    measured = []
-    for path in paths:
-        if path.exists():
-            with open(path, encoding="utf-8") as file:
-                for row in csv.DictReader(file, delimiter="\t"):
-                    peak = row["max_rss"]
-                    measured.append(Measured(float(row["s"]), None if peak in ("NA", "-") else float(peak)))
-    return measured
+    rows = [row for path in paths if path.exists() for row in read_rows(path, "\t")]
+    return [Measured(float(r["s"]), None if r["max_rss"] in ("NA", "-") else float(r["max_rss"])) for r in rows]

@@ -14,83 +14,57 @@ from typing import Any
 
 from sdc.plan.selections import Reads, Scope
 
-_FOR_PEOPLE = (".csv", ".md", ".tex", ".html")
 _DRAWN = (".svg", ".pdf", ".png")
 _METRICS = Reads()
 _CODES = Reads(baselines=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table.
+class Entry:
+    """A table or figure.
 
     Attributes:
         name: Of its module.
         title: Its heading.
-        of: What it is of.
+        of: What it is of; ``pair`` is a dataset and a backbone.
         path: Below ``results/``, without suffix; wildcards in braces.
         suffixes: Its formats.
         reads: Which files of runs.
-        caption: How to read it, for Snakemake's own report; without one it is not in there.
+        caption: How to read it; a table without one is not in Snakemake's own report.
     """
 
     name: str
     title: str
-    path: str
     of: Scope = "everything"
-    suffixes: tuple[str, ...] = _FOR_PEOPLE
+    path: str = ""
+    suffixes: tuple[str, ...] = (".csv", ".md", ".tex", ".html")
     reads: Reads = _METRICS
     caption: str = ""
 
     @property
     def embedded(self) -> str | None:
         """The suffix of the file that goes into the report, if one does."""
-        return ".html" if ".html" in self.suffixes else None
+        return next((suffix for suffix in (".html", ".svg") if suffix in self.suffixes), None)
 
     @property
     def module(self) -> Any:
         """What makes it."""
-        return importlib.import_module(f"sdc.report.tables.{self.name}")
+        return importlib.import_module(f"sdc.report.{type(self).__name__.lower()}s.{self.name}")
+
+
+class Table(Entry):
+    """A table."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A figure.
+class Figure(Entry):
+    """A figure; one of a dataset and backbone has the numbers it shows as CSV too."""
 
-    Attributes:
-        name: Of its module.
-        title: Its heading.
-        caption: How to read it.
-        reads: Which files of runs.
-        of: What it is of; ``pair`` is a dataset and a backbone.
-        path: Below ``results/``, without suffix; wildcards in braces.
-    """
-
-    name: str
-    title: str
-    caption: str
-    reads: Reads
     of: Scope = "pair"
-    path: str = ""
+    suffixes: tuple[str, ...] = (*_DRAWN, ".csv")
 
     def __post_init__(self) -> None:
-        if not self.path:
-            object.__setattr__(self, "path", f"figures/{{dataset}}/{{backbone}}/{self.name}")
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Its formats; a figure of a dataset and backbone has the numbers it shows as CSV too."""
-        return (*_DRAWN, ".csv") if self.of == "pair" else _DRAWN
-
-    @property
-    def embedded(self) -> str:
-        """The suffix of the file that goes into the report."""
-        return ".svg"
-
-    @property
-    def module(self) -> Any:
-        """What draws it."""
-        return importlib.import_module(f"sdc.report.figures.{self.name}")
+        object.__setattr__(self, "path", self.path or f"figures/{{dataset}}/{{backbone}}/{self.name}")
 
 
 TABLES = {
@@ -199,12 +173,12 @@ FIGURES = {
             reads=_CODES,
             of="two settings",
             path="figures/ablation/{ablation}",
+            suffixes=_DRAWN,
         ),
     )
 }
 
 
-def entries(*of: Scope) -> list[Table | Figure]:
+def entries(*of: Scope) -> list[Entry]:
     """The tables and figures of some scopes, or of all, in their order."""
-    every: list[Table | Figure] = [*TABLES.values(), *FIGURES.values()]
-    return [entry for entry in every if entry.of in of or not of]
+    return [entry for entry in (*TABLES.values(), *FIGURES.values()) if entry.of in of or not of]

@@ -1,10 +1,11 @@
 """Small CSV files of numbers: what tables and figures are drawn from."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -24,11 +25,8 @@ def read_precisions(path: str | Path) -> dict[int, float]:
     Raises:
         StorageError: If the file is missing or damaged.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return {int(row["query"]): float(row["average_precision"]) for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
+    with _opened(path) as file:
+        return {int(row["query"]): float(row["average_precision"]) for row in csv.DictReader(file)}
 
 
 def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -45,10 +43,26 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         StorageError: If the file is missing or damaged.
     """
+    with _opened(path) as file:
+        names, *rows = csv.reader(file)
+        values = np.array(rows, float).reshape(len(rows), len(names))
+    return dict(zip(names, values.T, strict=True))
+
+
+def read_rows(path: str | Path, delimiter: str = ",") -> list[dict[str, str]]:
+    """Read rows of text by the names of their columns.
+
+    Raises:
+        StorageError: If the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[TextIO]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            names, *rows = csv.reader(file)
-        values = np.array(rows, float).reshape(len(rows), len(names))
-    except (OSError, ValueError) as error:
+            yield file
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
-    return dict(zip(names, values.T, strict=True))

@@ -1,6 +1,5 @@
 """``sdc thumbnails``: small images of what some runs retrieve, for the report."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from PIL import Image
 
 from sdc import registry
 from sdc.errors import SDCError
+from sdc.storage.columns import read_rows
 from sdc.storage.files import read_json
 from sdc.storage.thumbnails import write_thumbnails
 
@@ -28,8 +28,7 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: Path) -> int:
     dataset = registry.build("datasets", sidecar["dataset"], sidecar["settings"])
     paths: dict[int, str] = {}
     for path in retrieved if not dataset.vector_files() else ():
-        with open(path, newline="", encoding="utf-8") as file:
-            paths |= {int(row["row"]): row["path"] for row in csv.DictReader(file)}
+        paths |= {int(row["row"]): row["path"] for row in read_rows(path)}
     images: dict[int, Image.Image] = {}
     open_image = None
     for row, name in sorted(paths.items()):

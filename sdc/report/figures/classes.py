@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
+from sdc.storage.columns import read_rows
 
 _CLASSES = 20  # that one figure names, at most
 
@@ -24,11 +24,8 @@ def frame(runs: Runs) -> pd.DataFrame:
     coded = runs.longest
     name = f"overlap_{1 + max((run.metrics['bits'] for run in coded), default=0)}_bins"
     for run in (*runs.baselines, *coded):
-        with open(run.folder / "per_class.csv", newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["mAP"]:
-                    overlap = row.get(name)
-                    rows.append((*panels.key(run), row["class"], row["mAP"], overlap or None))
+        scored = (row for row in read_rows(run.folder / "per_class.csv") if row["mAP"])
+        rows += [(*panels.key(run), row["class"], row["mAP"], row.get(name) or None) for row in scored]
     return panels.tidy(rows, ["class", "mAP", "overlap"]).astype({"mAP": float, "overlap": float})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from sdc.evaluation.metrics import entry_of, values_of
 from sdc.report import theme
 from sdc.report.runs import Run
 
@@ -28,6 +29,12 @@ def tidy(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> pd.DataFrame:
 def key(run: Run) -> tuple[Any, ...]:
     """What a row begins with: method, bits and seed of a run."""
     return tuple(run.metrics[name] for name in _KEYS)
+
+
+def curve(run: Run, *metrics: str) -> list[tuple[Any, ...]]:
+    """The values of families of metrics, a row for each value of their parameter; a key names its family."""
+    families = [values_of(entry, run.metrics) for metric in metrics if (entry := entry_of(metric))]
+    return [(value, *(family[value] for family in families)) for value in families[0]]
 
 
 def methods(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

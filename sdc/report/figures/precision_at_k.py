@@ -16,9 +16,7 @@ def frame(runs: Runs) -> pd.DataFrame:
     """``precision`` and ``recall`` of the first ``k`` items: of codes on a grid of k, of features where scored."""
     rows: list[tuple[Any, ...]] = []
     for run in runs.baselines:
-        scores = run.metrics
-        known = sorted(int(name[2:]) for name in scores if name.startswith("P@"))
-        rows += [(*panels.key(run), k, scores[f"P@{k}"], scores[f"recall@{k}"]) for k in known]
+        rows += [(*panels.key(run), *point) for point in panels.curve(run, "P@1", "recall@1")]
     for run in runs.codes:
         columns = read_columns(run.folder / "ranks.csv")
         rows += [(*panels.key(run), int(k), *values) for k, *values in zip(*columns.values(), strict=True)]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from sdc.report import theme
-from sdc.report.figures import panels, radii
+from sdc.report.figures import panels
+from sdc.report.runs import Runs
 
-frame = radii.frame
+
+def frame(runs: Runs) -> pd.DataFrame:
+    """``precision`` and ``recall`` within each ``radius``, in bits."""
+    rows = []
+    for run in runs.codes:
+        rows += [(*panels.key(run), *point) for point in panels.curve(run, "precision@radius0", "recall@radius0")]
+    return panels.tidy(rows, ["radius", "precision", "recall"])
 
 
 @theme.style()

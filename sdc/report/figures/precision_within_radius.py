@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from sdc.report import theme
-from sdc.report.figures import panels, radii
+from sdc.report.figures import panels
+from sdc.report.figures.precision_recall import frame as frame
 
 _RADII = 0.3  # share of all distances that is shown
-
-frame = radii.frame
 
 
 @theme.style()

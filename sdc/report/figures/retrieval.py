@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from sdc.plan.selections import thumbnails
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Run, Runs
+from sdc.storage.columns import read_rows
 from sdc.storage.thumbnails import TILE, read_thumbnails
 
 _COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
@@ -47,14 +47,13 @@ def frame(runs: Runs) -> pd.DataFrame:
     queries: list[tuple[Any, ...]] = []
     items: list[tuple[Any, ...]] = []
     for run in shown if images else []:
-        with open(run.folder / "retrieved.csv", newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                numbers = [int(row[name]) for name in ("query", "rank", "row", "distance", "relevant")]
-                values = (*numbers, row["path"], images[numbers[2]])
-                if numbers[1]:
-                    items.append((*panels.key(run), *values))
-                elif numbers[0] not in (query[3] for query in queries):
-                    queries.append(("", 0, 0, *values))
+        for row in read_rows(run.folder / "retrieved.csv"):
+            numbers = [int(row[name]) for name in ("query", "rank", "row", "distance", "relevant")]
+            values = (*numbers, row["path"], images[numbers[2]])
+            if numbers[1]:
+                items.append((*panels.key(run), *values))
+            elif numbers[0] not in (query[3] for query in queries):
+                queries.append(("", 0, 0, *values))
     return panels.tidy([*queries, *items], _COLUMNS)
 
 
@@ -112,7 +111,5 @@ def alternative(frame: pd.DataFrame) -> str:
     items = frame[frame["rank"] > 0]
     if items.empty:
         return "No images."
-    right = {
-        method: f"{int(rows['right'].sum())} of {len(rows)}" for method, rows in panels.methods(items)
-    }  # over all queries
+    right = {method: f"{int(rows['right'].sum())} of {len(rows)}" for method, rows in panels.methods(items)}
     return f"Query images and what each method finds first; relevant are: {panels.enumerated(right)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 import pandas as pd
@@ -10,17 +9,16 @@ import pandas as pd
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
+from sdc.storage.columns import read_rows
 
 
 def frame(runs: Runs) -> pd.DataFrame:
     """The ``value`` of every ``term`` of the loss in every ``epoch``, of the longest codes."""
     rows: list[tuple[Any, ...]] = []
     for run in runs.longest:
-        curve = runs.results / runs.trained(run).folder / "curve.csv"
-        with open(curve, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                terms = [name for name in row if name not in ("epoch", "learning_rate", "seconds")]
-                rows += [(*panels.key(run), int(row["epoch"]), term, float(row[term])) for term in terms]
+        for row in read_rows(runs.results / runs.trained(run).folder / "curve.csv"):
+            terms = [name for name in row if name not in ("epoch", "learning_rate", "seconds")]
+            rows += [(*panels.key(run), int(row["epoch"]), term, float(row[term])) for term in terms]
     return panels.tidy(rows, ["epoch", "term", "value"])
 
 

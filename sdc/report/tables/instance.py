@@ -5,7 +5,7 @@ from typing import Any
 
 from sdc.report import theme
 from sdc.report.runs import Runs
-from sdc.report.tables.table import COSINE, Table, by_length, by_method, filled, identities
+from sdc.report.tables.table import Table, add_baselines, by_length, by_method, filled, identities
 
 _RAW, _AS_TRAINED = "raw_", "{} (thresholds as trained)"
 _SETUPS = ("easy", "medium", "hard")
@@ -35,11 +35,5 @@ def make(runs: Runs) -> Table:
                 table.unranked.add(raw)
                 table.titles[raw] = (backbone, _AS_TRAINED.format(theme.title(method)))
                 table.scores.setdefault((raw, column), []).append(100 * run[_RAW + metric])
-    for run in runs.baseline_metrics:
-        row = by_method(run)
-        table.unranked.add(row)
-        table.titles[row] = (row[0], COSINE)
-        for bits in dict.fromkeys(other["bits"] for other in runs.metrics):
-            for column, metric in metrics_of({**run, "bits": bits}).items():
-                table.scores[row, column] = [100 * run[metric]]
+    add_baselines(table, runs, metrics_of)
     return table

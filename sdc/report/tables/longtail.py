@@ -7,7 +7,7 @@ from sdc.errors import SDCError
 from sdc.evaluation.metrics import headline
 from sdc.report import theme
 from sdc.report.runs import Runs
-from sdc.report.tables.table import COSINE, Table, by_method, filled, identities
+from sdc.report.tables.table import Table, add_baselines, by_method, filled, identities
 
 _GROUPS = ("head", "middle", "tail", "all")
 _NOTE = (
@@ -33,13 +33,7 @@ def make(runs: Runs) -> Table:
     table.cells = {}  # the paper has none of long tails
     table.notes = [_NOTE.format(**run, headline=headline(run["map_at"])) for run in runs.metrics[:1]]
     table.titles = {by_method(run): (run["backbone"], theme.title(run["method"])) for run in identities(runs)}
-    for run in runs.baseline_metrics:
-        row = by_method(run)
-        table.unranked.add(row)
-        table.titles[row] = (row[0], COSINE)
-        for bits in dict.fromkeys(other["bits"] for other in identities(runs)):
-            for column, metric in _groups({**run, "bits": bits}).items():
-                table.scores[row, column] = [100 * run[metric]]
+    add_baselines(table, runs, _groups)
     return table
 
 

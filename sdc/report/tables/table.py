@@ -10,7 +10,6 @@ from sdc.plan.cells import Cell
 from sdc.report import published
 from sdc.report.runs import Runs
 
-COSINE = "(cosine of the features)"  # the title of the baseline's row
 GAP = "–"
 Row = tuple[str, ...]
 
@@ -157,6 +156,19 @@ def filled(
     table.gaps |= {place: "; ".join(why) for place, why in reasons.items()}
     table.notes += conventions(runs.metrics)
     return table
+
+
+def add_baselines(
+    table: Table, runs: Runs, metrics_of: Callable[[Mapping[str, Any]], Mapping[str, str]] = by_length
+) -> None:
+    """Rows of exact cosine on the features, which has the same scores at every code length and is never the best."""
+    for run in runs.baseline_metrics:
+        row = by_method(run)
+        table.unranked.add(row)
+        table.titles[row] = (row[0], "(cosine of the features)")
+        for bits in dict.fromkeys(other["bits"] for other in runs.metrics):
+            for column, metric in metrics_of({**run, "bits": bits}).items():
+                table.scores[row, column] = [100 * run[metric]]
 
 
 def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,18 +1,17 @@
 """Table 1: a row per backbone and method, a column per dataset and code length, mAP."""
 
 import collections
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from sdc.evaluation import significance
-from sdc.evaluation.metrics import headline
 from sdc.plan.cells import Cell
 from sdc.report import theme
 from sdc.report.runs import Runs
-from sdc.report.tables.table import COSINE, Row, Table, by_method, filled, identities
+from sdc.report.tables.table import Row, Table, add_baselines, by_method, filled, identities
 from sdc.storage.columns import read_precisions
 
 _SELECTED, _ONE_PATCH, _ALIKE = "†", "‡", "≈"
@@ -21,7 +20,6 @@ _FOOTNOTES = {
     _ONE_PATCH: "No patch tokens here: each image is one patch.",
     _ALIKE: "Not different from the best of its column (paired bootstrap over queries, p >= 0.05).",
 }
-_REFERENCES = {"features": COSINE, "per_query_oracle": "(per-query oracle)"}
 
 
 def make(runs: Runs) -> Table:
@@ -60,11 +58,12 @@ def table(
     for run in identities(runs):
         marks = "".join(mark for mark, rows in marked.items() if by_method(run) in rows)
         made.titles[row_of(run)] = (run["backbone"], theme.title(run["method"]) + marks)
-    for (backbone, name), scores in _references(runs, oracle).items():
-        made.unranked.add((backbone, name))
-        made.titles[backbone, name] = (backbone, _REFERENCES[name])
-        for (dataset, bits), score in scores.items():
-            made.scores[(backbone, name), f"{dataset}/{bits}"] = [100 * score]
+    add_baselines(made, runs)
+    for (backbone, dataset, bits), score in oracle.items():
+        row = (backbone, "per_query_oracle")
+        made.unranked.add(row)
+        made.titles[row] = (backbone, "(per-query oracle)")
+        made.scores[row, f"{dataset}/{bits}"] = [100 * score]
     best = {place for place, order in made.places().items() if order == 0}
     same = {((cell.backbone, cell.method), f"{cell.dataset}/{cell.bits}") for cell in alike}
     made.marks = dict.fromkeys(same - best, _ALIKE)
@@ -111,17 +110,3 @@ def query_by_query(
         same = {method for method, p in zip(methods, chances, strict=True) if p >= 1 - significance.LEVEL}
         alike |= {cell for cell in group if cell.method in same - {methods[first]}}
     return alike, oracle
-
-
-def _references(
-    runs: Runs, oracle: Mapping[tuple[str, str, int], float]
-) -> Mapping[tuple[str, str], dict[tuple[str, int], float]]:
-    """Rows of the table that are no method: by backbone and name, mAP by dataset and code length."""
-    rows: dict[tuple[str, str], dict[tuple[str, int], float]] = collections.defaultdict(dict)
-    lengths: Sequence[int] = list(dict.fromkeys(run["bits"] for run in runs.metrics))
-    for run in runs.baseline_metrics:
-        for bits in lengths:
-            rows[run["backbone"], "features"][run["dataset"], bits] = run[headline(run["map_at"])]
-    for (backbone, dataset, bits), score in oracle.items():
-        rows[backbone, "per_query_oracle"][dataset, bits] = score
-    return rows
