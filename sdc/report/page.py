@@ -68,11 +68,10 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
     """
     groups = {}
     for dataset, backbone in pairs(runs.selection):
-        drawn = [entry for entry in catalogue.FIGURES.values() if entry.of == "pair"]
-        places = [folder / entry.path.format(dataset=dataset, backbone=backbone) for entry in drawn]
+        paths = {e: folder / e.path.format(dataset=dataset, backbone=backbone) for e in catalogue.entries("pair")}
         groups[f"{dataset}, {backbone}"] = [
             figure(entry, path, f"{dataset}-{backbone}")
-            for entry, path in zip(drawn, places, strict=True)
+            for entry, path in paths.items()
             if path.with_suffix(".svg").exists()
         ]
     parts = [embedded(path) for path in embed]
@@ -88,9 +87,7 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         facts=facts([run.metrics for run in runs.distinct]),
         manifests={dataset: read_json(path) for dataset, path in sidecars.items() if path.exists()},
         stages=costs(measured),
-        gaps=[
-            {**cell._asdict(), "method": theme.title(cell.method), "reason": why} for cell, why in runs.missing.items()
-        ],
+        gaps=[{**c._asdict(), "method": theme.title(c.method), "reason": why} for c, why in runs.missing.items()],
         config=json.dumps(dict(config), indent=2) if config else "",
     )
 
@@ -120,15 +117,14 @@ def render(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sdc.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    sections = [
-        {"id": _identifier(title), "title": title, "figures": [_figure(part) for part in parts]}
-        for title, parts in groups.items()
-    ]
     return environment.get_template("report.html").render(
         title="Hashing report" + (", incomplete" if gaps else ""),
         about=f"sdc {facts.get('sdc', '')}: {', '.join(manifests)}. Everything on this page is inside this file.",
-        tables=[{**vars(part), "html": part.html} for part in tables],
-        groups=sections,
+        tables=tables,
+        groups=[
+            {"id": re.sub(r"\W+", "-", title).strip("-").lower(), "title": title, "figures": map(_figure, parts)}
+            for title, parts in groups.items()
+        ],
         facts=facts,
         datasets=[_dataset(name, sidecar) for name, sidecar in manifests.items()],
         stages=stages,
@@ -151,7 +147,7 @@ def embedded(path: Path) -> Part:
     return Part(f"table-{where}", html.unescape(title[1]) if title else name, html=inner)
 
 
-def figure(entry: catalogue.Figure, path: Path, where: str) -> Part:
+def figure(entry: catalogue.Entry, path: Path, where: str) -> Part:
     """A figure and its numbers.
 
     Args:
@@ -212,7 +208,7 @@ def inline(svg: str, name: str, alternative: str) -> str:
 
 
 def costs(measured: Mapping[str, Sequence[Measured]]) -> list[dict[str, Any]]:
-    """What the jobs of each stage took: how many, seconds, and MB of memory at the peak."""
+    """How many jobs each stage had, and what they took: seconds, and MB of memory at the peak."""
     rows = []
     for name, jobs in measured.items():
         seconds = [job.seconds for job in jobs]
@@ -234,10 +230,10 @@ def _figure(part: Part) -> dict[str, Any]:
 
 
 def _dataset(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    counts, dropped = sidecar["counts"], list(sidecar["dropped"])
+    dropped = list(sidecar["dropped"])[:100]
     facts = {
         "protocol": sidecar["protocol"],
-        "counts": ", ".join(f"{count:,} {what}" for what, count in counts.items()),
+        "counts": ", ".join(f"{count:,} {what}" for what, count in sidecar["counts"].items()),
         "relevance": {"instance": "listed"}.get(sidecar["label_kind"], "a shared label"),
         "classes": len(sidecar["classes"]),
         "queries and database": sidecar["splits"]["query and database"],
@@ -246,13 +242,4 @@ def _dataset(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
         "dropped files": sidecar["dropped_files"],
         **{f"SHA-256 of {what}": value for what, value in sidecar["sources"].items()},
     }
-    return {
-        "title": name,
-        "facts": facts,
-        "dropped": dropped[:100],
-        "more": sidecar["dropped_files"] - len(dropped[:100]),
-    }
-
-
-def _identifier(title: str) -> str:
-    return re.sub(r"\W+", "-", title).strip("-").lower()
+    return {"title": name, "facts": facts, "dropped": dropped, "more": sidecar["dropped_files"] - len(dropped)}

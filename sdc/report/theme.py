@@ -17,7 +17,7 @@ from sdc.errors import SDCError
 from sdc.storage.files import writing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Figure  # figures name it too
+    from matplotlib.figure import Figure
 
 # Axes and words; an SVG has currentColor in its place, so it is dark on light and light on dark.
 INK = "#1f2328"
@@ -29,33 +29,15 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)))
 _OTHERS = (0, (4, 1.2, 1, 1.2))  # which no registered method has
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": INK,
-    "grid.alpha": 0.15,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "image.cmap": "cividis",
-    "figure.dpi": 100,
-    "savefig.dpi": 150,
-    "figure.constrained_layout.use": True,
-    **dict.fromkeys(
-        ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
-    ),
-    "svg.fonttype": "none",  # words stay words
-    "svg.hashsalt": "sdc",
-    "pdf.fonttype": 42,
-}
+    "font.size": 8, "axes.titlesize": 9, "axes.titleweight": "bold", "axes.labelsize": 8, "legend.fontsize": 7.5,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": INK, "grid.alpha": 0.15, "grid.linewidth": 0.6, "legend.frameon": False,
+    "lines.linewidth": 1.4, "lines.markersize": 4.5, "image.cmap": "cividis",
+    "figure.dpi": 100, "savefig.dpi": 150, "figure.constrained_layout.use": True,
+    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "axes.titlecolor": INK,
+    "xtick.color": INK, "ytick.color": INK,
+    "svg.fonttype": "none", "svg.hashsalt": "sdc", "pdf.fonttype": 42,  # words stay words
+}  # fmt: skip
 _SVG_FONTS = "'DejaVu Sans', Verdana, sans-serif"  # Verdana is as wide
 # A file that is opened by itself; inside a page, where it is no root, the page's own colour holds.
 _SVG_STYLE = (
@@ -64,7 +46,7 @@ _SVG_STYLE = (
 
 
 class Look(NamedTuple):
-    """How a method is drawn: keyword arguments of ``Axes.plot``, see ``keywords``."""
+    """How a method is drawn."""
 
     colour: str
     marker: str
@@ -72,7 +54,7 @@ class Look(NamedTuple):
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """For ``Axes.plot``."""
+        """The same for ``Axes.plot``."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.dashes}
 
 
@@ -130,7 +112,7 @@ def subplots(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all; the same figure gives the same bytes, whenever and however often.
+    """Write a figure atomically; the same figure gives the same bytes, whenever and however often.
 
     Args:
         figure: Drawn inside ``style``.

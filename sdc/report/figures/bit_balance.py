@@ -1,10 +1,9 @@
 """How many of the database's codes set each bit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -27,7 +26,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for each code length, the bits of each method sorted."""
     ordered = frame.sort_values("share", kind="stable")
     ranks = ordered.groupby(["method", "bits"]).cumcount()

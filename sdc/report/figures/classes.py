@@ -1,10 +1,9 @@
 """Class by class: mAP, and how far positive and negative pairs overlap."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -30,7 +29,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A row for each class, a mark for each method."""
     if frame.empty:
         return panels.words("Nothing to draw: this is of datasets in which every item has one class.")

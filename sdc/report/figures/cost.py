@@ -1,8 +1,7 @@
 """What a byte and a second buy."""
 
-from __future__ import annotations
-
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.evaluation.metrics import headline
 from sdc.report import theme
@@ -22,7 +21,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """MAP against bytes, and against seconds."""
     figure, axes = theme.subplots(1, 2, size=(panels.WIDTH, 3.6), sharey=True)
     names = {"bytes": "bytes per item (log scale)", "seconds": "seconds of the training job (log scale)"}

@@ -1,9 +1,8 @@
 """MAP over two settings of an ablation."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.runs import Runs
@@ -24,7 +23,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """The first setting downwards, the second across, a panel per backbone, dataset and bits.
 
     The range of colours is each panel's own, for datasets differ more than settings do.

@@ -1,8 +1,7 @@
 """mAP against code length."""
 
-from __future__ import annotations
-
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.evaluation.metrics import headline
 from sdc.report import theme
@@ -20,7 +19,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A line for each method, and one across for the features."""
     figure, axes = theme.subplots(size=(panels.WIDTH, 3.9))
     panel = axes[0, 0]

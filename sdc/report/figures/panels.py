@@ -4,12 +4,11 @@ Columns that every frame of a dataset and backbone begins with are ``method`` (`
 features themselves), ``bits`` and ``seed``; precision, recall and mAP are in [0, 1].
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.evaluation.metrics import entry_of, values_of
 from sdc.report import theme
@@ -47,7 +46,7 @@ def lengths(frame: pd.DataFrame) -> list[int]:
     return sorted({int(bits) for bits in frame[frame["method"] != "features"]["bits"]})
 
 
-def panels(count: int, columns: int, height: float, **options: Any) -> tuple[theme.Figure, list[Any]]:
+def panels(count: int, columns: int, height: float, **options: Any) -> tuple[Figure, list[Any]]:
     """So many axes in rows, each row of a height in inches."""
     columns = min(columns, max(1, count))
     rows = max(1, -(-count // columns))
@@ -64,7 +63,7 @@ def by_bits(
     labels: tuple[str, str],
     order: str | None = None,
     **options: Any,
-) -> tuple[theme.Figure, list[Any]]:
+) -> tuple[Figure, list[Any]]:
     """A panel for each code length and in it a line for each method, the mean over seeds at each ``order``."""
     every, order = lengths(frame), order or x
     if not every:
@@ -84,7 +83,7 @@ def by_bits(
     return figure, axes
 
 
-def legend(figure: theme.Figure, panel: Any, above: bool = False) -> None:
+def legend(figure: Figure, panel: Any, above: bool = False) -> None:
     """One legend of all that a panel shows, outside of all panels."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(
@@ -96,7 +95,7 @@ def legend(figure: theme.Figure, panel: Any, above: bool = False) -> None:
     )
 
 
-def words(text: str) -> theme.Figure:
+def words(text: str) -> Figure:
     """A sentence in place of a figure."""
     figure, axes = theme.subplots(size=(WIDTH, 0.6))
     axes[0, 0].text(0.5, 0.5, text, ha="center", va="center")

@@ -1,10 +1,9 @@
 """Precision of the first K items."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -24,7 +23,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for each code length; the features, which have none, are in all of them."""
     coded, features = frame[frame["method"] != "features"], frame[frame["method"] == "features"]
     spread = [coded, *(features.assign(bits=bits) for bits in panels.lengths(frame))]

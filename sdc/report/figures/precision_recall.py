@@ -1,8 +1,7 @@
 """Precision against recall, a point for each Hamming radius."""
 
-from __future__ import annotations
-
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -18,7 +17,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for each code length."""
     labels = ("recall (%)", "precision (%)")
     figure, axes = panels.by_bits(frame, "recall", "precision", order="radius", labels=labels)

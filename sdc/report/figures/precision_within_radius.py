@@ -1,9 +1,8 @@
 """Precision of what lies within a Hamming radius."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -13,7 +12,7 @@ _RADII = 0.3  # share of all distances that is shown
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for each code length."""
     near = frame[frame["radius"] <= np.maximum(2, _RADII * frame["bits"])]
     figure, axes = panels.by_bits(near, "radius", "precision", labels=("Hamming radius (bits)", "precision (%)"))

@@ -1,11 +1,10 @@
 """What some methods find first for a few queries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.evaluation.metrics import headline
 from sdc.plan.selections import thumbnails
@@ -58,7 +57,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A row for each query and method."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle

@@ -1,9 +1,8 @@
 """Histograms of the similarities of positive and negative pairs, and how far they overlap."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -34,7 +33,7 @@ def overlap(pairs: pd.DataFrame) -> float:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for the features and for each method."""
     groups = panels.methods(frame)
     if not groups:

@@ -1,10 +1,9 @@
 """Training curves: the loss and its terms by epoch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -23,7 +22,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 @theme.style()
-def draw(frame: pd.DataFrame) -> theme.Figure:
+def draw(frame: pd.DataFrame) -> Figure:
     """A panel for each method that is trained step by step."""
     groups = panels.methods(frame)
     if not groups:
