@@ -56,9 +56,8 @@ def by_class(
 ) -> list[ClassScore]:
     """Scores of every class.
 
-    Classes that have queries are sorted by their training items, most first, ties by index, and cut into three equal
-    parts (``numpy.array_split``: the first are the larger ones), if the largest has at least twice as many training
-    items as the smallest.
+    Classes that have queries are sorted by training items, most first, ties by index, and cut into three equal parts
+    (``numpy.array_split``), if the largest has at least twice as many training items as the smallest.
 
     Args:
         precisions: Average precision of each query that counts, by its manifest row.

@@ -8,14 +8,13 @@ ROWS = 2**14  # codes unpacked at a time; float32 counts to 2**24
 
 
 class CodeHealth:
-    """What n codes of K bits say of themselves.
+    """The bits of n codes, alone and in pairs, and the codes in use.
 
     Args:
         codes: Packed, shape ``(n, K / 8)``, uint8.
         bits: K, if the last byte is padded with zeros.
 
     Attributes:
-        bits: K.
         both: Codes in which two bits are set, shape ``(K, K)``, float64, whole numbers.
         shares: Share p of the codes in which each bit is set, shape ``(K,)``.
         live: Bits that are not the same in all codes, shape ``(K,)``, Boolean.
@@ -41,14 +40,13 @@ class CodeHealth:
     @functools.cached_property
     def correlations(self) -> np.ndarray | None:
         """Absolute correlations of every two live bits, each twice; None if there are no two."""
-        live = self.live
+        ones, live, n = self._ones, self.live, self._size
         if np.count_nonzero(live) < 2:
             return None
-        ones, n = self._ones, self._size
         deviations = np.sqrt(ones * (n - ones))[live]
         covariances = (n * self.both - np.outer(ones, ones))[np.ix_(live, live)]
-        products = np.outer(deviations, deviations)
-        correlations: np.ndarray = np.abs(covariances / products)[~np.eye(len(deviations), dtype=bool)]
+        absolute = np.abs(covariances / np.outer(deviations, deviations))
+        correlations: np.ndarray = absolute[~np.eye(len(absolute), dtype=bool)]
         return correlations
 
     def bit_entropy(self) -> float:

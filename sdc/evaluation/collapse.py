@@ -50,10 +50,7 @@ class HammingPairs:
         return float(overlap.overlap(*shares).mean()), float(overlap.auc(*shares).mean())
 
     def w1(self, target_distribution: str) -> float | None:
-        """Mean absolute difference of the ranked similarities of all pairs from a target distribution's.
-
-        Wasserstein-1, on 10,000 quantiles; see ``calibration.quantiles`` for the names. It needs SciPy.
-        """
+        """Wasserstein-1 distance to a target distribution (``calibration.quantiles``) in 10,000 steps; needs SciPy."""
         if not self.pairs.any():
             return None
         counts, similarities = self.pairs[::-1], self.similarities[::-1]
@@ -71,13 +68,10 @@ class HammingPairs:
         return float(np.abs(np.cumsum(self.pairs)[:-1] / self.pairs.sum() - random).sum() * 2 / bits)
 
     def overlaps(self, groups: np.ndarray) -> np.ndarray:
-        """Overlap of the queries of each group alone.
+        """Overlap of the queries of each group alone, shape ``(1 + greatest group,)``; NaN where one kind is missing.
 
         Args:
             groups: Of each query, shape ``(Q,)``, integers from 0; below 0 it is in none.
-
-        Returns:
-            Shape ``(1 + greatest group,)``; NaN for a group that has no positive or no negative pair.
         """
         pairs = np.zeros((1 + int(groups.max(initial=-1)), 2, len(self.pairs)))
         for group, kinds in enumerate(pairs):

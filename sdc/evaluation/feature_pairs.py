@@ -16,13 +16,13 @@ class FeaturePairs:
     """Positive and negative pairs by the cosine of their features.
 
     All pairs up to a number; beyond it, all queries with a seeded sample of the database. Where few items are relevant
-    to any query, as in instance retrieval, these are all in the sample, and the others stand for those not drawn.
+    to any query, these are all in the sample, and the others stand for those not drawn.
 
     Args:
         queries: Features, shape ``(Q, dim)``, float. None of them is in the database.
         database: Features of consecutive items, shape ``(b, dim)`` each, float; read once.
         size: Number of items in the database, N.
-        relevant: A function from a query's position to an array of shape ``(N,)``, above 0 where an item is relevant.
+        relevant: From a query's position to an array of shape ``(N,)``, above 0 where an item is relevant.
         bins: In how many equal bins on [-1, 1] to count; several may be given.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
@@ -70,15 +70,14 @@ class FeaturePairs:
         self._replicates = {
             number: np.tensordot(weights, histogram.sum(axis=0), 1) for number, histogram in histograms.items()
         }
-        middles = 1 - (2 * np.arange(FINE) + 1) / FINE
         positive, negative = self._replicates[FINE][0]
-        self.separation = overlap.separation(positive, negative, middles)
+        self.separation = overlap.separation(positive, negative, _middles(FINE))
         self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
 
     def histogram(self, bins: int) -> dict[str, list[float]]:
         """The columns of ``pairs.csv``, by the middle of each bin; of a sample, estimates of all pairs."""
         positive, negative = self._replicates[bins][0]
-        return overlap.histogram(positive, negative, 1 - (2 * np.arange(bins) + 1) / bins)
+        return overlap.histogram(positive, negative, _middles(bins))
 
     def overlaps(self, bins: int) -> np.ndarray:
         """``overlap`` of the queries of each group alone; NaN where one kind of pair is missing."""
@@ -108,6 +107,10 @@ class FeaturePairs:
             return None
         deviation = np.sqrt((1 - self._drawn.sum() / self._pool) * (GROUPS - 1))
         return float(deviation * np.std(measure(*np.moveaxis(overlap.shares(replicates[1:]), 1, 0))))
+
+
+def _middles(bins: int) -> np.ndarray:
+    return 1 - (2 * np.arange(bins) + 1) / bins
 
 
 def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.ndarray], seed: int) -> np.ndarray:
@@ -141,8 +144,7 @@ def _histograms(
     result = {number: np.zeros((size, GROUPS + 1, 2, number), np.int64) for number, size in sizes.items()}
     unit = _unit(queries, "query", 0)
     seen = sampled = 0
-    pieces = (block[low : low + ITEMS] for block in database for low in range(0, len(block), ITEMS))
-    for piece in pieces:
+    for piece in (block[low : low + ITEMS] for block in database for low in range(0, len(block), ITEMS)):
         if piece.shape[1] != queries.shape[1]:
             raise SDCError(
                 f"features of the queries have {queries.shape[1]} dimensions, those of the database {piece.shape[1]}; "

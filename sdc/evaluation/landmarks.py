@@ -1,8 +1,7 @@
 """Instance retrieval: the revisited Oxford and Paris benchmark.
 
-What is relevant to a query is listed. As in ``sdc.evaluation.ties``, a ranking with ties has an expectation over all
-orders of items at equal distances, a best and a worst order of these, and the order that it happens to have. Everything
-is a score per query, NaN for a query that has nothing to find. (Google Landmarks v2's mAP@100 is ``mAP@100/min``.)
+What is relevant to a query is listed; the rules of ties are those of ``sdc.evaluation.ties``. Everything is a score per
+query, NaN for a query that has nothing to find. (Google Landmarks v2's mAP@100 is ``mAP@100/min``.)
 
 Source: Radenović et al., Revisiting Oxford and Paris (CVPR 2018), and its released evaluation. The expectations are
 ours, in closed form.
@@ -29,10 +28,9 @@ PRECISION_AT = (1, 5, 10)  # of the revisited benchmark
 def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> dict[str, np.ndarray]:
     """AP and precision in the three setups of the revisited benchmark, under every rule of ties.
 
-    Junk is taken out of the ranking first: easy finds easy items and ignores hard ones and junk; medium finds easy and
-    hard ones and ignores junk; hard finds hard ones and ignores easy ones and junk. AP is the area under the
-    precision-recall curve by the trapezoid rule, with precision 1 before the first item. Precision@k is taken at the
-    last item to be found if that comes before rank k.
+    What a setup ignores (``SETUPS``) is taken out of the ranking first. AP is the area under the precision-recall curve
+    by the trapezoid rule, with precision 1 before the first item. Precision@k is taken at the last item to be found if
+    that comes before rank k.
 
     Args:
         blocks: For some queries at a time, how many items of each level are at each distance, shape ``(q, L, B)``,
@@ -41,9 +39,9 @@ def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[s
         names: Of the lists that levels 1, 2, … stand for: ``easy``, ``hard`` and ``junk``, whichever way round.
 
     Returns:
-        ``mAP_easy/expected``, ``mP@1_easy/expected``, ``mP@5_easy/expected`` and ``mP@10_easy/expected``; the same for
-        medium and hard, and for ``stable`` (the order of the ranking), ``optimistic`` and ``pessimistic``. Shape
-        ``(Q,)``, float64; NaN where a query has nothing to find in that setup.
+        ``mAP_easy/expected`` and ``mP@1_easy/expected``, likewise for 5 and 10, medium and hard, and ``stable`` (the
+        order of the ranking), ``optimistic`` and ``pessimistic``. Shape ``(Q,)``, float64; NaN where a query has
+        nothing to find in that setup.
     """
     parts: list[dict[str, np.ndarray]] = []
     for counts, levels in blocks:
@@ -72,12 +70,7 @@ def expected_trapezoid(buckets: ties.Buckets) -> np.ndarray:
     Exact. The mean of the usual AP, whose precisions include the relevant item they are taken at, and one whose
     precisions end just before it: to that a bucket adds r/n * sum over t of (R + (t - 1) rho) / (N + t - 1), which is
     r/n [n rho + (R - N rho) (H(N + n - 1) - H(N - 1))]; for the first r/n [1 + (n - 1) rho], as precision begins at 1.
-
-    Args:
-        buckets: Without junk.
-
-    Returns:
-        Shape ``(Q,)``; NaN where nothing is relevant.
+    Shape ``(Q,)``; NaN where nothing is relevant. The buckets are without junk.
     """
     n, before, hits = buckets.items, buckets.before, buckets.hits
     size = int(buckets.reached.max(initial=1))
@@ -96,13 +89,7 @@ def expected_precision(buckets: ties.Buckets, k: int) -> np.ndarray:
     Exact. The last of T relevant items is one of n in a bucket, r of them relevant, behind N others; it is at most the
     x-th of the n with probability C(x, r) / C(n, r). If it is the x-th and N + x <= k, precision is T / (N + x), else
     that at k.
-
-    Args:
-        buckets: Without junk.
-        k: At least 1.
-
-    Returns:
-        Shape ``(Q,)``; NaN where nothing is relevant.
+    Shape ``(Q,)``; NaN where nothing is relevant. The buckets are without junk.
     """
     hits = buckets.relevant_within(k)
     result = np.full(len(hits), math.nan)

@@ -28,15 +28,7 @@ class Separation(NamedTuple):
 
 
 def separation(positive: np.ndarray, negative: np.ndarray, similarities: np.ndarray) -> Separation | None:
-    """Compare two histograms.
-
-    Args:
-        positive, negative: Pairs at each similarity, shape ``(V,)``.
-        similarities: Shape ``(V,)``, descending.
-
-    Returns:
-        None if there is no positive or no negative pair.
-    """
+    """Compare the pairs at each similarity, shape ``(V,)`` each, descending; None if there are none of a kind."""
     if not (positive.any() and negative.any()):
         return None
     p, u = shares(positive), shares(negative)

@@ -10,7 +10,7 @@ from sdc.plan.scoring import Rule
 
 
 class RankedQueries:
-    """The rankings of q queries.
+    """The rankings of q queries; what is measured has shape ``(q,)``.
 
     Args:
         block: What is known of them.
@@ -19,7 +19,7 @@ class RankedQueries:
         parameters: Values of a metric's parameter, by its name: ``R`` and ``K`` in items, ``r`` in bits.
 
     Attributes:
-        total: Relevant items in the database, at least 1, shape ``(q,)``.
+        total: Relevant items in the database, at least 1.
         depth: Number of levels of relevance.
         buckets, order: Counts by distance, and the order there is; see ``sdc.evaluation.ties``.
     """
@@ -41,7 +41,7 @@ class RankedQueries:
     def average_precision(
         self, cutoff: int, rule: Rule | None = None, denominator: ties.Denominator | None = None
     ) -> np.ndarray:
-        """AP@R, shape ``(q,)``; by the chosen rule of ties and denominator, if no others are given."""
+        """AP@R by the chosen rule of ties and denominator, if no others are given."""
         rule, denominator = rule or self._rule, denominator or self._denominator
         key = cutoff, rule, denominator
         if key not in self._precisions:
@@ -49,30 +49,30 @@ class RankedQueries:
         return self._precisions[key]
 
     def bounds(self, cutoff: int) -> tuple[np.ndarray, np.ndarray]:
-        """AP@R of the worst and of the best order of ties, shape ``(q,)`` each."""
+        """AP@R of the worst and of the best order of ties."""
         if cutoff not in self._bounds:
             self._bounds[cutoff] = self.buckets.average_precision_bounds(cutoff, self._denominator)
         return self._bounds[cutoff]
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
-        """Relevant items within the top K, shape ``(q,)``."""
+        """Relevant items within the top K."""
         return self._rules[self._rule].relevant_within(cutoff)
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
-        """Whether there is a relevant item within the top K, shape ``(q,)``."""
+        """Whether there is a relevant item within the top K."""
         return self._rules[self._rule].hit_rate(cutoff)
 
     def ndcg(self, cutoff: int, gains: np.ndarray) -> np.ndarray:
-        """NDCG@K with the gain of an item of each level of relevance, shape ``(q,)``."""
+        """NDCG@K with the gain of an item of each level of relevance."""
         most = self._ideal.discounted_gain(cutoff, gains)
         return self._rules[self._rule].discounted_gain(cutoff, gains) / np.where(most > 0, most, 1)
 
     def inside(self, radius: int) -> np.ndarray:
-        """Items within a Hamming radius, shape ``(q,)``."""
+        """Items within a Hamming radius."""
         items: np.ndarray = self.buckets.reached[:, radius]
         return items
 
     def relevant_inside(self, radius: int) -> np.ndarray:
-        """Relevant items within a Hamming radius, shape ``(q,)``."""
+        """Relevant items within a Hamming radius."""
         items: np.ndarray = self.buckets.hits[:, radius] + self.buckets.relevant[:, radius]
         return items

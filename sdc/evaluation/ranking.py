@@ -21,7 +21,7 @@ SIMILARITY_BYTES = 512 * 2**20
 
 
 class Block(NamedTuple):
-    """What there is to know of the rankings of q consecutive queries.
+    """The rankings of q consecutive queries.
 
     Attributes:
         counts: Items of each level of relevance at each distance, or at each place of a ranking that may have ties,
@@ -115,7 +115,7 @@ class Cosine:
         return len(self._queries)
 
     def blocks(self, relevance: Relevance, top: int, some: range | None = None) -> Iterator[Block]:
-        """See ``Ranking``; there is a pass over the database for so many queries as have 512 MiB of similarities.
+        """See ``Ranking``; a pass over the database for as many queries as have 512 MiB of similarities.
 
         Raises:
             SDCError: If a feature is NaN or infinite.

@@ -124,15 +124,12 @@ class ListedRelevance(Relevance):
 def listed_positions(
     relevance: Mapping[int, Mapping[str, np.ndarray]], query_rows: np.ndarray, database_rows: np.ndarray
 ) -> list[dict[str, np.ndarray]]:
-    """The lists of a manifest as positions in the database.
+    """The lists of a manifest as positions in the database, for each query by name, int64, ascending, each once.
 
     Args:
-        relevance: For the manifest row of each query, manifest rows by the name of their list, int64.
+        relevance: By the manifest row of each query, manifest rows by the name of their list, int64.
         query_rows: Manifest rows of the queries, shape ``(Q,)``.
         database_rows: Manifest rows of the database, shape ``(N,)``, ascending.
-
-    Returns:
-        For each query, positions in ``database_rows`` by the name of their list, int64, ascending, each once.
 
     Raises:
         SDCError: If a query has no lists, or a row on a list is not in the database.

@@ -14,11 +14,6 @@ QUERIES, TOP = 4, 10
 def retrieved(manifest: Manifest, ranking: Hamming, relevance: Relevance) -> dict[str, list[Any]]:
     """The nearest items of a few queries, taken at equal steps from the queries sorted by class.
 
-    Args:
-        manifest: Whose queries and database are ranked.
-        ranking: By the codes of these.
-        relevance: What is to be found; junk is not.
-
     Returns:
         The columns of ``retrieved.csv``: ``query`` and ``row`` of the manifest, ``rank`` (0 is the query itself, then
         its 10 nearest items, ties in database order), ``distance`` in bits, ``relevant`` (0 or 1), and ``path``.
@@ -30,11 +25,8 @@ def retrieved(manifest: Manifest, ranking: Hamming, relevance: Relevance) -> dic
     for position in np.argsort(classes, kind="stable")[steps].tolist():
         query, wanted = int(queries[position]), relevance.wanted(position)
         rows.append((query, 0, query, 0, 1))
-        items = zip(*(array.tolist() for array in ranking.nearest(position, TOP)), strict=True)
-        rows += [
-            (query, rank, int(database[item]), distance, int(wanted[item]))
-            for rank, (item, distance) in enumerate(items, start=1)
-        ]
+        for rank, (item, distance) in enumerate(zip(*ranking.nearest(position, TOP), strict=True), start=1):
+            rows.append((query, rank, int(database[item]), int(distance), int(wanted[item])))
     names = ("query", "rank", "row", "distance", "relevant")
     columns: dict[str, list[Any]] = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     return {**columns, "path": [manifest.paths[row] for row in columns["row"]]}

@@ -46,15 +46,12 @@ def resampled_means(scores: np.ndarray, resamples: int = RESAMPLES, seed: int = 
 def intervals(
     scores: Mapping[str, np.ndarray], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, float]:
-    """Percentile intervals of the means of some scores over the same queries.
+    """Percentile intervals of the means of some scores over the same queries: ``{name}_low`` and ``{name}_high``.
 
     Args:
         scores: By name, the score of each query, shape ``(Q,)``, float.
         level: Share of the resampled means that lies inside.
         resamples, seed: See ``resampled_means``.
-
-    Returns:
-        For every name ``{name}_low`` and ``{name}_high``.
 
     Raises:
         SDCError: If there is no query, or a score is not finite, or the scores are of different numbers of queries.
@@ -63,18 +60,15 @@ def intervals(
         >>> intervals({"mAP": np.array([0.5, 0.5, 0.5])})
         {'mAP_low': 0.5, 'mAP_high': 0.5}
     """
-    columns = [_checked(name, values) for name, values in scores.items()]
-    if len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(f"{name} {len(column)}" for name, column in zip(scores, columns, strict=True))
+    columns = {name: _checked(name, values) for name, values in scores.items()}
+    if len({len(column) for column in columns.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
         raise SDCError(f"scores are of different numbers of queries: {lengths}; give those of the same queries")
     if not columns:
         return {}
-    bounds = _percentiles(resampled_means(np.stack(columns, axis=1), resamples, seed), level)
-    return {
-        f"{name}_{end}": float(bound)
-        for name, ends in zip(scores, bounds.T, strict=True)
-        for end, bound in zip(("low", "high"), ends, strict=True)
-    }
+    bounds = _percentiles(resampled_means(np.stack([*columns.values()], axis=1), resamples, seed), level)
+    names = [f"{name}_{end}" for name in columns for end in ("low", "high")]
+    return dict(zip(names, bounds.T.ravel().tolist(), strict=True))
 
 
 def compare(
@@ -126,15 +120,12 @@ def compare(
 
 
 def p_values(scores: np.ndarray, reference: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """P-values of ``compare`` of every column of scores with one of them, by the same draws.
+    """P-values of ``compare`` of every column of scores with one of them, by the same draws, shape ``(M,)``.
 
     Args:
         scores: Shape ``(Q, M)``, float: M methods on the same queries.
         reference: The column to compare with, whose own p-value is 1.
         resamples, seed: See ``resampled_means``.
-
-    Returns:
-        Shape ``(M,)``.
     """
     return _p_values(resampled_means(scores - scores[:, [reference]], resamples, seed))
 

@@ -64,13 +64,12 @@ class Buckets:
         numerator. The denominator ``top`` is R0 + X, where X is the number of relevant items that the split bucket
         has within R, which is hypergeometric; given X = x, this bucket adds the same with x and m for r and n.
         """
+        rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
         if denominator != "top":
             kept = self._kept(cutoff)
-            rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
             sums = self._contribution(self.share, rho, kept, self.before, self.hits).sum(axis=1)
             return sums / self._known(cutoff, denominator)
         full, split = self._split(cutoff)
-        rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
         sums = self._contribution(self.share, rho, self.items, self.before, self.hits)
         certain = np.where(full, sums, 0).sum(axis=1)
         items, relevant, before, hits, kept = split
@@ -213,13 +212,10 @@ class Order:
 
 
 def ideal(counts: np.ndarray) -> Buckets:
-    """The best ranking of the database: NDCG@K is DCG@K divided by that of this one.
+    """The best ranking of the database, a bucket for each level: NDCG@K is DCG@K divided by that of this one.
 
     Args:
         counts: Items of each level of relevance, shape ``(Q, L)``, integers.
-
-    Returns:
-        Rankings with a bucket for each level, the highest first.
     """
     return Buckets((np.eye(counts.shape[1], dtype=np.int64) * counts[:, None])[:, :, ::-1])
 
@@ -228,10 +224,8 @@ def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) 
     """Chances of the number of relevant items among those drawn without replacement, for Q cases.
 
     Values further from the mean than anything that has a chance of 1e-16 are left out: by Bernstein's inequality those
-    beyond 26 + 9 standard deviations of the binomial distribution, which is the wider of the two.
-
-    Returns:
-        The first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape ``(Q, width)``.
+    beyond 26 + 9 standard deviations of the binomial distribution, which is the wider of the two. Returned are the
+    first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape ``(Q, width)``.
     """
     share = relevant / items
     mean = drawn * share

@@ -1,7 +1,7 @@
 """Every figure and table: what it is called, what it reads, where it lies and how it is read.
 
-Light, for the Snakefile takes from here what rules read and write. What an entry does is in the module of its name, in
-``sdc.report.figures`` or ``sdc.report.tables``, which is imported when it is made:
+Light, for the Snakefile takes from here what rules read and write. An entry is made by the module of its name in
+``sdc.report.figures`` or ``sdc.report.tables``, which is imported only then:
 
 - a figure's ``frame(runs)`` is the tidy frame it shows, ``draw(frame)`` the figure, ``alternative(frame)`` its words
   for those who do not see it;

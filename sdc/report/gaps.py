@@ -10,15 +10,10 @@ _ARTEFACTS = {"train": "head.safetensors", "encode": "codes.h5", "evaluate": "me
 
 
 def reasons(results: Path, cells: Iterable[Cell]) -> dict[Cell, str]:
-    """Which runs are not whole, and why.
+    """Which of the runs that there should be are not whole, and why.
 
-    Args:
-        results: Folder below which runs and logs lie.
-        cells: The runs that there should be.
-
-    Returns:
-        By run, the last line of the log of the job that failed: ``train: methods.sdc on …: all features are equal``.
-        A run of which no job has a log waited for one of its dataset or backbone; then it is that one's last line.
+    The reason is the last line of the log of the job that failed: ``train: methods.sdc on …: all features are equal``.
+    A run of which no job has a log waited for one of its dataset or backbone; then it is that one's last line.
     """
     return {cell: reason for cell in cells if (reason := _reason(results, cell))}
 

@@ -148,13 +148,7 @@ def embedded(path: Path) -> Part:
 
 
 def figure(entry: catalogue.Entry, path: Path, where: str) -> Part:
-    """A figure and its numbers.
-
-    Args:
-        entry: Of the figure.
-        path: Of its files, without suffix.
-        where: Dataset and backbone; ids of the page begin with it.
-    """
+    """A figure and its numbers, from its files (``path`` without suffix); its id on the page begins with ``where``."""
     import pandas as pd
 
     data = path.with_suffix(".csv")
@@ -189,7 +183,7 @@ def _processor() -> str:
 
 
 def inline(svg: str, name: str, alternative: str) -> str:
-    """An SVG file as an element of a page: sized by the page, in its colours, with ids and words of its own.
+    """An SVG file as an element of a page, sized by the page and in its colours.
 
     Args:
         svg: The file.

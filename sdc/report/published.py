@@ -29,11 +29,10 @@ class Cell(NamedTuple):
 
     Attributes:
         table: Of the paper.
-        dataset, backbone, method: Dataset and method by their names in the registry; the backbone by that of ours that
-            is like it, ``delg`` where there is none.
+        dataset, backbone, method: By their names in the registry; a backbone that we have not is ``delg``.
         settings: Of the method, where not those of its preset.
         bits: Code length.
-        value: MAP in percent; None if it is not legible.
+        value: mAP in percent; None if it is not legible.
         status: How far the value may be trusted; see ``MARKS``.
     """
 
@@ -87,9 +86,8 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
 
     Args:
         run: Its metrics.
-        entries: What the config says of datasets, backbones and methods, by catalogue and name
-            (``sdc.plan.selections.selected_entries``). Names say nothing: an entry called ``cifar10`` may be another
-            dataset.
+        entries: What the config says of datasets, backbones and methods (``sdc.plan.selections.selected_entries``);
+            names alone say nothing: an entry called ``cifar10`` may be another dataset.
     """
     said = {axis: entries.get(catalogue, {}).get(run[axis], {}) for axis, catalogue in _CATALOGUES.items()}
     dataset, backbone, method = (entry.get("type", run[axis]) for axis, entry in said.items())
@@ -122,9 +120,8 @@ def _measured_alike(run: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
 
 def _settings(method: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a method, so that however they were written the same ones are equal."""
-    settings = registry.build(
-        "methods", method, {key: value for key, value in entry.items() if key != "type"}
-    ).as_dict()
+    given = {key: value for key, value in entry.items() if key != "type"}
+    settings = registry.build("methods", method, given).as_dict()
     if "calibration" in settings:
         settings["calibration"] = calibration.parse(settings["calibration"])
     return {key: value for key, value in settings.items() if key not in _ASIDE}

@@ -35,9 +35,9 @@ class Runs:
         baselines: Of exact cosine on the features, for each dataset and backbone.
         published: What the paper has, by dataset, backbone, method and bits.
         missing: Why a cell has no run.
-        selection: ``{datasets, backbones, methods, bits, seeds}`` and more: see ``sdc.plan.selections``.
+        selection: See ``sdc.plan.selections``.
         results: The folder below which all files lie.
-        thumbnails: That below which thumbnails lie: another one where jobs failed.
+        thumbnails: The same for thumbnails: another one where jobs failed.
     """
 
     runs: Sequence[Run]
@@ -84,12 +84,7 @@ class Runs:
 
 
 def read_runs(results: Path, selection: Mapping[str, Any], allow_missing: bool = False) -> Runs:
-    """The runs of a selection.
-
-    Args:
-        results: Folder below which they lie.
-        selection: See ``Runs``.
-        allow_missing: Leave out runs whose job failed, and say why.
+    """The runs of a selection; ``allow_missing`` leaves out those whose job failed, and says why.
 
     Raises:
         StorageError: If the metrics of a run are missing or damaged.

@@ -98,13 +98,7 @@ def style() -> Iterator[None]:
 def subplots(
     rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.2), **options: Any
 ) -> tuple[Figure, Any]:
-    """A figure that no window and no global state knows of, and its axes, shape ``(rows, columns)``; inside ``style``.
-
-    Args:
-        rows, columns: Of axes.
-        size: Width and height in inches; a page is 6.4 wide.
-        **options: As ``Figure.subplots`` takes them.
-    """
+    """A figure outside pyplot, its size in inches, and its axes, shape ``(rows, columns)``; use inside ``style``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size)

@@ -106,11 +106,7 @@ def run(
 
 
 class _Scored(NamedTuple):
-    """The scores of one ranking, its metrics and what else was measured, and the files they are drawn from.
-
-    Attributes:
-        overlaps: Of the pairs of each class's queries, by number of bins.
-    """
+    """What a ranking scored; ``overlaps`` are those of the pairs of each class's queries, by number of bins."""
 
     identity: Mapping[str, Any]
     scores: Scores

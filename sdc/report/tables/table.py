@@ -12,35 +12,36 @@ from sdc.report.runs import Runs
 
 GAP = "–"
 Row = tuple[str, ...]
+Place = tuple[Row, str]
 
 
 @dataclasses.dataclass(kw_only=True)
 class Table:
-    """Scores by row and column, and what is to be known of them.
+    """Scores and more by place, which is a row and a column.
 
     Attributes:
         title: Of the table.
         names: Of the first columns, which tell rows apart; the first is a group, within which the best is looked for.
-        scores: Percent, a value per seed, by row and column, both in their order; no entry where nothing is to be.
+        scores: Percent, a value per seed; rows and columns stand in this order. A cell without an entry is empty.
         columns: All columns in order.
         titles: Rows as people read them, where not as they are.
         unranked: Rows that are never the best.
-        marks: After a score, by row and column.
-        cells: What the paper printed, by row and column.
-        gaps: Why there is no score, by row and column.
+        marks: After a score.
+        cells: What the paper printed.
+        gaps: Why there is no score.
         notes: Sentences below the table.
         decimals: Of scores.
     """
 
     title: str
     names: Row
-    scores: dict[tuple[Row, str], list[float]] = dataclasses.field(default_factory=dict)
+    scores: dict[Place, list[float]] = dataclasses.field(default_factory=dict)
     columns: list[str] = dataclasses.field(default_factory=list)
     titles: dict[Row, Row] = dataclasses.field(default_factory=dict)
     unranked: set[Row] = dataclasses.field(default_factory=set)
-    marks: dict[tuple[Row, str], str] = dataclasses.field(default_factory=dict)
-    cells: dict[tuple[Row, str], published.Cell] = dataclasses.field(default_factory=dict)
-    gaps: dict[tuple[Row, str], str] = dataclasses.field(default_factory=dict)
+    marks: dict[Place, str] = dataclasses.field(default_factory=dict)
+    cells: dict[Place, published.Cell] = dataclasses.field(default_factory=dict)
+    gaps: dict[Place, str] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     decimals: int = 1
 
@@ -56,7 +57,7 @@ class Table:
         values = self.scores.get((row, column))
         return None if values is None or (row, column) in self.gaps else statistics.fmean(values)
 
-    def places(self) -> dict[tuple[Row, str], int]:
+    def places(self) -> dict[Place, int]:
         """Of each score among those of its column and group: 0 for the best, 1 for the next lower, and so on.
 
         By what is printed, so that equal numbers are treated alike.
@@ -140,7 +141,7 @@ def filled(
         row_of: The row of a run, from its identity.
         metrics_of: The columns of a run, from its identity, and the metric in each; the first is the paper's too.
     """
-    paper, reasons = runs.published, dict[tuple[Row, str], dict[str, None]]()
+    paper, reasons = runs.published, dict[Place, dict[str, None]]()
     for run in identities(runs):
         reason = runs.missing.get(Cell(*(run[axis] for axis in Cell._fields)))
         metrics = metrics_of(run)
