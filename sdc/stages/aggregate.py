@@ -29,11 +29,12 @@ def run(
 
     Args:
         results: Folder below which the runs lie.
-        selection: JSON: ``{datasets, backbones, methods, bits, seeds}``, a list each; see ``sdc.plan.selections``.
+        selection: JSON: ``{datasets, backbones, methods, bits, seeds}``, a list each, and more; see
+            ``sdc.plan.selections``.
         make: What each file is: a name of ``sdc.report.catalogue``, or ``report``, all of it on one page.
         out: Files to write; the suffix is the format. As CSV a figure is what it shows.
-        embed: Tables (``.html``) and figures of ablations (``.svg``) for the report; the selection's figures are in
-            ``figures/{dataset}/{backbone}/`` beside it.
+        embed: Tables (``.html``) and figures of ablations (``.svg``) for the report; the figures of the selection are
+            looked for in ``figures/{dataset}/{backbone}/`` beside it.
         config: The whole config as JSON, for the report.
         allow_missing: Leave gaps where runs failed, and say why.
 
