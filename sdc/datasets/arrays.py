@@ -110,7 +110,7 @@ class Arrays(Dataset):
 
     @abc.abstractmethod
     def load(self, paths: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray, int]:
-        """Read the files, whose paths are given by the names of ``files``.
+        """Read the files, given by their names in ``files``.
 
         Returns:
             Images of shape ``(n, height, width)`` or ``(n, height, width, 3)``, uint8; the class index of each, shape
@@ -131,11 +131,8 @@ class Arrays(Dataset):
                 f"{len(self.classes)} classes ({len(strange)} such); delete the files and download again"
             )
         rule = self.protocols[self.protocol]
-        chosen = [
-            f"{name}: {value}"
-            for name, value, usual in (("query", self.query, rule.queries), ("train", self.train, rule.training))
-            if value not in (None, usual)
-        ]
+        counts = (("query", self.query, rule.queries), ("train", self.train, rule.training))
+        chosen = [f"{name}: {value}" for name, value, usual in counts if value not in (None, usual)]
         return self.manifest(
             [str(index) for index in range(len(labels))],
             labels,
@@ -179,20 +176,17 @@ class Arrays(Dataset):
         if absent := self._absent():
             raise SDCError(absent[0])
         present = self._present()
-        for name, path in present.items() if self.checksum else ():
-            if path.name != name:
-                continue
-            with open(path, "rb") as file:
-                md5 = hashlib.file_digest(file, "md5").hexdigest()
-            if md5 != self.files[name]:
-                problems(f"{path}: MD5 is {md5}, expected {self.files[name]}; delete it and download again")
+        for path in present.values() if self.checksum else ():
+            expected = self.files.get(path.name)
+            md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if expected else None
+            if md5 != expected:
+                problems(f"{path}: MD5 is {md5}, expected {expected}; delete it and download again")
         return present
 
     def _split(self, labels: np.ndarray, official: int) -> dict[str, np.ndarray]:
         rule = self.protocols[self.protocol]
         query = rule.queries if self.query is None else self.query
-        usual = 1.0 if rule.training is None else rule.training
-        train = usual if self.train is None else self.train
+        train = (1.0 if rule.training is None else rule.training) if self.train is None else self.train
         if query is not None:
             splits = draw_splits(labels, self.classes, query, train, self.seed)
             return {**splits, "database": splits["database"] & ~splits["train"]} if rule.apart else splits

@@ -24,15 +24,11 @@ _ORIENTATION, _UPRIGHT = 0x0112, (0, 1)
 
 
 def check(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at a whole dataset; every image is decoded once.
-
-    Args:
-        name: Of the catalogue entry.
-        settings: The entry.
+    """Check the whole dataset of a catalogue entry; every image is decoded once.
 
     Returns:
         JSON values: ``problems``, a line each; ``protocol``, ``counts``, ``splits``; ``files`` (how many were decoded,
-        are truncated, of which mode, would be turned by EXIF); ``without_labels``; ``duplicates`` of queries in the
+        are truncated, have which mode, would be turned by EXIF); ``without_labels``; ``duplicates`` of queries in the
         database by content; ``histogram``, items by class and split.
 
     Raises:
@@ -98,13 +94,12 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Ite
 
 
 def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Item]:
-    vectors = None
     try:
         vectors = dataset.vectors(manifest)
     except SDCError as error:
         problems(str(error))
-    if vectors is None:
         return [_Item(mode="vector")] * len(manifest)
+    assert vectors is not None
     blocks = np.split(np.arange(len(manifest)), range(16384, len(manifest), 16384))
     return [_Item(hashlib.sha256(row.tobytes()).digest(), "vector") for rows in blocks for row in vectors.take(rows)]
 
@@ -130,9 +125,8 @@ def _files(dataset: Dataset, manifest: Manifest, items: list[_Item], problems: P
         problems(f"{len(unreadable)} of {len(items)} files cannot be decoded: {some(unreadable, '; ')}")
     truncated = [path for path, item in zip(manifest.paths, items, strict=True) if item.truncated]
     if truncated and getattr(dataset, "truncated", "fail") == "fail":
-        problems(
-            f"{len(truncated)} JPEG files end too soon: {some(truncated)}; copy them again, or set truncated: load"
-        )
+        remedy = "copy them again, or set truncated: load"
+        problems(f"{len(truncated)} JPEG files end too soon: {some(truncated)}; {remedy}")
     return {
         "looked_at": len(items),
         "unreadable": {"count": len(unreadable), "first": unreadable[:NAMED]},
@@ -156,8 +150,6 @@ def _duplicates(manifest: Manifest, contents: list[bytes], problems: Problems) -
 def _histogram(manifest: Manifest) -> dict[str, dict[str, int]]:
     names = manifest.facts["classes"]
     classes = max(len(names), 1 + int(manifest.labels.indices.max(initial=-1)))
-    counts = {split: manifest.labels.take(manifest.rows(split)).histogram(classes) for split in SPLITS}
-    return {
-        str(names[index] if index < len(names) else index): {split: int(counts[split][index]) for split in SPLITS}
-        for index in range(classes)
-    }
+    names = [str(name) for name in [*names, *range(len(names), classes)]]
+    counts = [manifest.labels.take(manifest.rows(split)).histogram(classes).tolist() for split in SPLITS]
+    return {name: dict(zip(SPLITS, of, strict=True)) for name, *of in zip(names, *counts, strict=True)}

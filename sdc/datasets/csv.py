@@ -37,7 +37,7 @@ class CSV(ImageFiles):
     Attributes:
         root: Folder that ``file`` and the images lie below.
         file: The CSV file; with ``{split}`` in it, three files: ``{split}.csv`` stands for ``query.csv``,
-            ``database.csv`` and ``train.csv``. The last may lack: then training items are drawn from the database.
+            ``database.csv`` and ``train.csv``. Without the last, training items are drawn from the database.
         picture: Where an image lies below the root; ``{}`` stands for its cell, as in ``images/{}.jpg``.
         labels: ``single`` takes a cell as one label, ``multi`` as any number of them; ``auto`` is ``multi`` where the
             column is called ``labels``.
@@ -69,18 +69,18 @@ class CSV(ImageFiles):
             _merge(row_of, rows, problems)
         multi = self.labels == "multi" or (self.labels == "auto" and "labels" in headers.values())
         rows = list(row_of.values())
-        if not multi:
-            rows = _labelled(rows, problems)
+        for file in () if multi else headers:
+            empty = [row.line for row in rows if row.file == file and not row.label]
+            _tell(problems, file, empty, "has no label; write one, or set labels: multi")
+        rows = [row for row in rows if multi or row.label]
         paths = [self.picture.replace("{}", row.image) for row in rows]
         usable, skipped = self.usable(paths, problems)
         paths, rows = list(itertools.compress(paths, usable)), list(itertools.compress(rows, usable))
         cells = [row.label for row in rows]
         labels, classes = number_classes([ClassNames.of(several(cells) if multi else cells, self.file)])
         if len(classes) < 2:
-            raise SDCError(
-                f"{', '.join(map(str, headers))}: names {len(rows)} usable images of {len(classes)} classes; it "
-                "takes two classes to tell what is relevant"
-            )
+            named = f"names {len(rows)} usable images of {len(classes)} classes"
+            raise SDCError(f"{', '.join(map(str, headers))}: {named}; it takes two classes to tell what is relevant")
         has_splits = any(row.splits for row in rows)
         given = {split: np.array([split in row.splits for row in rows]) for split in SPLITS} if has_splits else None
         # A draw goes by classes; or by all images alike, where one may be of several.
@@ -115,12 +115,10 @@ def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
     table = read_table(path)
     image, label = table.column("paths", "labels")
     images, labels = map(with_slashes, table.cells(image)), table.cells(label)
-    splits: list[frozenset[str]] = [frozenset([split] if split else [])] * len(labels)
-    unsplit = []
+    splits, unsplit = [frozenset([split] if split else [])] * len(labels), []
     if "split" in table.header and not split:
-        words = [frozenset(several([cell])[0]) for cell in table.cells("split")]
-        unsplit = [line for line, these in zip(table.lines, words, strict=True) if not these or these - {*SPLITS}]
-        splits = words
+        splits = [frozenset(several([cell])[0]) for cell in table.cells("split")]
+        unsplit = [line for line, these in zip(table.lines, splits, strict=True) if not these or these - {*SPLITS}]
     _tell(problems, path, table.ragged, table.expected)
     _tell(problems, path, unsplit, f"is in no split; write {', '.join(SPLITS)}")
     return label, [_Row(path, *row) for row in zip(table.lines, images, labels, splits, strict=True)]
@@ -141,13 +139,6 @@ def _merge(row_of: dict[str, _Row], rows: list[_Row], problems: Problems) -> Non
     if rows:
         _tell(problems, rows[0].file, twice, "names an image that an earlier line names; take one of them out")
         _tell(problems, rows[0].file, other, "has other labels than another file has for the same image; fix one")
-
-
-def _labelled(rows: list[_Row], problems: Problems) -> list[_Row]:
-    for file in dict.fromkeys(row.file for row in rows):
-        empty = [row.line for row in rows if row.file == file and not row.label]
-        _tell(problems, file, empty, "has no label; write one, or set labels: multi")
-    return [row for row in rows if row.label]
 
 
 def _tell(problems: Problems, path: Path, lines: list[int], what: str) -> None:

@@ -42,8 +42,7 @@ def fetch(folder: Path, files: Collection[str], published: Mapping[str, str], mi
             fcntl.flock(lock, fcntl.LOCK_EX)
             missing = [name for name in files if not (folder / name).is_file()]
             if missing:
-                part = folder.with_name(f"{folder.name}.part")
-                unpacked = part
+                part = unpacked = folder.with_name(f"{folder.name}.part")
                 for name, md5 in published.items():
                     is_archive = name.endswith(".tar.gz")
                     if is_archive or name in missing:
@@ -70,11 +69,11 @@ def _download(name: str, md5: str, part: Path, mirrors: Sequence[str]) -> None:
     failures = []
     for mirror in mirrors:
         _log.info("downloading %s%s", mirror, name)
-        # What is published gzipped is wanted gzipped, whatever a server offers.
+        # Gzipped files stay gzipped, whatever a server offers.
         headers = {"Accept-Encoding": "identity"}
         downloader = pooch.HTTPDownloader(sys.stderr.isatty(), _CHUNK_BYTES, headers=headers)
         try:
-            # Does nothing where a whole file is there already.
+            # Does nothing where a complete file is there already.
             pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=part, downloader=downloader)
             return
         except (OSError, http.client.HTTPException) as error:

@@ -21,7 +21,7 @@ def split_files(pattern: str) -> dict[str, Path]:
 
 
 def complete_splits(
-    given: Mapping[str, np.ndarray] | None,
+    given: dict[str, np.ndarray] | None,
     labels: np.ndarray,
     classes: Sequence[str],
     query: float,
@@ -35,7 +35,7 @@ def complete_splits(
     if given is None:
         return draw_splits(labels, classes, query, train, seed)
     if given["train"].any():
-        return dict(given)
+        return given
     database = np.flatnonzero(given["database"] & (labels >= 0))
     return {**given, "train": draw_training(database, labels, classes, train, seed)}
 
@@ -59,7 +59,7 @@ def draw_splits(
         Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
 
     Raises:
-        SDCError: If a class has too few images; names the class and the counts.
+        SDCError: If a class has too few images; names it and the counts.
     """
     generator = np.random.RandomState(seed)
     splits = {name: np.zeros(len(labels), dtype=bool) for name in SPLITS}
@@ -121,14 +121,10 @@ def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, imbalance
     Source: long-tailed CIFAR of Y. Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
 
     Args:
-        rows: Row numbers to draw from, shape ``(m,)``.
+        rows, seed: As of ``draw_training``; so is the result.
         labels: Class index of every row of the dataset, shape ``(n,)``; -1 for none.
         classes: C.
         imbalance: The imbalance factor: the first class's size over the last's, at least 1.
-        seed: Of the generator.
-
-    Returns:
-        Boolean array of shape ``(n,)``.
     """
     generator = np.random.RandomState(seed)
     members = [rows[labels[rows] == index] for index in range(classes)]

@@ -103,7 +103,11 @@ class VectorDataset(Dataset):
         if len(classes) < 2:
             named = "".join(classes) or "none"
             raise SDCError(f"{self.file}: all rows are of one class, {named}; it takes two to tell what is relevant")
-        _check_overlap(parts, problems)
+        ids = {part.split: set(part.ids or ()) for part in parts}
+        if both := sorted(ids.get("query", set()) & ids.get("database", set())):
+            files = " and ".join(str(part.file.path) for part in parts if part.split != "train")
+            overlap = f"id {both[0]} is in both ({len(both)} such)"
+            problems(f"{files}: {overlap}; a query must not find itself: take it out of one")
         # A draw goes by class; or by all rows alike, where one may be of several.
         groups, names = np.zeros(len(labels), np.int64), ["all rows"]
         if single:
@@ -124,11 +128,7 @@ class VectorDataset(Dataset):
         )
 
     def opener(self) -> Opener:
-        """There is nothing to open.
-
-        Raises:
-            SDCError: Always.
-        """
+        """Raises an ``SDCError``: there is nothing to open."""
         raise SDCError(f"{self.file}: holds vectors, no images")
 
     def vector_files(self) -> list[str]:
@@ -165,13 +165,3 @@ class VectorDataset(Dataset):
                 classes = ClassNames.of([[]] * len(file) if file.labels is None else file.labels, path)
             parts.append(_Part(split, file, classes, read_ids(ids[split]) if split in ids else file.ids))
         return parts
-
-
-def _check_overlap(parts: list[_Part], problems: Problems) -> None:
-    ids = {part.split: set(part.ids or ()) for part in parts}
-    both = sorted(ids.get("query", set()) & ids.get("database", set()))
-    if both:
-        files = " and ".join(str(part.file.path) for part in parts if part.split != "train")
-        problems(
-            f"{files}: id {both[0]} is in both ({len(both)} such); a query must not find itself: take it out of one"
-        )

@@ -79,9 +79,8 @@ class Folder(ImageFiles):
     def _from_folders(self, paths: list[str]) -> dict[str, np.ndarray]:
         tops = np.array([PurePosixPath(path).parts[0] for path in paths])
         if strangers := sorted({*tops.tolist()} - {*SPLITS}):
-            raise SDCError(
-                f"{self.root}: {strangers[0]} lies beside query/, database/ and train/; move it or set splits: draw"
-            )
+            remedy = "move it or set splits: draw"
+            raise SDCError(f"{self.root}: {strangers[0]} lies beside query/, database/ and train/; {remedy}")
         splits = {split: tops == split for split in SPLITS}
         for split in ("query", "database"):
             if not splits[split].any():

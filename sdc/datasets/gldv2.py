@@ -23,7 +23,7 @@ TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.c
 # Where people keep these files: beside the images, or as they are laid out for download.
 _FOLDERS = (".", "metadata", "ground_truth", "index", "test", "train")
 _USAGES = ("Public", "Private", "Ignored")
-# So many images are looked for where nobody asked for all of them.
+# As many images are looked for, unless the check or on_error: skip looks for all.
 _SAMPLE = 1000
 _ID_LENGTH = 16
 

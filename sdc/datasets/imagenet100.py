@@ -7,6 +7,7 @@ its authors published, and everybody uses, has 13,000.
 
 import csv
 import dataclasses
+import itertools
 from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
@@ -99,18 +100,14 @@ train.txt                                   if you have it"""
     def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
         """All training images of the classes, and their validation images as queries."""
         tree = self._tree()
-        images = self._of_folders(tree / "train", problems)
-        database = len(images)
-        solution = None if self._has_folders(tree / "val") else self._solution()
-        if solution is None:
-            images += self._of_folders(tree / "val", problems)
-        else:
-            images += self._of_solution(tree / "val", solution)
-        usable, skipped = self.usable([path for path, _ in images], problems)
-        kept = np.flatnonzero(usable)
-        paths = [images[row][0] for row in kept]
-        labels = np.array([images[row][1] for row in kept], np.int64)
-        is_query = kept >= database
+        database = self._of_folders(tree / "train", problems)
+        val = tree / "val"
+        solution = None if self._has_folders(val) else self._solution()
+        queries = self._of_folders(val, problems) if solution is None else self._of_solution(val, solution)
+        usable, skipped = self.usable([path for path, _ in database + queries], problems)
+        images = list(itertools.compress(database + queries, usable))
+        paths, labels = [path for path, _ in images], np.array([index for _, index in images], np.int64)
+        is_query = np.flatnonzero(usable) >= len(database)
         given = {split: file for split, file in lists.items() if split == "train"}
         splits = {"query": is_query, "database": ~is_query, **self.given_splits(given, paths, problems)}
         if not given:
@@ -147,10 +144,8 @@ train.txt                                   if you have it"""
             images += [(path.relative_to(self.root).as_posix(), index) for path in files]
             empty += [wnid] * (not files)
         if empty:
-            problems(
-                f"{folder}: {len(empty)} of the {len(WNIDS)} classes have no images there: {some(empty)}; "
-                "complete the copy"
-            )
+            which = f"{len(empty)} of the {len(WNIDS)} classes"
+            problems(f"{folder}: {which} have no images there: {some(empty)}; complete the copy")
         return images
 
     def _of_solution(self, folder: Path, solution: Path) -> list[tuple[str, int]]:

@@ -24,7 +24,7 @@ class Lists(ListFileDataset):
     If any image has several labels, the dataset is multi-label: relevant is what shares one.
 
     Attributes:
-        root: Folder that image names are relative to; their authors' prefixes are found out.
+        root: Folder that image names are relative to; the prefixes of their authors are recognised.
         train, query, database: List files; below the root, or else as given. Two may be one file.
         names: File of class names, a line each, in the order of columns or indices.
     """

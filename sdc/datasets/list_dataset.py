@@ -35,6 +35,11 @@ class ListFileDataset(ImageFiles):
 
     strip_prefix: str | None = None
 
+    @property
+    def train_in_database(self) -> bool:
+        """Whether training items stay in the database."""
+        return True
+
     def from_lists(
         self,
         files: Mapping[str, Path],
@@ -43,7 +48,6 @@ class ListFileDataset(ImageFiles):
         *,
         protocol: str,
         key: Key | None = None,
-        train_in_database: bool = True,
     ) -> Manifest:
         """The manifest of three list files; rows in the order of the database list, then of the others.
 
@@ -52,10 +56,8 @@ class ListFileDataset(ImageFiles):
         Args:
             files: Of ``database``, ``query`` and ``train``.
             classes: Their names, in the order of columns or indices, if known.
-            problems: Told of what is wrong.
-            protocol: As in ``manifest``.
+            problems, protocol: As in ``manifest``.
             key: What identifies an image in every copy of the dataset.
-            train_in_database: False takes training items out of the database.
         """
         known = None if classes is None else len(classes)
         lists = {file: read_list(file, problems, known) for file in dict.fromkeys(files.values())}
@@ -71,7 +73,7 @@ class ListFileDataset(ImageFiles):
         usable, skipped = self.usable(union.paths, problems)
         labels = union.labels.take(usable)
         splits = {split: flags[usable] for split, flags in union.splits.items()}
-        if not train_in_database:
+        if not self.train_in_database:
             splits["database"] &= ~splits["train"]
         unlabelled = {split: int((flags & (labels.counts == 0)).sum()) for split, flags in splits.items()}
         if unlabelled["query"]:
@@ -114,12 +116,9 @@ class ListFileDataset(ImageFiles):
         return located
 
     def missing_image(self, file: Path, key: Key | None = None, below: str = "") -> list[str]:
-        """Whether the first image of a list is nowhere below the root, unless files may be missing.
+        """A line if the first image of a list is nowhere below the root, unless files may be missing.
 
-        Args:
-            file: The list; only its first line is read.
-            key: What identifies an image in every copy of the dataset.
-            below: What the names of the list begin with below the root.
+        ``key`` is that of ``from_lists``; ``below`` is what the names of the list begin with below the root.
         """
         with open(file, encoding="utf-8-sig", errors="replace") as lines:
             name = next((with_slashes(words[0]) for words in map(str.split, lines) if words), None)
@@ -165,24 +164,13 @@ class PublishedLists(ListFileDataset):
         """What ``draw`` needs and is not there, a line each."""
 
     def scan(self, problems: Problems) -> Manifest:
-        """From the lists, in their order, if all three are there; else drawn, and shuffled by the seed.
-
-        A database sorted by class would flatter codes with many ties wherever ties are broken by row.
-        """
+        """From the lists, in their order, if all three are there; else drawn, and shuffled by the seed."""
         lists = self.lists()
         if missing := self._missing_files(lists):
             raise SDCError(missing[0])
         if len(lists) < len(LISTS):
             return self.draw(lists, problems)
-        inside = self.train_in_database
-        return self.from_lists(
-            lists, self.classes, problems, protocol=self.protocol, key=self.key, train_in_database=inside
-        )
-
-    @property
-    def train_in_database(self) -> bool:
-        """Whether training items stay in the database."""
-        return True
+        return self.from_lists(lists, self.classes, problems, protocol=self.protocol, key=self.key)
 
     def missing(self) -> list[str]:
         """The root, the lists or what else the splits are made from, or else the first image."""

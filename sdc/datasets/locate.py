@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
-# What desktops leave in folders; everything else that is not an image is taken for a mistake.
+# What desktops leave in folders; everything else that is not an image is a mistake.
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
 # What identifies an image in every copy of a dataset, whatever its folder: for example a number in its name.
 Key = Callable[[str], Hashable]
@@ -26,9 +26,7 @@ def locate(names: Sequence[str], root: str | Path, key: Key | None = None) -> li
         members.setdefault(folder, set()).add(file)
     places = {folder: _place(root, folder, files) for folder, files in members.items()}
     if any(place is not None for place in places.values()):
-        prefixes = {
-            folder: f"{folder}/" if place is None else posixpath.join(place, "") for folder, place in places.items()
-        }
+        prefixes = {folder: posixpath.join(folder if place is None else place, "") for folder, place in places.items()}
         return [prefixes[folder] + file for folder, _, file in (name.rpartition("/") for name in names)]
     identify: Key = key or posixpath.basename
     path_of: dict[Hashable, str | None] = {}

@@ -37,8 +37,8 @@ _log = logging.getLogger(__name__)
 class MIRFlickr(ImageFiles):
     """MIRFLICKR-25k in the order of the images' numbers; relevant is what shares a topic.
 
-    The draws are ours: the authors state their rules, but neither a generator nor a seed. 419 images show no topic.
-    They stay where they are drawn, and the facts count them as ``unlabelled``; as queries they find nothing relevant.
+    The draws are ours: the authors state their rules, but neither a generator nor a seed. The 419 images without a
+    topic are drawn like others and counted as ``unlabelled``; as queries they find nothing relevant.
 
     Attributes:
         root: Folder that holds ``mirflickr`` and ``mirflickr25k_annotations_v080``, or what is in them.
@@ -79,8 +79,7 @@ class MIRFlickr(ImageFiles):
         shown = np.zeros((IMAGES, len(topics)), bool)
         for column, path in enumerate(topics.values()):
             shown[_numbers(path, problems) - 1, column] = True
-        other = [topic for topic, total in zip(topics, shown.sum(axis=0), strict=True) if total != TOPICS[topic]]
-        if other:
+        if other := [topic for topic, total in zip(topics, shown.sum(axis=0), strict=True) if total != TOPICS[topic]]:
             _log.warning("%s: other numbers of images than published: %s", self.title, ", ".join(other))
         folder = self._folder(IMAGES_FOLDER, "im1.jpg").relative_to(self.root)
         paths = [(folder / f"im{number}.jpg").as_posix() for number in range(1, IMAGES + 1)]
@@ -121,24 +120,15 @@ class MIRFlickr(ImageFiles):
                 f"{self.root}: has {count} images, too few for query: {queries} and train: {trained}; "
                 "complete the copy or lower the counts"
             )
-        place = np.empty(count, np.int64)
-        place[np.random.RandomState(self.seed).permutation(count)] = np.arange(count)
-        train = (place >= queries) & (place < queries + trained)
-        return {
-            "query": place < queries,
-            "train": train,
-            "database": (place >= queries) & ~(train & (self.protocol == "deephash")),
-        }
+        order = np.random.RandomState(self.seed).permutation(count)
+        query, train = (np.isin(np.arange(count), rows) for rows in np.split(order, [queries, queries + trained])[:2])
+        return {"query": query, "train": train, "database": ~query & ~(train & (self.protocol == "deephash"))}
 
 
 def _numbers(path: Path, problems: Problems) -> np.ndarray:
     """The image numbers of a list, one a line."""
-    numbers, bad = [], []
-    for entry in path.read_text(encoding="utf-8", errors="replace").split():
-        if entry.isdecimal() and 1 <= int(entry) <= IMAGES:
-            numbers.append(int(entry))
-        else:
-            bad.append(entry)
-    if bad:
+    entries = path.read_text(encoding="utf-8", errors="replace").split()
+    numbers = [int(entry) if entry.isdecimal() and 1 <= int(entry) <= IMAGES else 0 for entry in entries]
+    if bad := [entry for entry, number in zip(entries, numbers, strict=True) if not number]:
         problems(f"{path}: {bad[0]!r} is not the number of an image, 1 to {IMAGES} ({len(bad)} such); get it again")
-    return np.array(numbers, np.int64)
+    return np.array([number for number in numbers if number], np.int64)

@@ -31,6 +31,7 @@ snow tree beach mountain
 )
 _IMAGES = "ImageList/Imagelist.txt"
 _PHOTOS = "Flickr"
+_DRAW = "100 queries and 500 training items for each of 21 concepts"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class NUSWide(PublishedLists):
 
     Attributes:
         root: Folder of the lists and ``images``, or of ``ImageList``, ``Groundtruth`` and ``Flickr``.
-        protocol: How to draw; lists are taken as they are. ``per_concept``: for each concept in turn, images that
+        protocol: How to draw; lists are used as they are. ``per_concept``: for each concept in turn, images that
             show it are drawn as queries; then, for each again, training items. ``deephash``: images in random order
             are given to the first of their concepts that lacks training items, or else queries, as DeepHash's script
             does, so that queries show more of the concepts whose quotas fill late.
@@ -66,10 +67,8 @@ Flickr/<folder>/<number>_<photo>.jpg"""
     )
     label_kind = "multi"
     protocols: ClassVar = {
-        "per_concept": Protocol("100 queries and 500 training items for each of 21 concepts", 2_100, 193_734, 10_500),
-        "deephash": Protocol(
-            "100 queries and 500 training items for each of 21 concepts, training items first", 2_100, 193_734, 10_500
-        ),
+        "per_concept": Protocol(_DRAW, 2_100, 193_734, 10_500),
+        "deephash": Protocol(f"{_DRAW}, training items first", 2_100, 193_734, 10_500),
     }
     classes = CONCEPTS
 

@@ -36,8 +36,7 @@ def load(path: str | Path) -> Any:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it is damaged or asks for anything else, and what that is. The caller knows what the file should
-            have been and says so.
+        ValueError: If it is damaged or asks for anything else; the caller names the file.
     """
     content = Path(path).read_bytes()
     try:

@@ -89,7 +89,7 @@ class Revisited(Instances):
         if not path.is_file():
             raise SDCError(f"{path}: {what_is_at(path)}; set root to the folder that holds it and jpg/")
         try:
-            return _read_matlab(path) if path.suffix == ".mat" else _checked(pickles.load(path))
+            return _checked(_load_matlab(path), first=1) if path.suffix == ".mat" else _checked(pickles.load(path))
         except (OSError, LookupError, TypeError, ValueError, OverflowError) as error:
             raise SDCError(f"{path}: is not the ground truth of {self.title} ({error}); get it again") from error
 
@@ -98,22 +98,17 @@ def _path(name: str) -> str:
     return f"jpg/{name}.jpg"
 
 
-def _read_matlab(path: Path) -> _Truth:
+def _load_matlab(path: Path) -> Any:
     from scipy.io import loadmat
 
     try:
-        read = loadmat(path, simplify_cells=True)
+        return loadmat(path, simplify_cells=True)
     except Exception as error:  # a damaged file may raise anything
         raise ValueError(str(error)) from error
-    return _checked(read, first=1)
 
 
 def _checked(read: Mapping[str, Any], first: int = 0) -> _Truth:
-    """What was read, once it is what it should be; ``first`` is the number that its lists give the first image.
-
-    Raises:
-        LookupError, TypeError, ValueError, OverflowError: If it is not, and what is wrong.
-    """
+    """The ground truth in what was read, whose lists number images from ``first``; raises errors of any kind."""
     if not isinstance(read, Mapping):
         raise TypeError("holds no dict")
     database, queries = (_names(read, key) for key in ("imlist", "qimlist"))

@@ -60,7 +60,7 @@ class SOP(ImageFiles):
 
     @property
     def protocol(self) -> str:
-        """Which of ``protocols`` it is: that of its labels."""
+        """That of its labels."""
         return self.labels
 
     def scan(self, problems: Problems) -> Manifest:
@@ -76,23 +76,17 @@ class SOP(ImageFiles):
         usable, skipped = self.usable(paths.tolist(), problems)
         order = np.random.RandomState(self.seed).permutation(np.flatnonzero(usable))
         names, paths, tested = names[order], paths[order], tested[order]
-        numbers, first, labels = np.unique(
-            (kinds if self.labels == "super" else products)[order], return_index=True, return_inverse=True
-        )
+        numbers = (kinds if self.labels == "super" else products)[order]
+        numbers, first, labels = np.unique(numbers, return_index=True, return_inverse=True)
         if self.labels == "super":
             classes = [Path(names[row]).parts[0].removesuffix("_final") for row in first]
             splits = draw_splits(labels, classes, self.query, self.train, self.seed)
         else:
             classes = [str(number) for number in numbers]
             splits = _split_products(labels, tested)
+        sources = hashes(self._files())
         return self.manifest(
-            paths.tolist(),
-            labels,
-            classes,
-            splits,
-            sources=hashes(self._files()),
-            skipped=skipped,
-            problems=problems,
+            paths.tolist(), labels, classes, splits, sources=sources, skipped=skipped, problems=problems
         )
 
     def missing(self) -> list[str]:

@@ -74,9 +74,8 @@ class Vectors:
         first = self._files[0]
         for file, names in parts:
             if len(names) != len(file):
-                raise SDCError(
-                    f"{file.path}: {len(file)} rows where {len(names)} are listed; give each its own, in order"
-                )
+                lengths = f"{len(file)} rows where {len(names)} are listed"
+                raise SDCError(f"{file.path}: {lengths}; give each its own, in order")
             if file.shape[1] != first.shape[1]:
                 raise SDCError(
                     f"{file.path}: vectors have {file.shape[1]} numbers, those of {first.path} {first.shape[1]}; "

@@ -27,7 +27,7 @@ class ClassNames(NamedTuple):
 
     @classmethod
     def of(cls, given: Any, source: str | Path, complete: bool = False) -> Self:
-        """From what a file holds.
+        """From the content of a file.
 
         Args:
             given: A class per row, shape ``(n,)`` or ``(n, 1)``, where a negative or empty one stands for none; a list

@@ -44,7 +44,7 @@ def run(
         json_: Print JSON instead of text.
 
     Returns:
-        Exit status: 0 if all is well, or nothing was checked; 1 if the check found something.
+        Exit status: 1 if the check reports problems, else 0.
 
     Raises:
         SDCError: If the name is unknown or a setting is.
