@@ -37,11 +37,9 @@ Opener = Callable[[str], "Image"]
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """A way to say which images are queries, database and training items.
+    """Which images are queries, database and training items: in words, and their published counts.
 
-    Attributes:
-        about: In words.
-        query, database, train: Published counts; None where they depend on the settings or the data.
+    A count is None where it depends on the settings or the data.
     """
 
     about: str
@@ -99,11 +97,7 @@ class Dataset(Settings):
     long_tail_of: LongTailOf = "train"
 
     def prepare(self) -> Manifest:
-        """List every image, its labels and its splits.
-
-        Raises:
-            SDCError: At the first problem: images are missing, too few, and so on.
-        """
+        """List every image, its labels and its splits; raises an ``SDCError`` at the first problem."""
         return self.scan(Problems())
 
     @abc.abstractmethod

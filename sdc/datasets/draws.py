@@ -89,14 +89,11 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
 
     Args:
         rows: Row numbers to draw from, shape ``(m,)``.
-        labels, classes, seed: As of ``draw_splits``.
+        labels, classes, seed: As of ``draw_splits``, as are errors.
         train: Per class: an integer, or a fraction of the class's share of ``rows`` as a float.
 
     Returns:
         Boolean array of shape ``(n,)``.
-
-    Raises:
-        SDCError: If a class has too few items; names the class and the counts.
     """
     generator = np.random.RandomState(seed)
     chosen = np.zeros(len(labels), dtype=bool)

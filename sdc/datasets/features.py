@@ -21,7 +21,7 @@ class _Part:
     """One file of vectors and what is known of its rows.
 
     Attributes:
-        split: That all rows are in; empty if there is one file for all.
+        split: Of all rows; empty if there is one file for all.
         ids: Names of the rows, if not their numbers.
     """
 
@@ -36,16 +36,8 @@ class _Part:
         names = range(len(self.file)) if self.ids is None else self.ids
         return [f"{self.split}:{name}" if self.split else str(name) for name in names]
 
-    def misfits(self) -> list[str]:
-        """A line on labels and on ids whose number is not that of the vectors."""
-        return [
-            f"{self.file.path}: {len(self.file)} rows but {len(given)} {what}; give each row its own, in the same order"
-            for what, given in (("labels", self.classes.counts), ("ids", self.ids))
-            if given is not None and len(given) != len(self.file)
-        ]
-
     def check(self, single: bool, problems: Problems) -> None:
-        """Tell ``problems`` of rows without a label where each needs one, of ids given twice, and of bad vectors."""
+        """Tell ``problems`` of rows without a label where each needs one, of repeated ids, and of invalid vectors."""
         without = np.flatnonzero(self.classes.counts == 0)
         # Training rows need no labels, for most methods.
         unlabelled = self.split == "train" and not len(self.classes.values)
@@ -93,7 +85,12 @@ class VectorDataset(Dataset):
         parts = self._parts()
         labels, classes = number_classes([part.classes for part in parts])
         single = bool((labels.counts <= 1).all())
-        misfits = [line for part in parts for line in part.misfits()]
+        misfits = [
+            f"{part.file.path}: {len(part.file)} rows but {len(given)} {what}; give each row its own, in the same order"
+            for part in parts
+            for what, given in (("labels", part.classes.counts), ("ids", part.ids))
+            if given is not None and len(given) != len(part.file)
+        ]
         for line in misfits:
             problems(line)
         for part in parts:

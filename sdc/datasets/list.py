@@ -37,6 +37,7 @@ test.txt       the same for the queries
 database.txt   the same for what queries search
 PATH           images, wherever the lists say"""
     source = "your own"
+    protocol = "list files"
 
     root: str = "data/list"
     train: str = "train.txt"
@@ -58,7 +59,7 @@ PATH           images, wherever the lists say"""
                 raise SDCError(
                     f"{file}: cannot be read ({error}); names is a file of class names, a line each"
                 ) from error
-        return self.from_lists(files, classes, problems, protocol="list files")
+        return self.from_lists(files, classes, problems)
 
     def missing(self) -> list[str]:
         """The root, lists, or else the first query."""

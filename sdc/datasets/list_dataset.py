@@ -41,13 +41,7 @@ class ListFileDataset(ImageFiles):
         return True
 
     def from_lists(
-        self,
-        files: Mapping[str, Path],
-        classes: Sequence[str] | None,
-        problems: Problems,
-        *,
-        protocol: str,
-        key: Key | None = None,
+        self, files: Mapping[str, Path], classes: Sequence[str] | None, problems: Problems, key: Key | None = None
     ) -> Manifest:
         """The manifest of three list files; rows in the order of the database list, then of the others.
 
@@ -56,7 +50,7 @@ class ListFileDataset(ImageFiles):
         Args:
             files: Of ``database``, ``query`` and ``train``.
             classes: Their names, in the order of columns or indices, if known.
-            problems, protocol: As in ``manifest``.
+            problems: As in ``manifest``.
             key: What identifies an image in every copy of the dataset.
         """
         known = None if classes is None else len(classes)
@@ -84,7 +78,6 @@ class ListFileDataset(ImageFiles):
             classes,
             splits,
             problems=problems,
-            protocol=protocol,
             sources={os.path.relpath(file, self.root): sha256_of(file) for file in lists},
             skipped=skipped,
             unlabelled=unlabelled,
@@ -170,7 +163,7 @@ class PublishedLists(ListFileDataset):
             raise SDCError(missing[0])
         if len(lists) < len(LISTS):
             return self.draw(lists, problems)
-        return self.from_lists(lists, self.classes, problems, protocol=self.protocol, key=self.key)
+        return self.from_lists(lists, self.classes, problems, self.key)
 
     def missing(self) -> list[str]:
         """The root, the lists or what else the splits are made from, or else the first image."""

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -100,12 +101,10 @@ def _classes(values: list[str], classes: int | None) -> list[int]:
     return ones
 
 
-@dataclasses.dataclass(frozen=True)
-class ListUnion:
+class ListUnion(NamedTuple):
     """Lists of all splits as one list of n images.
 
     Attributes:
-        paths, labels: Of each image.
         splits: Boolean arrays ``database``, ``query`` and ``train``, shape ``(n,)`` each.
         repeated: How many lines of each list name an image again.
     """

@@ -155,8 +155,7 @@ class _HDF5(_Source):
     def _check_sources(self, array: Any) -> None:
         """A view of other files reads as zeros where these are missing."""
         names = {source.file_name for source in array.virtual_sources()} if array.is_virtual else set()
-        missing = sorted(name for name in names - {"."} if not (self._path.parent / name).is_file())
-        if missing:
+        if missing := sorted(name for name in names - {"."} if not (self._path.parent / name).is_file()):
             raise SDCError(f"{self._path}: {array.name} is a view of {missing[0]}, which is missing; put it there")
 
     def read(self, name: str) -> Any:

@@ -77,8 +77,9 @@ def _entries(configfile: Path | None) -> dict[str, dict[str, Any]]:
         config = yaml.safe_load(configfile.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
         raise SDCError(f"{configfile}: cannot be read ({error}); give a config as snakemake takes it") from error
-    chosen: dict[str, dict[str, Any]] = {name: {} for name in config.get("run", {}).get("datasets", [])}
-    return {**chosen, **{name: dict(entry or {}) for name, entry in config.get("datasets", {}).items()}}
+    settings = config.get("datasets", {})
+    names = dict.fromkeys([*config.get("run", {}).get("datasets", []), *settings])
+    return {name: dict(settings.get(name) or {}) for name in names}
 
 
 def _no_download(name: str, entry: Mapping[str, Any]) -> dict[str, bool]:
@@ -149,10 +150,8 @@ def _text(report: Mapping[str, Any]) -> str:
     lines = [f"{report['dataset']}: {report.get('protocol', 'cannot be listed')}", f"source: {report['source']}"]
     if "counts" in report:
         published = report["published"]
-        rows = [
-            [split, report["counts"][split], published.get(split, ""), report["without_labels"][split] or ""]
-            for split in SPLITS
-        ]
+        counts, unlabelled = report["counts"], report["without_labels"]
+        rows = [[split, counts[split], published.get(split, ""), unlabelled[split] or ""] for split in SPLITS]
         lines += ["", tabulate(rows, ["split", "images", "published", "without label"])]
         lines += [f"{pair}: {fact}" for pair, fact in report["splits"].items()]
         files = report["files"]

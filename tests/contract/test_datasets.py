@@ -63,11 +63,11 @@ def test_it_says_what_it_is(dataset):
 
 def test_what_is_missing_is_named_before_anything_runs(name, dataset, settings, tmp_path):
     assert dataset.missing() == []
-    made = settings.get("root") or settings.get("file")
-    if made is None:
+    location = settings.get("root") or settings.get("file")
+    if location is None:
         assert not dataset.on_disk
         return
-    nowhere = {key: str(tmp_path / "nothing") if value == made else value for key, value in settings.items()}
+    nowhere = {key: str(tmp_path / "nothing") if value == location else value for key, value in settings.items()}
     nowhere = registry.build("datasets", name, nowhere)
     lines = nowhere.missing()
     assert lines

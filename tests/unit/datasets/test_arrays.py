@@ -156,18 +156,18 @@ def test_what_is_missing_is_told_where_it_was_looked_for(toy, tmp_path):
 
 
 def test_what_is_missing_is_downloaded(toy, tmp_path, monkeypatch):
-    asked = []
+    fetched = []
 
     def fetch(folder, files, published, mirrors):
-        asked.append((folder, files, published, mirrors))
+        fetched.append((folder, files, published, mirrors))
         (folder / "first").write_bytes(FILES["first"])
 
     monkeypatch.setattr(arrays, "fetch", fetch)
     toy(download=True).prepare()
-    assert not asked
+    assert not fetched
     (tmp_path / "toy/raw/first").unlink()
     toy(download=True).prepare()
-    assert asked == [(tmp_path / "toy/raw", ["first"], Toy.files, Toy.mirrors)]
+    assert fetched == [(tmp_path / "toy/raw", ["first"], Toy.files, Toy.mirrors)]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist"])

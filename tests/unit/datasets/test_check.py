@@ -30,14 +30,14 @@ def test_everything_that_is_wrong_is_said_at_once(folder, make_images):
     root = make_images(dict.fromkeys(("query/cat", "query/dog", "database/cat", "database/dog"), 6), root="parts")
     (root / "query/cat/notes.txt").write_text("x")
     (root / "query/dog/0001.png").write_bytes(b"x")
-    picture = Image.new("RGB", (64, 64), "red")
-    picture.save(root / "database/cat/whole.jpg")
+    image = Image.new("RGB", (64, 64), "red")
+    image.save(root / "database/cat/whole.jpg")
     whole = (root / "database/cat/whole.jpg").read_bytes()
     (root / "database/cat/cut.jpg").write_bytes(whole[: len(whole) - 40])
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.convert("L").save(root / "database/dog/gray.jpg", exif=exif)
-    picture.convert("CMYK").save(root / "database/dog/cmyk.jpg")
+    image.convert("L").save(root / "database/dog/gray.jpg", exif=exif)
+    image.convert("CMYK").save(root / "database/dog/cmyk.jpg")
     shutil.copy(root / "query/cat/0003.png", root / "database/dog/twin.png")
     report = checked(root)
     expected = [

@@ -35,7 +35,7 @@ def named(manifest):
     }
 
 
-def pictures(manifest, split):
+def images_of(manifest, split):
     return sorted(manifest.paths[row] for row in manifest.rows(split))
 
 
@@ -107,10 +107,10 @@ def test_splits_of_a_column(write):
     words = ["query", "database train", '"database,train"', "database|train", "train", "database"]
     cells = [f"{label},{word}" for label, word in zip(TWO, words * 3, strict=False)]
     manifest = CSV(root=write(images=rows(cells, header="path,label,split"))).prepare()
-    assert pictures(manifest, "query") == ["p/0000.png", "p/0006.png", "p/0012.png"]
-    both = set(pictures(manifest, "train")) & set(pictures(manifest, "database"))
+    assert images_of(manifest, "query") == ["p/0000.png", "p/0006.png", "p/0012.png"]
+    both = set(images_of(manifest, "train")) & set(images_of(manifest, "database"))
     assert both == {f"p/{number:04}.png" for number in range(18) if number % 6 in (1, 2, 3)}
-    assert len(pictures(manifest, "train")) == len(pictures(manifest, "database")) == 12
+    assert len(images_of(manifest, "train")) == len(images_of(manifest, "database")) == 12
     assert manifest.facts["protocol"] == "splits as listed"
 
 

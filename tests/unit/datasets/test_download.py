@@ -37,12 +37,12 @@ class Site:
     """Files behind a loopback address; ``cut`` sends half of each, ``stall`` half and then nothing."""
 
     def __init__(self):
-        self.files, self.asked, self.manner = {}, [], "whole"
+        self.files, self.requests, self.manner = {}, [], "whole"
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                site.asked.append(self.path)
+                site.requests.append(self.path)
                 content = site.files.get(self.path, b"")
                 self.send_response(200 if content else 404)
                 self.send_header("Content-Length", str(len(content)))
@@ -83,13 +83,13 @@ def fetch_archive(site, target):
     fetch(target, list(FILES), {"set.tar.gz": md5_of(site.archive)}, (site.address,))
 
 
-def held(target):
+def contents(target):
     return {path.name: path.read_bytes() for path in target.glob("*")}
 
 
 def test_archive_is_unpacked_and_nothing_else_is_left(site, target):
     fetch_archive(site, target)
-    assert held(target) == FILES
+    assert contents(target) == FILES
     assert sorted(path.name for path in target.parent.iterdir()) == [".set.lock", "set"]
 
 
@@ -100,8 +100,8 @@ def test_files_that_are_published_one_by_one(site, target):
     (target / "test.gz").write_bytes(b"mine")
     published = {name: md5_of(content) for name, content in packed.items()}
     fetch(target, list(packed), published, (f"{site.address}gone/", f"{site.address}mirror/"))
-    assert held(target) == {**packed, "test.gz": b"mine"}
-    assert set(site.asked) == {"/gone/train.gz", "/mirror/train.gz"}
+    assert contents(target) == {**packed, "test.gz": b"mine"}
+    assert set(site.requests) == {"/gone/train.gz", "/mirror/train.gz"}
 
 
 @pytest.mark.parametrize(("manner", "why"), [("cut", "IncompleteRead"), ("whole", "does not match its checksum, MD5 ")])
@@ -113,7 +113,7 @@ def test_half_a_file_or_another_is_not_taken(site, target, manner, why):
     assert not target.exists()
     site.manner, site.files["/set.tar.gz"] = "whole", site.archive
     fetch_archive(site, target)
-    assert held(target) == FILES
+    assert contents(target) == FILES
 
 
 def test_no_server_says_what_to_do(target):
@@ -171,7 +171,7 @@ def test_killed_job_leaves_nothing_that_is_taken_for_whole(site, target):
     assert not target.exists()
     site.manner = "whole"
     fetch_archive(site, target)
-    assert held(target) == FILES
+    assert contents(target) == FILES
     assert not part.exists()
 
 
@@ -183,12 +183,12 @@ def test_killed_while_unpacking_goes_on_from_the_archive(site, target):
     target.mkdir()
     (target / "test").write_bytes(FILES["test"])
     fetch_archive(site, target)
-    assert held(target) == FILES
-    assert site.asked == []
+    assert contents(target) == FILES
+    assert site.requests == []
 
 
 def test_of_many_jobs_one_downloads(site, target):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fetch_archive(site, target), range(4)))
-    assert len(site.asked) == 1
-    assert held(target) == FILES
+    assert len(site.requests) == 1
+    assert contents(target) == FILES

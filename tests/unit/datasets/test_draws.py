@@ -98,7 +98,7 @@ def test_long_tail_of_any_sizes(labels, ratio, seed):
     assert np.array_equal(chosen, draw_long_tail(rows, labels, 5, ratio, seed))
     assert not chosen[np.arange(len(labels)) % 4 == 1].any()
     assert chosen[rows[labels[rows] < 0]].all()
-    held = [int((labels[rows] == index).sum()) for index in range(5)]
+    sizes = [int((labels[rows] == index).sum()) for index in range(5)]
     for index in range(5):
-        wanted = max(1, int(max(held) * (1 / ratio) ** (index / 4)))
-        assert chosen[labels == index].sum() == min(held[index], wanted)
+        wanted = max(1, int(max(sizes) * (1 / ratio) ** (index / 4)))
+        assert chosen[labels == index].sum() == min(sizes[index], wanted)

@@ -76,7 +76,7 @@ def vectors(tmp_path):
     return {key: str(tmp_path / name) for key, name in names.items()}
 
 
-class Asked(Things):
+class Single(Things):
     """Things without training items."""
 
     def instance_manifest(self, database, queries, truth, train, train_labels, **rest):
@@ -84,28 +84,28 @@ class Asked(Things):
 
 
 def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_images(vectors):
-    held = Asked(root="nowhere", **vectors)
-    manifest = held.prepare()
+    dataset = Single(root="nowhere", **vectors)
+    manifest = dataset.prepare()
     assert len(manifest) == 6
     assert plain(manifest.relevance) == {4: {"easy": [1, 3], "junk": [0]}, 5: {"easy": [2], "junk": []}}
-    taken = held.vectors(manifest).take(np.arange(6))
-    assert taken.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [20, 20], [21, 21]]
-    assert held.vector_files() == list(vectors.values())
-    assert held.missing_vectors() == []
-    assert Asked(root="nowhere").vectors(manifest) is None
+    rows = dataset.vectors(manifest).take(np.arange(6))
+    assert rows.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [20, 20], [21, 21]]
+    assert dataset.vector_files() == list(vectors.values())
+    assert dataset.missing_vectors() == []
+    assert Single(root="nowhere").vectors(manifest) is None
 
 
 def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
     with pytest.raises(SDCError, match="Things: query_vectors is not set; vectors and images cannot be mixed"):
-        Asked(database_vectors=vectors["database_vectors"]).prepare()
+        Single(database_vectors=vectors["database_vectors"]).prepare()
     with pytest.raises(SDCError, match=r"gone.npy: not found; .*; put the vectors there or name their file"):
-        Asked(**{**vectors, "query_vectors": str(tmp_path / "gone.npy")}).prepare()
+        Single(**{**vectors, "query_vectors": str(tmp_path / "gone.npy")}).prepare()
     with pytest.raises(SDCError, match=r"no vector is of others/0000.png \(2 such\); add it, or run prepare again"):
         Things(**vectors).prepare()
     np.savez(tmp_path / "query.npz", features=np.full((3, 2), np.nan), ids=["0000", "0000", "2"])
     np.save(tmp_path / "database.npy", np.zeros((3, 2)))
     problems = Problems(gather=True)
-    Asked(**vectors).scan(problems)
+    Single(**vectors).scan(problems)
     assert [line.removeprefix(f"{tmp_path}/").partition(";")[0] for line in problems.lines] == [
         "database.npy: 3 rows where 4 are listed",
         "query.npz: id 0000 is that of several rows (1 such)",
@@ -113,4 +113,4 @@ def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
     ]
     np.save(tmp_path / "database.npy", np.zeros((4, 2)))
     with pytest.raises(SDCError, match=r"query.npz: no vector is of asked/0001.png \(1 such\)"):
-        Asked(**vectors).prepare()
+        Single(**vectors).prepare()
