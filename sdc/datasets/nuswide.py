@@ -31,6 +31,7 @@ snow tree beach mountain
 )
 _IMAGES = "ImageList/Imagelist.txt"
 _PHOTOS = "Flickr"
+_Splits = Mapping[str, np.ndarray]
 _DRAW = "100 queries and 500 training items for each of 21 concepts"
 
 
@@ -106,7 +107,15 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         paths, members = list(itertools.compress(paths, usable)), members[kept[usable]]
         splits = self.given_splits(lists, paths, problems)
         quotas = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
-        splits |= (_walk if self.protocol == "deephash" else _per_concept)(members, quotas, splits, self.seed, problems)
+        used = sum(splits.values(), np.zeros(len(paths), bool))
+        splits |= {split: np.zeros(len(paths), bool) for split in quotas}
+        draw = _draw_in_order if self.protocol == "deephash" else _draw_per_concept
+        for (split, concept), count in draw(members, used, quotas, splits, np.random.RandomState(self.seed)).items():
+            if count < quotas[split]:
+                problems(
+                    f"concept {CONCEPTS[concept]!r} has {count} unused images, too few for {split}: {quotas[split]}; "
+                    "lower the counts"
+                )
         splits["database"] = ~splits["query"]
         return self.manifest(
             paths,
@@ -138,45 +147,33 @@ def _column(file: Path, images: int) -> np.ndarray:
     return np.array(values) == "1"
 
 
-def _per_concept(
-    members: np.ndarray, quotas: Mapping[str, int], given: Mapping[str, np.ndarray], seed: int, problems: Problems
-) -> dict[str, np.ndarray]:
-    """Draw quotas per concept, split by split, from the unused images of each concept in turn.
+def _draw_per_concept(
+    members: np.ndarray, used: np.ndarray, quotas: Mapping[str, int], splits: _Splits, generator: np.random.RandomState
+) -> dict[tuple[str, int], int]:
+    """Fill each split in turn from the unused images of each concept in turn; returns how many of each were drawn.
 
-    ``members`` says which image shows which concept, shape ``(n, 21)``; ``given`` which are in a split, ``(n,)`` each.
+    ``members`` says which image shows which concept, shape ``(n, 21)``.
     """
-    generator = np.random.RandomState(seed)
-    used = sum(given.values(), np.zeros(len(members), bool))
-    splits = {split: np.zeros(len(members), bool) for split in quotas}
+    counts = {}
     for split, quota in quotas.items():
-        for concept, shows in zip(CONCEPTS, members.T, strict=True):
+        for concept, shows in enumerate(members.T):
             chosen = generator.permutation(np.flatnonzero(shows & ~used))[:quota]
             splits[split][chosen] = used[chosen] = True
-            if len(chosen) < quota:
-                _too_few(concept, len(chosen), split, quota, problems)
-    return splits
+            counts[split, concept] = len(chosen)
+    return counts
 
 
-def _walk(
-    members: np.ndarray, quotas: Mapping[str, int], given: Mapping[str, np.ndarray], seed: int, problems: Problems
-) -> dict[str, np.ndarray]:
-    """Draw as DeepHash does; arguments as of ``_per_concept``."""
-    used = sum(given.values(), np.zeros(len(members), bool))
-    splits = {split: np.zeros(len(members), bool) for split in quotas}
+def _draw_in_order(
+    members: np.ndarray, used: np.ndarray, quotas: Mapping[str, int], splits: _Splits, generator: np.random.RandomState
+) -> dict[tuple[str, int], int]:
+    """Draw as DeepHash does; arguments and result as of ``_draw_per_concept``."""
     # Of one concept, training items come before queries.
-    left = {split: [quotas[split]] * len(CONCEPTS) for split in ("train", "query") if split in quotas}
-    for row in np.random.RandomState(seed).permutation(np.flatnonzero(~used)):
-        shown = np.flatnonzero(members[row])
-        wanted = [(split, index) for index in shown for split, counts in left.items() if counts[index]]
-        for split, index in wanted[:1]:
-            splits[split][row] = True
-            left[split][index] -= 1
-    for split, counts in left.items():
-        for concept, lacking in zip(CONCEPTS, counts, strict=True):
-            if lacking:
-                _too_few(concept, quotas[split] - lacking, split, quotas[split], problems)
-    return splits
-
-
-def _too_few(concept: str, count: int, split: str, quota: int, problems: Problems) -> None:
-    problems(f"concept {concept!r} has {count} unused images, too few for {split}: {quota}; lower the counts")
+    order = [split for split in ("train", "query") if split in quotas]
+    counts = dict.fromkeys(itertools.product(order, range(len(CONCEPTS))), 0)
+    for row in generator.permutation(np.flatnonzero(~used)):
+        for concept, split in itertools.product(np.flatnonzero(members[row]).tolist(), order):
+            if counts[split, concept] < quotas[split]:
+                splits[split][row] = True
+                counts[split, concept] += 1
+                break
+    return counts

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ from sdc.storage.manifest import Manifest
 _LISTS = ("easy", "hard", "junk")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Truth:
+class _Truth(NamedTuple):
     """Names without extension, a box of whole pixels and positions in the database (from 0) for each query."""
 
     database: list[str]
