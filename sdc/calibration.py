@@ -14,16 +14,7 @@ import numpy as np
 
 from sdc.errors import SDCError
 
-NAMES = (
-    "beta(a,b)",
-    "gaussian(sigma)",
-    "laplace(scale)",
-    "uniform",
-    "triangular",
-    "arcsine",
-    "binomial",
-    "linear(a,b)",
-)
+NAMES = "beta(a,b) gaussian(sigma) laplace(scale) uniform triangular arcsine binomial linear(a,b)".split()
 _COUNTS = {
     "beta": 2, "gaussian": 1, "laplace": 1, "uniform": 0, "triangular": 0, "arcsine": 0, "binomial": 0, "linear": 2,
 }  # fmt: skip
@@ -53,15 +44,14 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
             distribution = _frozen(family, values)
             if not distribution.cdf(1) > distribution.cdf(-1):
                 raise ValueError
-            return text[: len("scipy.")] + family, values
+            return f"scipy.{family}", values
         values = values or _DEFAULTS.get(family, ())
-        if len(values) != _COUNTS.get(family) or not all(0 < v < np.inf for v in values):
+        if len(values) != _COUNTS.get(family) or not all(0 < value < np.inf for value in values):
             raise ValueError
     except (ValueError, TypeError, AttributeError):
-        raise SDCError(
-            f"calibration: {name!r} is not known; allowed: {', '.join(NAMES)}, parameters > 0; or scipy.NAME(...), a "
-            "continuous distribution of scipy.stats with some mass on [-1, 1]"
-        ) from None
+        named = f"{', '.join(NAMES)}, parameters > 0"
+        others = "scipy.NAME(...), a continuous distribution of scipy.stats with some mass on [-1, 1]"
+        raise SDCError(f"calibration: {name!r} is not known; allowed: {named}; or {others}") from None
     return family, values
 
 
@@ -80,9 +70,9 @@ def quantiles(name: str, pairs: int, bits: int) -> np.ndarray:
 
     Args:
         name: ``beta(a,b)``; ``gaussian(sigma)`` and ``laplace(scale)`` truncated to [-1, 1]; ``uniform``;
-            ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial`` = the distribution of random codes'
-            similarities, as its continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1];
-            of ``linear(a,b)``, those of the Beta distribution whose mean and deviation it takes.
+            ``triangular``; ``arcsine`` = Beta(1/2, 1/2); ``binomial``, the distribution of random codes' similarities
+            in its continuous form Beta((bits-1)/2, (bits-1)/2); ``scipy.NAME(...)`` truncated to [-1, 1];
+            ``linear(a,b)``, of which Beta(a, b) gives the quantiles.
         pairs: How many.
         bits: Code length; only ``binomial`` depends on it.
 

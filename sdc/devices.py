@@ -18,7 +18,6 @@ from sdc.errors import SDCError
 if TYPE_CHECKING:
     import torch
 
-
 # From glibc's malloc.h: M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, in bytes, and M_ARENA_MAX.
 _MALLOPT = {-3: 2**30, -1: 2**31 - 1, -8: 1}
 
@@ -29,7 +28,7 @@ _locks: list[IO[bytes]] = []
 def visible_gpus() -> list[str]:
     """Names of the NVIDIA GPUs that a job here may use, without loading torch.
 
-    They are those in ``CUDA_VISIBLE_DEVICES``, which a scheduler sets to what it has given, else all of the machine.
+    Those in ``CUDA_VISIBLE_DEVICES``, which a scheduler sets, else all of the machine.
     """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
@@ -43,17 +42,10 @@ def count_gpus() -> int:
 
 
 def claim(gpus: Sequence[str], folder: Path | None = None) -> int:
-    """Take a GPU for the rest of this process: one that no other process took so, else one that the fewest took.
+    """Claim one of some GPUs, by name, for the rest of this process, and return its position.
 
-    A claim is a lock on a file, so it needs nobody to hand out numbers, and ends with the process. As many jobs share a
-    GPU as are run at a time, no more.
-
-    Args:
-        gpus: Their names, at least one.
-        folder: Where the lock files are; the default is one of this user's among the temporary files.
-
-    Returns:
-        Position of the GPU among the names.
+    It is one that no other process has claimed, else one with the fewest claims. A claim is a lock on a file, by
+    default in a temporary folder of this user, so it ends with the process.
     """
     if len(gpus) == 1 or sys.platform == "win32":
         return 0
@@ -105,11 +97,11 @@ def _claimed() -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what this process frees, for stages that take and free the same megabytes in each step.
+    """Let the C library keep what this process frees, for stages that allocate the same megabytes in each step.
 
-    glibc gives large blocks back to the system at once, and so do its arenas of threads, which hold 64 MiB; then every
-    page of the next block costs a fault: a third of a forward pass in threads, a tenth of a training step
-    (docs/extraction.md, docs/results.md). To be called before threads start. Of other C libraries this changes nothing.
+    glibc, and its arenas of threads, return large blocks to the system at once; every page of the next block then costs
+    a fault: a third of a forward pass in threads, a tenth of a training step (docs/extraction.md, docs/results.md).
+    Call it before threads start. With other C libraries it changes nothing.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         for parameter, value in _MALLOPT.items():

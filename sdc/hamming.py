@@ -24,8 +24,7 @@ def pack(bits: np.ndarray) -> np.ndarray:
 
 def unpack(codes: np.ndarray) -> np.ndarray:
     """Unpack codes, shape ``(n, K / 8)``, uint8, into Boolean bits, shape ``(n, K)``."""
-    bits: np.ndarray = np.unpackbits(codes, axis=1).astype(bool)
-    return bits
+    return np.unpackbits(codes, axis=1).astype(bool)
 
 
 def words(codes: np.ndarray) -> np.ndarray:
@@ -43,8 +42,7 @@ def words(codes: np.ndarray) -> np.ndarray:
 def word_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
     """Hamming distances between one query, shape ``(W,)``, and a database, shape ``(W, n)``, both from ``words``.
 
-    Returns:
-        Distances in bits, shape ``(n,)``: uint8 for up to 192 bits, else uint16.
+    In bits, shape ``(n,)``: uint8 for up to 192 bits, else uint16.
     """
     # The narrowest type that holds the greatest distance: NumPy's stable sort of 8 and 16 bit integers is a radix sort.
     distances = np.empty(database.shape[1], np.uint8 if len(query) * 64 <= np.iinfo(np.uint8).max else np.uint16)
@@ -57,14 +55,9 @@ def word_distances(query: np.ndarray, database: np.ndarray) -> np.ndarray:
 
 
 def distances(queries: np.ndarray, database: np.ndarray) -> np.ndarray:
-    """Count differing bits between every query and every database code.
+    """Hamming distances of packed codes, shapes ``(Q, K / 8)`` and ``(N, K / 8)``, uint8.
 
-    Args:
-        queries: Packed codes, shape ``(Q, K / 8)``, uint8.
-        database: Packed codes, shape ``(N, K / 8)``, uint8.
-
-    Returns:
-        Distances in bits, shape ``(Q, N)``, uint8 for up to 192 bits, else uint16; 0 means equal codes.
+    In bits, shape ``(Q, N)``: uint8 for up to 192 bits, else uint16.
 
     Raises:
         TypeError: If either array is not uint8.
@@ -79,22 +72,18 @@ def distances(queries: np.ndarray, database: np.ndarray) -> np.ndarray:
     if queries.shape[1] != database.shape[1]:
         raise ValueError(f"code lengths differ: {queries.shape[1] * 8} and {database.shape[1] * 8} bits")
     left, right = words(queries), words(database)
-    return (
-        np.stack([word_distances(query, right) for query in left.T]) if len(queries) else np.empty((0, len(database)))
-    )
+    rows = [word_distances(query, right) for query in left.T]
+    return np.stack(rows) if rows else np.empty((0, len(database)))
 
 
 def count(distances: np.ndarray, levels: np.ndarray, bits: int, depth: int) -> np.ndarray:
-    """How many items of each level of relevance there are at each distance.
+    """How many items of each level of relevance there are at each distance: shape ``(depth, K + 1)``, int64.
 
     Args:
         distances: From ``word_distances``, shape ``(n,)``.
         levels: Of each item, shape ``(n,)``, uint8 below ``depth``.
         bits: Code length K, the greatest distance.
         depth: Number of levels.
-
-    Returns:
-        Counts, shape ``(depth, K + 1)``, int64.
 
     Example:
         >>> count(np.array([0, 2, 2], np.uint8), np.array([1, 0, 1], np.uint8), 2, 2)
@@ -112,15 +101,12 @@ def count(distances: np.ndarray, levels: np.ndarray, bits: int, depth: int) -> n
 
 
 def nearest(distances: np.ndarray, top: int, items: np.ndarray) -> np.ndarray:
-    """Rows of the nearest items, nearest first and ties in row order: a counting sort of those within reach.
+    """Rows of the nearest items, shape ``(top,)``, int64: nearest first and ties in row order, by a counting sort.
 
     Args:
         distances: From ``word_distances``, shape ``(n,)``.
         top: How many, at most n.
         items: How many items are at each distance, shape ``(K + 1,)``.
-
-    Returns:
-        Rows, shape ``(top,)``, int64.
 
     Example:
         >>> nearest(np.array([2, 1, 0, 1], np.uint8), 3, np.array([1, 2, 1]))

@@ -1,13 +1,13 @@
 """Hash heads as plain arrays: from features to bits with NumPy alone, the same bits on every machine.
 
-Single precision is fast but its last digits depend on the processor's matrix product. So logits are computed in single
-precision, and the few that lie too near zero for it to decide are computed again in double precision: every bit is the
-one that double precision gives. A GPU that encodes large databases does the same and so agrees bit by bit.
+Single precision is fast but its last digits depend on the processor's matrix product. So the few logits that lie too
+near zero for it to decide are computed again in double precision: every bit is the one that double precision gives.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -24,14 +24,13 @@ _DOUBT = 2.0**-15
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    """X Phi(x), the exact GELU, in the precision of its input, shape kept.
+    """X Phi(x), the exact GELU (Hendrycks & Gimpel 2016), in the precision of its input.
 
-    Source: Hendrycks & Gimpel 2016; single precision uses the rational approximation 7.1.26 of Abramowitz & Stegun,
-    *Handbook of Mathematical Functions* (absolute error of erf below 1.5e-7).
+    In single precision by the rational approximation 7.1.26 of Abramowitz & Stegun, *Handbook of Mathematical
+    Functions* (absolute error of erf below 1.5e-7).
     """
     if x.dtype == np.float64:
-        # Imported here, as most rows never need double precision, and most heads have no GELU.
-        from scipy.special import erf
+        from scipy.special import erf  # most rows never need double precision
 
         return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
     z = np.abs(x)
@@ -49,11 +48,8 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     return x * np.where(x > 0, 1 - tail, tail)
 
 
-def _relu(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, 0)
-
-
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gelu": _gelu, "relu": _relu, "cos": np.cos}
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]]
+_ACTIVATIONS = {"gelu": _gelu, "relu": functools.partial(np.maximum, 0), "cos": np.cos}
 
 
 def _standardise(rows: np.ndarray, epsilon: float) -> np.ndarray:
@@ -93,14 +89,11 @@ class Head:
         return max(index for index, layer in enumerate(self.layers) if layer == "linear")
 
     def logits(self, features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
-        """Pre-activations whose signs are the bits.
+        """Pre-activations whose signs are the bits, shape ``(n, bits)``.
 
         Args:
             features: Shape ``(n, dim)``, any float type.
-            dtype: float64 or float32: the precision of every step.
-
-        Returns:
-            Shape ``(n, bits)`` in that precision.
+            dtype: float64 or float32: the precision of every step and of the result.
         """
         return self._apply(features, dtype)[0]
 
@@ -128,14 +121,11 @@ class Head:
         return total / count
 
     def encode(self, features: np.ndarray, thresholds: np.ndarray | float = 0.0) -> np.ndarray:
-        """Codes of features.
+        """Packed codes of features, shape ``(n, bits / 8)``, uint8.
 
         Args:
             features: Shape ``(n, dim)``, any float type, finite.
             thresholds: Logits above which bits are set, shape ``(bits,)``, float64, or one for all.
-
-        Returns:
-            Packed codes, shape ``(n, bits / 8)``, uint8.
 
         Raises:
             SDCError: If the features have another width or hold NaN or infinity.

@@ -8,16 +8,21 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+import numpy as np
 
 from sdc.errors import SDCError
 from sdc.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
+    import PIL.Image
     import torch
-    from PIL.Image import Image
-    from torch import Tensor
+
+# Types by name, so that backbones can be described and checked without loading Pillow and torch.
+Image: TypeAlias = "PIL.Image.Image"
+Tensor: TypeAlias = "torch.Tensor"
+TorchModule: TypeAlias = "torch.nn.Module"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,10 @@ class Backbone(Settings):
     # What a dataset must hold: images, or vectors that some network has made of them.
     takes: ClassVar[Literal["images", "vectors"]] = "images"
 
+    # The arithmetic of the forward pass, and whether torch compiles the network: settings of those that have one.
+    precision = "float32"
+    compile = False
+
     model: str
     dtype: Literal["float32", "float16"] = "float32"
 
@@ -42,25 +51,16 @@ class Backbone(Settings):
         """What the weights are: a published name, the SHA-256 of a file, or ``none``."""
 
     def convert(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors, shape ``(n, dim)``, as they are stored, for a backbone that takes vectors.
-
-        Raises:
-            SDCError: If it takes images.
-        """
+        """Vectors, shape ``(n, dim)``, as they are stored; ``SDCError`` from a backbone that takes images."""
         raise SDCError(f"backbones.{self.model}: takes images, no vectors; choose imported")
 
     @property
-    def compiles(self) -> bool:
-        """Whether torch compiles the network."""
-        return False
-
-    @property
-    def token_grid(self) -> int | None:
+    def tokens(self) -> int | None:
         """The edge of the grid to which tokens are pooled; None where all are kept."""
         return None
 
     @abc.abstractmethod
-    def transform(self) -> Callable[[Image], torch.Tensor]:
+    def transform(self) -> Callable[[Image], Tensor]:
         """From an RGB image to the module's input, one image; threads may share it."""
 
     def transform_id(self) -> str:
@@ -72,49 +72,36 @@ class Backbone(Settings):
         return image.height, image.width
 
     def resizer(self, view: bool = False) -> Callable[[Image], np.ndarray]:
-        """The first part of ``transform``, which happens to each image by itself; threads may share it.
+        """The first part of ``transform``, from one RGB image to an array; here, all of it. Threads may share it.
 
         Args:
             view: For views that have the size of ``view_size`` already.
-
-        Returns:
-            From an RGB image to an array of any one shape. Here, the whole transform.
         """
         transform = self.transform()
         return lambda image: transform(image).numpy()
 
-    def scaler(self) -> torch.nn.Module:
-        """The second part, which happens to a batch of these arrays on the device. Here, nothing."""
+    def scaler(self) -> TorchModule:
+        """The second part, on the device, for a batch of these arrays; here, nothing."""
         from torch import nn
 
         return nn.Identity()
 
-    def choose_precision(self, device: torch.device, network: torch.nn.Module, images: Callable[[], Tensor]) -> str:
-        """The arithmetic of the forward pass: here ``float32``.
-
-        Args:
-            device: Where it happens.
-            network: The scaler and a module, on that device.
-            images: Gives some arrays of ``resizer`` as a batch.
-        """
-        return "float32"
-
     @abc.abstractmethod
-    def module(self) -> torch.nn.Module:
+    def module(self) -> TorchModule:
         """The frozen network in evaluation mode: from a batch to features, shape ``(n, dim)``, float32.
 
         Raises:
             SDCError: If the weights cannot be had or do not fit.
         """
 
-    def clean_module(self) -> torch.nn.Module:
+    def clean_module(self) -> TorchModule:
         """As ``module``; where the means of the tokens are not the features, a network that gives a pair of the two.
 
-        They are the features wherever these are the last feature map pooled on average. Shapes are ``(n, dim)`` each.
+        Shapes are ``(n, dim)`` each. Features that are the last feature map pooled on average are these means.
         """
         return self.module()
 
-    def token_module(self) -> torch.nn.Module:
+    def token_module(self) -> TorchModule:
         """As ``module``, but to P tokens per image, one for each part of it: shape ``(n, P, dim)``.
 
         Raises:

@@ -8,21 +8,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
 import torch
 import torchvision
+from PIL.Image import Image
 
-from sdc.backbones.forward import Forward
+from sdc.backbones.base import Backbone
+from sdc.backbones.forward import Forward, choose_precision
+from sdc.backbones.views import Views
 from sdc.errors import SDCError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from sdc.backbones.base import Backbone
-    from sdc.backbones.views import Views
 
 # Images per forward pass. On a CPU each core has its own batch: with fewer than 16 convolutions are slower, with more
 # hardly anything is faster. On a GPU it is halved until it fits.
@@ -35,19 +32,20 @@ _R = TypeVar("_R")
 
 
 class Extraction:
-    """A backbone on a device: set up once, it takes a handful of images or those of a whole shard, as often as wanted.
+    """A backbone on a device: set up once, it takes a few images or those of a whole shard, as often as wanted.
 
     Args:
         backbone: One that takes images.
         open_image: From an item to an RGB image; threads share it. Items may be paths, arrays, or images themselves.
         device: Where the network computes.
         batch_size: Images per forward pass; None is what suits the device. It is halved where memory does not hold it.
-        views: The augmented views that are extracted in place of the images themselves.
-        tokens: Whether of these views the tokens are extracted, and not the features.
+        views: Augmented views, to extract in place of the images themselves.
+        tokens: Extract the tokens of these views, not their features.
         sample: Gives some images, on which an automatic precision is tried.
 
     Attributes:
         attributes: What features depend on besides backbone and images, for the shard that holds them.
+        forward: The network on the device.
         lanes: How many batches are computed at a time.
         seconds: Spent so far by all threads together, by part: ``loading`` and ``computing``.
 
@@ -73,35 +71,26 @@ class Extraction:
         self.seconds = dict.fromkeys(("loading", "computing"), 0.0)
         self._lock = threading.Lock()
         resize = backbone.resizer()
-        self._resize = backbone.resizer(view=True) if views and views.crops else resize
+        self._resize = backbone.resizer(view=True) if views and views.recipe[0].crops else resize
         build = backbone.token_module if tokens else backbone.module if views else backbone.clean_module
         if views:
             self.attributes |= views.attributes()
-        if tokens and backbone.token_grid is not None:
-            self.attributes["tokens"] = backbone.token_grid
+        if tokens and backbone.tokens is not None:
+            self.attributes["tokens"] = backbone.tokens
         network = torch.nn.Sequential(backbone.scaler(), build()).to(device).to(memory_format=torch.channels_last)
-        precision = backbone.choose_precision(
-            device, network, lambda: torch.from_numpy(np.stack([resize(image) for image in sample()]))
+        precision = choose_precision(
+            backbone.precision, device, network, lambda: torch.from_numpy(np.stack([*map(resize, sample())]))
         )
-        self.attributes |= {
-            "precision": precision,
-            "torch": str(torch.__version__),
-            "torchvision": str(torchvision.__version__),
-            "pillow": PIL.__version__,
-        }
-        self._forward = Forward(network, device, precision, backbone.compiles)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether torch has compiled the network."""
-        return self._forward.compiled
+        versions = {"torch": str(torch.__version__), "torchvision": torchvision.__version__, "pillow": PIL.__version__}
+        self.attributes |= {"precision": precision, **versions}
+        self.forward = Forward(network, device, precision, backbone.compile)
 
     def blocks(self, items: Sequence[Any], rows: np.ndarray | None = None) -> Generator[dict[str, np.ndarray]]:
-        """Arrays of so many images at a time, float32, in the order of the items; close it to end the threads early.
+        """Arrays of a batch of images at a time, float32, in the order of the items; close it to end the threads early.
 
         Args:
             items: What ``open_image`` takes.
-            rows: A number for each item, shape ``(n,)``, on which the draws of its views depend; not needed without.
+            rows: A number for each item, shape ``(n,)``, on which the draws of its views depend.
 
         Yields:
             ``features``, shape ``(n, dim)``; where the means of the tokens are something else, ``token_means``, shape
@@ -111,9 +100,17 @@ class Extraction:
             SDCError: If images of a batch differ in size for a backbone that takes them as they are.
         """
         starts = range(0, len(items), self.batch_size)
-        with self._threads() as (pool, decode):
+        threads = torch.get_num_threads()
+        lanes, decoders = (concurrent.futures.ThreadPoolExecutor(max(1, n)) for n in (self.lanes, self._decoders))
+        decode = decoders.map if self._decoders else map
+        try:
+            torch.set_num_threads(1)
             # The caller's thread computes nothing, so that no lane ever waits for what it does with a block.
-            yield from ordered(pool, lambda start: self._block(items, rows, start, decode), starts, 2 * self.lanes)
+            yield from ordered(lanes, lambda start: self._block(items, rows, start, decode), starts, 2 * self.lanes)
+        finally:
+            for pool in (lanes, decoders):
+                pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
 
     def _block(
         self, items: Sequence[Any], rows: np.ndarray | None, start: int, decode: Callable[..., Iterable[np.ndarray]]
@@ -126,7 +123,7 @@ class Extraction:
             batch = np.stack(images)
         axes = 2 if self._views else 1  # images, or images and their views, which the network takes as one
         with self._timed("computing"):
-            arrays = self._forward(torch.from_numpy(batch.reshape(-1, *batch.shape[axes:])))
+            arrays = self.forward(torch.from_numpy(batch.reshape(-1, *batch.shape[axes:])))
         named = zip(("features", "token_means"), arrays, strict=False)
         return {name: array.reshape(*batch.shape[:axes], *array.shape[1:]) for name, array in named}
 
@@ -136,19 +133,6 @@ class Extraction:
             return self._resize(image)
         drawn = self._views.draw(image, self._backbone.view_size(image), row)
         return np.stack([self._resize(view) for view in drawn])
-
-    @contextlib.contextmanager
-    def _threads(self) -> Iterator[tuple[concurrent.futures.Executor, Callable[..., Iterable[np.ndarray]]]]:
-        """The lanes, and how one of them maps over its images; torch has one thread meanwhile."""
-        threads = torch.get_num_threads()
-        pools = [concurrent.futures.ThreadPoolExecutor(max(1, count)) for count in (self.lanes, self._decoders)]
-        try:
-            torch.set_num_threads(1)
-            yield pools[0], pools[1].map if self._decoders else map
-        finally:
-            for pool in pools:
-                pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
 
     @contextlib.contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -161,10 +145,9 @@ class Extraction:
 def lanes_on(device: torch.device) -> tuple[int, int]:
     """How many threads take a batch each from the files to the features, and how many others decode for them.
 
-    On a CPU each lane is one core, which decodes and computes in turns and waits for nobody. Torch's own threads share
-    every layer of one batch instead and wait for each other by spinning, in the way of those that decode. It also makes
-    what is stored independent of the number of threads. A GPU is fed by its lanes in turns, and other threads decode
-    for them: Pillow does so without Python's lock.
+    On a CPU each lane is one core, which decodes and computes in turns and waits for nobody: torch's own threads share
+    every layer of one batch and wait for each other by spinning. What is stored then does not depend on the number of
+    threads. A GPU is fed by its lanes in turns, and others decode for them: Pillow does so without Python's lock.
     """
     threads = torch.get_num_threads()
     return (threads, 0) if device.type == "cpu" else (_LANES, threads)

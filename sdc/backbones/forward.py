@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -48,8 +48,7 @@ class Descriptor(nn.Module):
     """A network's features of an image in several sizes, averaged, and of length one.
 
     Args:
-        network: From images to features (n, dim), or to these and something else, which is that of the image as it
-            is.
+        network: From images to features (n, dim), or to these and others, which are kept at the image's own size.
         scales: Factors of the image's edge (bilinear). With more than one, features are normalised, averaged and
             normalised again.
         normalise: Divide features by their Euclidean length even if there is one scale only.
@@ -63,36 +62,30 @@ class Descriptor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """As the network."""
-        found = [self._at(images, scale) for scale in self.scales]
-        features = found[0][0]
-        if len(found) > 1:
-            features = torch.stack([F.normalize(first.float(), dim=1) for first, *_ in found]).mean(0)
-        if self.normalise or len(found) > 1:
+        outputs = [self._at(images, scale) for scale in self.scales]
+        features, *others = outputs[0]
+        if len(outputs) > 1:
+            features = torch.stack([F.normalize(first.float(), dim=1) for first, *_ in outputs]).mean(0)
+        if self.normalise or len(outputs) > 1:
             features = F.normalize(features.float(), dim=1)
-        others = found[0][1:]
         if others and self.scales[0] != 1:
-            others = self._at(images, 1.0)[1:]
+            _, *others = self._at(images, 1.0)
         return (features, *others) if others else features
 
     def _at(self, images: Tensor, scale: float) -> tuple[Tensor, ...]:
         if scale != 1:
             images = F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
         try:
-            found = self.network(images)
+            return _tuple(self.network(images))
         except (AssertionError, RuntimeError) as error:
             if scale == 1 or out_of_memory(error):
                 raise
-            raise SDCError(
-                f"scales: the network does not take images at {scale:.3g} of their size ({error}); leave scales out"
-            ) from error
-        return found if isinstance(found, tuple) else (found,)
+            why = f"the network does not take images at {scale:.3g} of their size ({error})"
+            raise SDCError(f"scales: {why}; leave scales out") from error
 
 
 class Grid(nn.Module):
     """Tokens of a square image, pooled on average to fewer: from (n, P, dim) to (n, edge * edge, dim).
-
-    Args:
-        edge: Of the grid that is left.
 
     Raises:
         SDCError: If the tokens are fewer already.
@@ -125,35 +118,34 @@ def native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Not in every version that is supported; without it nothing is known, and float32 is right anywhere.
-    ask = getattr(torch.cpu, "get_capabilities", dict)
-    known: Mapping[str, object] = ask() if device.type == "cpu" else {}
-    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 @torch.inference_mode()
 def least_cosine(network: nn.Module, batch: Tensor, device: torch.device, precision: str) -> float:
     """The smallest cosine, over the images of a batch, of features in a precision to those in float32."""
     batch = batch.to(device)
-    cosines = []
     exact = _tuple(network(batch))
     with torch.autocast(device.type, getattr(torch, precision)):
-        found = _tuple(network(batch))
-    for one, other in zip(exact, found, strict=True):
-        cosines.append(F.cosine_similarity(one.flatten(1).double(), other.flatten(1).double()).min().item())
-    return min(cosines)
+        rounded = _tuple(network(batch))
+    return min(
+        F.cosine_similarity(one.flatten(1).double(), other.flatten(1).double()).min().item()
+        for one, other in zip(exact, rounded, strict=True)
+    )
 
 
-def choose_precision(asked: str, device: torch.device, network: nn.Module, images: Callable[[], Tensor]) -> str:
-    """What ``auto`` means: bfloat16 where a device has it and the network's features stand it, else float32.
+def choose_precision(precision: str, device: torch.device, network: nn.Module, images: Callable[[], Tensor]) -> str:
+    """A precision; for ``auto`` bfloat16 where a device has it and the network's features stand it, else float32.
 
     Args:
-        asked: ``auto``, or a precision, which it then is.
+        precision: The setting.
         device: Where the network is.
         network: From a batch to features.
         images: Gives a batch to try.
     """
-    if asked != "auto":
-        return asked
+    if precision != "auto":
+        return precision
     if not native_bfloat16(device):
         return "float32"
     batch = images()
@@ -169,7 +161,7 @@ class Forward:
     Args:
         network: From a batch to features or a tuple of arrays; it is changed.
         device: Where it is.
-        precision: ``float32``, or another, in which matrix products and convolutions then happen (autocast).
+        precision: Of matrix products and convolutions: ``float32``, or another (autocast).
         compile: Whether torch compiles the network at the first batch.
 
     Attributes:
@@ -201,20 +193,20 @@ class Forward:
         while start < len(batch):
             size = min(self._limit or len(batch), len(batch) - start)
             # A full memory is left behind outside of the handler, where nothing refers to the failed pass any more.
-            found = self._try(batch[start : start + size])
-            if found is None:
+            part = self._try(batch[start : start + size])
+            if part is None:
                 self._lower(size)
             else:
-                parts.append(found)
+                parts.append(part)
                 start += size
         return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
     def _try(self, batch: Tensor) -> tuple[np.ndarray, ...] | None:
         try:
             if self._device.type == "cuda" and not batch.is_cuda:
-                batch = batch.pin_memory().to(self._device, non_blocking=True)
+                batch = batch.pin_memory()
+            batch = batch.to(self._device, non_blocking=True)
             with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-                batch = batch.to(self._device)
                 if self._untried is not None:
                     self._try_compiled(batch)
                 outputs = _tuple(self._network(batch))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import NoReturn
 
 import numpy as np
 
 from sdc.backbones.base import Backbone
 from sdc.errors import SDCError
-
-if TYPE_CHECKING:
-    import torch
-    from PIL.Image import Image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +20,7 @@ class Imported(Backbone):
         normalise: Scale each vector to length 1; one of length 0 stays.
     """
 
-    takes: ClassVar[Literal["images", "vectors"]] = "vectors"
+    takes = "vectors"
 
     weights: str = "unknown"
     normalise: bool = False
@@ -34,28 +29,15 @@ class Imported(Backbone):
         """The words."""
         return self.weights
 
-    def transform(self) -> Callable[[Image], torch.Tensor]:
-        """There is none.
+    def transform(self) -> NoReturn:
+        """There is none, and no module: always raises ``SDCError``."""
+        raise SDCError(f"backbones.{self.model}: takes vectors, no images; choose a network, or pixels")
 
-        Raises:
-            SDCError: Always.
-        """
-        raise self._takes_no_images()
+    module = transform
 
     def transform_id(self) -> str:
         """What is done to the vectors."""
         return f"normalise={self.normalise}"
-
-    def module(self) -> torch.nn.Module:
-        """There is none.
-
-        Raises:
-            SDCError: Always.
-        """
-        raise self._takes_no_images()
-
-    def _takes_no_images(self) -> SDCError:
-        return SDCError(f"backbones.{self.model}: takes vectors, no images; choose a network, or pixels")
 
     def convert(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors as they are stored, shape ``(n, dim)``; what ``dtype`` cannot hold becomes infinite."""

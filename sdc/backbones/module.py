@@ -9,14 +9,12 @@ import importlib
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sdc.backbones.base import TorchModule
 from sdc.backbones.network import Network
 from sdc.errors import SDCError
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,11 @@ class Module(Network):
             digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
         return f"{self.factory} sha256:{digest.hexdigest()}"
 
-    def _network(self) -> torch.nn.Module:
-        return copy.deepcopy(self._built)  # who gets it may change it
+    def _network(self) -> TorchModule:
+        return copy.deepcopy(self._built)
 
     @cached_property
-    def _built(self) -> torch.nn.Module:
+    def _built(self) -> TorchModule:
         import torch
 
         where, _, name = self.factory.partition(":")
@@ -71,7 +69,6 @@ class Module(Network):
         except Exception as error:  # it is anybody's code
             raise SDCError(f"backbones.{self.model}.factory: {self.factory} fails ({error}); fix it") from error
         if not isinstance(network, torch.nn.Module):
-            raise SDCError(
-                f"backbones.{self.model}.factory: {self.factory} returns a {type(network)}, not an nn.Module"
-            )
+            returns = f"{self.factory} returns a {type(network)}, not an nn.Module"
+            raise SDCError(f"backbones.{self.model}.factory: {returns}")
         return network.eval().requires_grad_(False)

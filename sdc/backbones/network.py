@@ -5,16 +5,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from sdc.backbones.base import Backbone
+import numpy as np
+
+from sdc.backbones.base import Backbone, Image, Tensor, TorchModule
+from sdc.errors import SDCError
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from PIL.Image import Image
-    from torch import Tensor
+from sdc.storage.files import sha256_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +30,8 @@ class Network(Backbone):
         scales: Sizes of the image, as factors of its edge, of which features are averaged: for instance retrieval
             ``[0.7071, 1, 1.4142]``. Features are then of length one.
         normalise: Divide features by their Euclidean length.
-        compile: Have torch compile the network, which takes a minute and a C++ compiler, and changes features by
-            rounding; without one, it runs as it is.
+        compile: Have torch compile the network, which takes a minute, and changes features by rounding; without a C++
+            compiler it runs as it is.
     """
 
     resize: int | None = option(None, minimum=1)
@@ -51,41 +49,39 @@ class Network(Backbone):
         """What the network was trained with: torchvision's ``ImageClassification``."""
 
     @abc.abstractmethod
-    def _network(self) -> torch.nn.Module:
-        """The frozen network in evaluation mode, from a batch to features."""
+    def _network(self) -> TorchModule:
+        """The frozen network in evaluation mode, from a batch to features; its caller may change it."""
 
     def _preset(self) -> Any:
         from torchvision.transforms import InterpolationMode
 
         preset = self._usual_preset()
-        if self.resize is not None:
-            preset.resize_size = [self.resize]
-        if self.crop is not None:
-            preset.crop_size = [self.crop]
-        if self.interpolation is not None:
-            preset.interpolation = InterpolationMode(self.interpolation)
-        if self.mean is not None:
-            preset.mean = list(self.mean)
-        if self.std is not None:
-            preset.std = list(self.std)
+        changes = {
+            "resize_size": self.resize and [self.resize],
+            "crop_size": self.crop and [self.crop],
+            "interpolation": self.interpolation and InterpolationMode(self.interpolation),
+            "mean": self.mean and list(self.mean),
+            "std": self.std and list(self.std),
+        }
+        for name, value in changes.items():
+            if value is not None:
+                setattr(preset, name, value)
         return preset
 
     @property
     def _crop(self) -> int:
         return int(self._preset().crop_size[0])
 
-    def transform(self) -> Callable[[Image], torch.Tensor]:
+    def transform(self) -> Callable[[Image], Tensor]:
         """That of the network, with what the settings override."""
-        transform: Callable[[Image], torch.Tensor] = self._preset()
-        return transform
+        return self._preset()
 
     def transform_id(self) -> str:
         """The transform in words, and what is done to features where it is not nothing."""
         return " ".join((super().transform_id(), *self._changes()))
 
     def _changes(self) -> list[str]:
-        changes = [f"scales={list(self.scales)}"] if self._several else []
-        return changes + ["normalise=True"] * self.normalise
+        return [f"scales={list(self.scales)}"] * self._several + ["normalise=True"] * self.normalise
 
     @property
     def _several(self) -> bool:
@@ -101,7 +97,6 @@ class Network(Backbone):
         On a tensor of bytes, which takes half of Pillow's time. Of the results of ``transform``, which is Pillow's, a
         pixel in some hundreds differs, by 1 of 255.
         """
-        import numpy as np
         import torch
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms.v2 import functional as F
@@ -122,29 +117,26 @@ class Network(Backbone):
 
         return resize
 
-    def scaler(self) -> torch.nn.Module:
+    def scaler(self) -> TorchModule:
         """Scale to [0, 1] and normalise."""
         from sdc.backbones.forward import Scale
 
         preset = self._preset()
         return Scale(preset.mean, preset.std)
 
-    def choose_precision(self, device: torch.device, network: torch.nn.Module, images: Callable[[], Tensor]) -> str:
-        """The setting; for ``auto``, what device and network allow."""
-        from sdc.backbones.forward import choose_precision
-
-        return choose_precision(self.precision, device, network, images)
-
-    @property
-    def compiles(self) -> bool:
-        """As the setting says."""
-        return self.compile
-
-    def module(self) -> torch.nn.Module:
+    def module(self) -> TorchModule:
         """The network, in as many scales and as normalised as the settings say."""
         return self._finished(self._network())
 
-    def _finished(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _finished(self, network: TorchModule) -> TorchModule:
         from sdc.backbones.forward import Descriptor
 
         return Descriptor(network, self.scales, self.normalise) if self._several or self.normalise else network
+
+
+def hash_of_weights(path: str, model: str) -> str:
+    """``sha256:…`` of a file of weights; raises ``SDCError`` if it cannot be read."""
+    try:
+        return f"sha256:{sha256_of(path)}"
+    except OSError as error:
+        raise SDCError(f"{path}: no such weights file; set backbones.{model}.weights") from error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from sdc.backbones.base import Backbone
+import numpy as np
+
+from sdc.backbones.base import Backbone, Image, Tensor, TorchModule
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from PIL.Image import Image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,17 +29,16 @@ class Pixels(Backbone):
         """There are none."""
         return "none"
 
-    def transform(self) -> Callable[[Image], torch.Tensor]:
+    def transform(self) -> Callable[[Image], Tensor]:
         """Resize and scale."""
-        import numpy as np
         import torch
-        from PIL import Image
+        from PIL.Image import Resampling
 
-        def transform(image: Image.Image) -> torch.Tensor:
+        def transform(image: Image) -> Tensor:
             if self.channels == "gray":
                 image = image.convert("L")
             if self.size is not None:
-                image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+                image = image.resize((self.size, self.size), Resampling.BILINEAR)
             return torch.from_numpy(np.asarray(image, np.float32).ravel() / 255)
 
         return transform
@@ -54,7 +51,7 @@ class Pixels(Backbone):
         """The size of the setting, or the image's own."""
         return super().view_size(image) if self.size is None else (self.size, self.size)
 
-    def module(self) -> torch.nn.Module:
+    def module(self) -> TorchModule:
         """The identity."""
         from torch import nn
 

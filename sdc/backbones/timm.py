@@ -6,16 +6,13 @@ import copy
 import dataclasses
 import importlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sdc.backbones.network import Network
+from sdc.backbones.base import TorchModule
+from sdc.backbones.network import Network, hash_of_weights
 from sdc.errors import SDCError
 from sdc.plan.entries import weights_file
 from sdc.settings import option
-from sdc.storage.files import sha256_of
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +30,8 @@ class Timm(Network):
 
     def weights_id(self) -> str:
         """Name and tag, ``sha256:…`` of the file, or ``none``."""
-        if path := weights_file({"weights": self.weights}):
-            try:
-                return f"{self.name} sha256:{sha256_of(path)}"
-            except OSError as error:
-                raise SDCError(f"{path}: no such weights file; set backbones.{self.model}.weights") from error
-        return f"{self.name} {self.weights}"
+        path = weights_file({"weights": self.weights})
+        return f"{self.name} {hash_of_weights(path, self.model) if path else self.weights}"
 
     def _usual_preset(self) -> Any:
         from torchvision.transforms import InterpolationMode
@@ -62,11 +55,11 @@ class Timm(Network):
         except ImportError as error:
             raise SDCError(f"backbones.{self.model}: timm is not installed ({error}); pip install timm") from error
 
-    def _network(self) -> torch.nn.Module:
-        return copy.deepcopy(self._built)  # who gets it may change it
+    def _network(self) -> TorchModule:
+        return copy.deepcopy(self._built)
 
     @cached_property
-    def _built(self) -> torch.nn.Module:
+    def _built(self) -> TorchModule:
         import torch
 
         timm = self._timm
@@ -78,7 +71,7 @@ class Timm(Network):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             try:
-                network: torch.nn.Module = timm.create_model(self.name, num_classes=0, **options)
+                network: TorchModule = timm.create_model(self.name, num_classes=0, **options)
             except Exception as error:  # unknown name, no network, weights that do not fit: each a class of its own
                 why = " ".join(str(error).split())[:200]
                 raise SDCError(f"backbones.{self.model}: timm cannot build {self.name} ({why})") from error

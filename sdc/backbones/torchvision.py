@@ -14,14 +14,13 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from sdc.backbones.network import Network
+from sdc.backbones.base import TorchModule
+from sdc.backbones.network import Network, hash_of_weights
 from sdc.errors import SDCError
 from sdc.plan.entries import weights_file
 from sdc.settings import option
-from sdc.storage.files import sha256_of
 
 if TYPE_CHECKING:
-    import torch
     from torch.fx import GraphModule, Node
 
 # Large enough for every network's last feature map to have more than one cell.
@@ -49,11 +48,6 @@ class Torchvision(Network):
     tokens: int | None = option(None, minimum=1)
 
     @property
-    def token_grid(self) -> int | None:
-        """As the setting says."""
-        return self.tokens
-
-    @property
     def _file(self) -> str | None:
         return weights_file({"weights": self.weights})
 
@@ -67,29 +61,24 @@ class Torchvision(Network):
         if self.weights == "default":
             return published.DEFAULT
         if self.weights not in published.__members__:
-            raise SDCError(
-                f"backbones.{self.model}.weights: {self.weights!r} is not known; "
-                f"allowed: default, none, {', '.join(published.__members__)}, or the path of a state dict"
-            )
+            allowed = f"default, none, {', '.join(published.__members__)}, or the path of a state dict"
+            raise SDCError(f"backbones.{self.model}.weights: {self.weights!r} is not known; allowed: {allowed}")
         return published[self.weights]
 
     def weights_id(self) -> str:
         """``IMAGENET1K_V1`` and the like, ``sha256:…`` of the file, or ``none``."""
         if self._file:
-            try:
-                return f"sha256:{sha256_of(self._file)}"
-            except OSError as error:
-                raise SDCError(f"{self._file}: no such weights file; set backbones.{self.model}.weights") from error
+            return hash_of_weights(self._file, self.model)
         return "none" if self.weights == "none" else str(self._published().name)
 
     def _usual_preset(self) -> Any:
         return self._published().transforms()
 
     def _changes(self) -> list[str]:
-        return [*(["pool=gem"] if self.pool == "gem" else []), *super()._changes()]
+        return ["pool=gem"] * (self.pool == "gem") + super()._changes()
 
-    def clean_module(self) -> torch.nn.Module:
-        """As ``module``; a pair with the means of the tokens unless the features are these means."""
+    def clean_module(self) -> TorchModule:
+        """The network, or one that gives a pair with the means of the tokens unless the features are these means."""
         import torch
 
         network = self._network()
@@ -100,13 +89,13 @@ class Torchvision(Network):
         _give(network, (features, means))
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
             torch.manual_seed(0)
-            given, found = network(torch.rand(2, 3, self._crop, self._crop))
-        same = given.shape == found.shape and torch.allclose(given, found, atol=1e-5 * given.abs().max().item())
+            given, pooled = network(torch.rand(2, 3, self._crop, self._crop))
+        same = given.shape == pooled.shape and torch.allclose(given, pooled, atol=1e-5 * given.abs().max().item())
         if same and not (self._several or self.normalise):
             _give(network, features)
         return self._finished(network)
 
-    def token_module(self) -> torch.nn.Module:
+    def token_module(self) -> TorchModule:
         """The model up to its last feature map, cut into its cells; or to the patches of a vision transformer."""
         from torch import nn
 
@@ -136,17 +125,16 @@ class Torchvision(Network):
         from sdc.backbones.forward import gem
 
         published = None if self._file or self.weights == "none" else self._published()
-        # A network without published weights is still the same one in every job: its own seed, not the global state.
+        # A network without published weights is the same one in every job: its own seed, not the global state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             extra = {} if published or self.model not in ("googlenet", "inception_v3") else {"init_weights": True}
             try:
                 model = get_model(self.model, weights=published, **extra)
             except (OSError, RuntimeError) as error:
-                raise SDCError(
-                    f"backbones.{self.model}.weights: {published} cannot be downloaded ({error}); "
-                    "put the state dict on disk and set weights to its path"
-                ) from error
+                why = f"{published} cannot be downloaded ({error})"
+                remedy = "put the state dict on disk and set weights to its path"
+                raise SDCError(f"backbones.{self.model}.weights: {why}; {remedy}") from error
         if self._file:
             self._load_state(model, Path(self._file))
         last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
@@ -157,17 +145,14 @@ class Torchvision(Network):
         if self.pool == "gem":
             node, shape = _last_map(network, max(_PROBE, self._crop))
             if len(shape) != 4:
-                raise SDCError(
-                    f"backbones.{self.model}.pool: gem needs a feature map, and this has tokens; leave it out"
-                )
+                why = "gem needs a feature map, and this has tokens"
+                raise SDCError(f"backbones.{self.model}.pool: {why}; leave it out")
             with network.graph.inserting_after(node):
                 pooled = network.graph.call_function(gem, (node,))
             _give(network, pooled)
         return network
 
-    def _load_state(self, model: torch.nn.Module, path: Path) -> None:
-        import pickle
-
+    def _load_state(self, model: TorchModule, path: Path) -> None:
         import torch
 
         try:
@@ -177,25 +162,15 @@ class Torchvision(Network):
             model.load_state_dict(state)
         except FileNotFoundError as error:
             raise SDCError(f"{path}: no such weights file; set backbones.{self.model}.weights") from error
-        except (
-            OSError,
-            EOFError,
-            pickle.UnpicklingError,
-            RuntimeError,
-            TypeError,
-            AttributeError,
-            ValueError,
-        ) as error:
-            why = " ".join(str(error).split())[:200]
-            raise SDCError(
-                f"{path}: is not a state dict that fits {self.model} ({why}); give the file of this model"
-            ) from error
+        except Exception as error:  # unreadable, pickled otherwise, of another model: each a class of its own
+            why = f"is not a state dict that fits {self.model} ({' '.join(str(error).split())[:200]})"
+            raise SDCError(f"{path}: {why}; give the file of this model") from error
 
 
 def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:
     """The last node that still tells the parts of an image apart, and its shape: (n, dim, h, w) or (n, 1 + P, dim).
 
-    Found by the shapes that tensors without contents take on their way, so for any network whose graph can be traced.
+    By the shapes that tensors without contents take on their way, so for any network whose graph can be traced.
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -206,13 +181,12 @@ def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:
     # VGG and AlexNet pool to a fixed size, repeating cells of small images: the map is what goes into that.
     pools = {name for name, module in network.named_modules() if isinstance(module, torch.nn.AdaptiveAvgPool2d)}
     shaped = ((node, tuple(getattr(node.meta.get("tensor_meta"), "shape", ()))) for node in network.graph.nodes)
-    maps = [
+    return [
         (node, shape)
         for node, shape in shaped
         # The image is square, so the map is.
         if len(shape) == 3 or (len(shape) == 4 and shape[2] == shape[3] > 1 and node.target not in pools)
-    ]
-    return maps[-1]
+    ][-1]
 
 
 def _output(network: GraphModule) -> Node:

@@ -6,49 +6,24 @@ on threads, batches, shards or on which other images are extracted.
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-
-class Augmentation(abc.ABC):
-    """A random change of an image; its representation says which.
-
-    Attributes:
-        crops: Whether the result has the size asked for; otherwise it keeps the image's own, and the backbone's
-            usual resize and crop follow.
-    """
-
-    crops: bool
-
-    @abc.abstractmethod
-    def __call__(self, image: Image, size: tuple[int, int], draw: np.random.Generator) -> Image:
-        """Change an RGB image.
-
-        Args:
-            image: The image.
-            size: Height and width in pixels, for augmentations that crop.
-            draw: Where every random number comes from.
-        """
+from sdc.backbones.base import Image
 
 
 @dataclasses.dataclass(frozen=True)
-class Photograph(Augmentation):
+class Photograph:
     """Crop, flip, and change colour and sharpness: what leaves the contents of a photograph the same.
 
     Attributes:
         scale: Range of the crop's share of the area; its aspect ratio is between 3/4 and 4/3.
-        flip: Probability of a horizontal flip.
+        flip, jittered, gray: Probabilities of a horizontal flip, of the jitter, and of losing all colour.
         jitter: How far brightness, contrast, saturation and hue may go, in a random order.
-        jittered: Probability of that.
-        gray: Probability of losing all colour.
         blur: Gaussian, sigma between 0.1 and 2 pixels: by a ``kernel`` of 3 x 3, by a ``radius`` of sigma without
             bounds, or None.
     """
@@ -60,10 +35,11 @@ class Photograph(Augmentation):
     gray: float
     blur: Literal["kernel", "radius"] | None
 
+    # Whether views have the size asked for; otherwise the backbone's usual resize and crop follow.
     crops = True
 
     def __call__(self, image: Image, size: tuple[int, int], draw: np.random.Generator) -> Image:
-        """Crop to the size; the rest happens at that size."""
+        """Crop an RGB image to a height and width; the rest happens at that size."""
         from torchvision.transforms import functional as F
 
         image = F.resized_crop(image, *_crop(image.size, self.scale, draw), list(size))
@@ -77,7 +53,7 @@ class Photograph(Augmentation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Scan(Augmentation):
+class Scan:
     """Rotate and shift slightly, black coming in: what leaves a scanned sign the same, as flips and colours do not.
 
     Attributes:
@@ -97,8 +73,7 @@ class Scan(Augmentation):
 
         angle = draw.uniform(-self.degrees, self.degrees)
         shift = [edge * draw.uniform(-self.shift, self.shift) for edge in image.size]
-        moved: Image = F.affine(image, angle, shift, 1.0, [0.0, 0.0], InterpolationMode.BILINEAR, [0.0])
-        return moved
+        return F.affine(image, angle, shift, 1.0, [0.0, 0.0], InterpolationMode.BILINEAR, [0.0])
 
 
 # As in kamwoh/sdc: CIBHash, WCH and SDC with SimCLR use the first, NSH the pair: one view after MoCo, one harsher.
@@ -120,39 +95,22 @@ class Views:
         seed: Of all draws.
     """
 
-    recipe: tuple[Augmentation, ...]
+    recipe: tuple[Photograph | Scan, ...]
     count: int
     seed: int
 
     @classmethod
     def of(cls, kind: str, augmentation: str, count: int, seed: int) -> Views:
-        """Those of a kind of features.
-
-        Args:
-            kind: ``views``, ``views_asymmetric`` or ``tokens``.
-            augmentation: What the images are: ``photographs`` or ``scans``.
-            count, seed: See the class.
-        """
+        """Those of ``views``, ``views_asymmetric`` or ``tokens`` of images that are ``photographs`` or ``scans``."""
         photographs = ASYMMETRIC if kind == "views_asymmetric" else CONTRASTIVE
         return cls(SCANS if augmentation == "scans" else photographs, count, seed)
-
-    @property
-    def crops(self) -> bool:
-        """Whether views have the size that is asked for."""
-        return self.recipe[0].crops
 
     def attributes(self) -> dict[str, Any]:
         """In words: two shards belong together only if theirs agree."""
         return {"views": self.count, "augmentation": ", ".join(map(repr, self.recipe)), "view_seed": self.seed}
 
     def draw(self, image: Image, size: tuple[int, int], row: int) -> Iterator[Image]:
-        """Views of an image, one after the other.
-
-        Args:
-            image: RGB.
-            size: Height and width of views that are crops.
-            row: The image's manifest row.
-        """
+        """Views of an RGB image in a manifest row, one after the other; ``size`` is the height and width of crops."""
         for view in range(self.count):
             draw = np.random.default_rng(np.random.SeedSequence([self.seed, row, view]))
             yield self.recipe[view % len(self.recipe)](image, size, draw)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -17,7 +17,7 @@ import numpy as np
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.data import Curve, Training, is_finite, membership
-from sdc.methods.trainable import Trainable
+from sdc.methods.trainable import Presets, Trainable
 from sdc.registry import PRESETS
 from sdc.settings import Settings, check, option
 
@@ -37,8 +37,8 @@ class HashMethod(Settings):
     requires: ClassVar[tuple[str, ...]] = ("features",)
     # Whether the seed changes anything; where not, one run stands for all seeds.
     random: ClassVar[bool] = True
-    # Named sets of hyper-parameters (registry.PRESETS): what differs from the defaults, over what the bases say.
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    # What differs from the defaults, over what the bases say.
+    presets: ClassVar[Presets] = {}
 
     bits: int = option(64, minimum=8, maximum=4096, multipleOf=8)
     seed: int = option(0, minimum=0, maximum=2**32 - 1)
@@ -48,9 +48,9 @@ class HashMethod(Settings):
         """The method with a named set of hyper-parameters, overridden key by key.
 
         Args:
-            name: ``paper``, the settings of the SDC paper's supplement (the defaults); ``code``, those of the code its
-                authors released; ``original``, those of the method's own publication; ``instance``, the supplement's
-                for instance-level data.
+            name: ``paper``, as in the SDC paper's supplement (the defaults); ``code``, as in the code its authors
+                released; ``original``, as in the method's own publication; ``instance``, the supplement's for
+                instance-level data.
             **settings: What differs from the preset, and ``bits`` and ``seed``.
 
         Raises:
@@ -102,28 +102,25 @@ class HashMethod(Settings):
         if tokens is None and views is not None:
             tokens = views[:, :, None]  # each view is a single patch
         given = {"labels": labels, "views": views, "tokens": tokens}
-        wanted = {name: self._checked(name, given[name], features) for name in self.requires if name in given}
-        training = Training(features, **wanted)
-        for name, values in vars(training).items():
-            if values is not None and not is_finite(values):
+        required = {name: self._checked(name, given[name], features) for name in self.requires if name in given}
+        for name, values in {"features": features, **required}.items():
+            if not is_finite(values):
                 raise SDCError(f"{name} hold NaN or infinity")
-        head, curve = self.fit_head(training, progress=progress, score=score)
-        hyper = {key: value for key, value in self.as_dict().items() if key not in ("bits", "seed")}
-        cls = type(self)
+        head, curve = self.fit_head(Training(features, **required), progress=progress, score=score)
+        hyper_parameters = self.as_dict()
         metadata = {
-            "class": cls.__name__,
-            "method": cls.__module__.rpartition(".")[2],
-            "bits": self.bits,
-            "seed": self.seed,
-            "hyper_parameters": hyper,
+            "class": type(self).__name__,
+            "method": type(self).__module__.rpartition(".")[2],
+            **{name: hyper_parameters.pop(name) for name in ("bits", "seed")},
+            "hyper_parameters": hyper_parameters,
         }
-        # What fitting found is state, not a setting: frozen fields stay as they are.
+        # State, not settings: frozen fields stay as they are.
         self.__dict__["_head"] = dataclasses.replace(head, metadata={**metadata, **head.metadata, "dim": head.dim})
         self.__dict__["_curve"] = curve
         return self
 
     def _checked(self, name: str, values: Any, features: Any) -> Any:
-        """Labels as zeros and ones, or views or tokens, if they are what the method requires for these features."""
+        """Labels as zeros and ones, views or tokens, checked against the features."""
         how = {
             "labels": "fit(X, y) with class indices, or zeros and ones of shape (n, C)",
             "views": "fit(X, views=...) of shape (n, V, dim) with V >= 2",
@@ -149,11 +146,7 @@ class HashMethod(Settings):
 
     @property
     def head(self) -> Head:
-        """The fitted head.
-
-        Raises:
-            SDCError: Before ``fit``.
-        """
+        """The fitted head; before ``fit`` it raises ``SDCError``."""
         if "_head" not in self.__dict__:
             raise SDCError(f"{type(self).__name__} is not fitted yet; call fit first")
         return cast(Head, self.__dict__["_head"])
@@ -178,15 +171,14 @@ class HashMethod(Settings):
         """Read a fitted method that ``save``, or the pipeline, wrote.
 
         Raises:
-            SDCError: If the file is no head, or one of another method.
+            SDCError: If the file is not a valid head, or one of another method.
         """
         from sdc.storage.heads import read_head
 
         head = read_head(path)
         if head.metadata["class"] != cls.__name__:
             raise SDCError(f"{path}: is a head of {head.metadata['class']}, not of {cls.__name__}")
-        values = {name: head.metadata[name] for name in ("bits", "seed")}
-        method = cls(**values, **head.metadata["hyper_parameters"])
+        method = cls(bits=head.metadata["bits"], seed=head.metadata["seed"], **head.metadata["hyper_parameters"])
         method.__dict__["_head"] = head
         return method
 

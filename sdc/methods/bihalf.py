@@ -6,19 +6,14 @@ Source: Y. Li, J. van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from sdc.head import Head
-from sdc.methods.data import Batch, Curve, Training
+from sdc.methods.data import Batch, Curve, Tensor, Training
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,10 +27,9 @@ class BiHalf(PairwiseMethod):
             at the batch's median; or at ``train_median``, each bit's median over the training items.
     """
 
-    title: ClassVar[str] = "BiHalf"
-    source: ClassVar[str] = "Li & van Gemert, AAAI 2021"
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "BiHalf"
+    source = "Li & van Gemert, AAAI 2021"
+    presets = {
         # The rate falls every 120 of 300 epochs.
         "original": {
             "optimiser": "sgd", "weight_decay": 5e-4, "batch_size": 32, "epochs": 300, "decay_after": 0.4,
@@ -47,13 +41,7 @@ class BiHalf(PairwiseMethod):
     gamma: float = option(6.0, minimum=0)
     threshold: Literal["zero", "train_median"] = "zero"
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """One linear layer."""
-        from torch import nn
-
-        return nn.Sequential(nn.Linear(dim, bits))
-
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``pairs``: squared gap of cosines over half-split pairs; ``balance``: the pull as a loss."""
         from sdc.methods.losses import half_and_half, pair_gap, straight_through
 

@@ -7,16 +7,10 @@ Source: Z. Qiu, Q. Su, Z. Ou, J. Yu, C. Chen, "Unsupervised Hashing with Contras
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch
+from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,10 +23,10 @@ class CIBHash(TrainedMethod):
         hidden: Width of the hidden layer; the authors' 1024.
     """
 
-    title: ClassVar[str] = "CIBHash"
-    source: ClassVar[str] = "Qiu et al., IJCAI 2021"
-    requires: ClassVar[tuple[str, ...]] = ("features", "views")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "CIBHash"
+    source = "Qiu et al., IJCAI 2021"
+    requires = ("features", "views")
+    presets = {
         "original": {
             "learning_rate": 1e-3, "weight_decay": 0.0, "epochs": 60, "decay_factor": 1.0, "feature_dropout": 0.5,
         },
@@ -42,7 +36,7 @@ class CIBHash(TrainedMethod):
     bottleneck: float = option(0.001, minimum=0)
     hidden: int = option(1024, minimum=1)
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """Linear, ReLU, Linear."""
         from torch import nn
 
@@ -50,7 +44,7 @@ class CIBHash(TrainedMethod):
 
         return nn.Sequential(Linear(dim, self.hidden), nn.ReLU(), Linear(self.hidden, bits))
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``contrast`` and ``bottleneck``."""
         from sdc.methods.losses import nt_xent, signs, straight_through
 
@@ -60,7 +54,7 @@ class CIBHash(TrainedMethod):
         return {"contrast": nt_xent(codes[0], codes[1], self.temperature), "bottleneck": self.bottleneck * divergence}
 
 
-def bernoulli_divergence(logits: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+def bernoulli_divergence(logits: Tensor, others: Tensor) -> Tensor:
     """KL(p || q) of Bernoulli distributions given by logits ``(n, bits)``: summed over bits, mean over rows.
 
     Exact and stable for any logits; no gradient flows to ``others``.

@@ -1,40 +1,50 @@
-"""Target codes of classes, for the supervised methods."""
+"""Target codes of classes, and what the supervised methods that regress onto them share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import dataclasses
+from typing import Literal
 
 import numpy as np
 
-from sdc.methods.data import Training
+from sdc.methods.base import TrainedMethod
+from sdc.methods.data import Module, Training
 
-if TYPE_CHECKING:
-    from torch import nn
-
-Codewords = Literal["orthogonal", "bernoulli"]
 _TRIES = 1000
 
 
-def codewords(classes: int, bits: int, kind: Codewords, seed: int) -> np.ndarray:
-    """A code of +1 and -1 for each class.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodewordMethod(TrainedMethod):
+    """A supervised method with a target code for each class, the buffer ``codes`` of the auxiliary module.
 
-    Args:
-        classes: How many.
-        bits: Code length.
-        kind: ``bernoulli`` draws every bit; ``orthogonal`` takes rows of a Hadamard matrix and their negatives, in
-            random order, where the code length is a power of two and they suffice, else of many draws the one whose
-            closest codes are farthest apart.
-        seed: Of the draws; a stream of its own.
+    Attributes:
+        targets: How target codes are chosen; see ``codewords``. The authors draw them: ``bernoulli``.
+    """
 
-    Returns:
-        Shape ``(classes, bits)``, float32.
+    requires = ("features", "labels")
+
+    targets: Literal["orthogonal", "bernoulli"] = "orthogonal"
+
+    def build_auxiliary(self, training: Training) -> Module:
+        """The target codes, shape ``(C, bits)``."""
+        from sdc.methods.losses import Constants
+
+        return Constants(codes=codewords(training.labels.shape[1], self.bits, self.targets, self.seed))
+
+
+def codewords(classes: int, bits: int, kind: str, seed: int) -> np.ndarray:
+    """A code of +1 and -1 for each class, shape ``(classes, bits)``, float32; ``seed`` is that of the draws.
+
+    ``bernoulli`` draws every bit; ``orthogonal`` takes rows of a Hadamard matrix and their negatives, in random order,
+    where the code length is a power of two and they suffice, else of many draws the one whose closest codes are
+    farthest apart.
     """
     from scipy.linalg import hadamard
 
     generator = np.random.default_rng([seed, classes, bits])
     if kind == "orthogonal" and bits & (bits - 1) == 0 and classes <= 2 * bits:
         rows = generator.permutation(hadamard(bits))
-        # Random rows' signs: else the first column would be one bit that is equal for all classes.
+        # With random signs, as the first column would be one bit that is equal for all classes.
         rows = rows * generator.choice([-1, 1], (bits, 1))
         return np.concatenate([rows, -rows])[:classes].astype(np.float32)
     draws = 1 if kind == "bernoulli" else _TRIES
@@ -48,19 +58,10 @@ def codewords(classes: int, bits: int, kind: Codewords, seed: int) -> np.ndarray
     return best
 
 
-def near_zero_linear(dim: int, bits: int) -> nn.Linear:
+def near_zero_linear(dim: int, bits: int) -> Module:
     """The layer that DPN and OrthoHash start from: no bias, normal weights of deviation 0.01."""
     from torch import nn
 
     layer = nn.Linear(dim, bits, bias=False)
     nn.init.normal_(layer.weight, std=0.01)
     return layer
-
-
-def class_codes(training: Training, bits: int, kind: Codewords, seed: int) -> nn.Module:
-    """The codewords of the classes of training items, as a buffer ``codes``, shape ``(C, bits)``."""
-    import torch
-
-    from sdc.methods.losses import Constants
-
-    return Constants(codes=torch.from_numpy(codewords(training.labels.shape[1], bits, kind, seed)))

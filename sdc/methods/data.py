@@ -1,10 +1,10 @@
-"""What methods learn from: training items, the batches that losses see, and the curve that is left of a training."""
+"""What methods learn from: training items, the batches that losses see, and the curve of a training."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from sdc.errors import SDCError
 
 if TYPE_CHECKING:
     import torch
+
+# Torch's types by name, so that methods can be described and checked without loading it.
+Tensor: TypeAlias = "torch.Tensor"
+Module: TypeAlias = "torch.nn.Module"
+Sequential: TypeAlias = "torch.nn.Sequential"
 
 # A row per epoch: epoch, every loss term, learning rate, seconds.
 Curve = list[dict[str, float]]
@@ -56,15 +61,15 @@ class Batch:
         generator: For random draws, on the device of the features.
     """
 
-    features: torch.Tensor
-    logits: torch.Tensor
-    hidden: torch.Tensor | None = None
-    index: torch.Tensor | None = None
-    labels: torch.Tensor | None = None
+    features: Tensor
+    logits: Tensor
+    hidden: Tensor | None = None
+    index: Tensor | None = None
+    labels: Tensor | None = None
     auxiliary: Any = None
     generator: torch.Generator | None = None
 
-    def views(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def views(self) -> tuple[Tensor, Tensor]:
         """The logits of first and second views, shape ``(n, bits)`` each."""
         first, second = self.logits.chunk(2)
         return first, second
@@ -73,11 +78,7 @@ class Batch:
 def is_finite(values: Any) -> bool:
     """Whether an array or tensor holds no NaN or infinity, looking at 64 MiB or so at a time."""
     step = max(1, 2**24 // max(1, int(np.prod(values.shape[1:]))))
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        if not bool((abs(block) < float("inf")).all()):
-            return False
-    return True
+    return all(bool((abs(values[start : start + step]) < float("inf")).all()) for start in range(0, len(values), step))
 
 
 def membership(labels: Any) -> np.ndarray:
@@ -87,7 +88,7 @@ def membership(labels: Any) -> np.ndarray:
         labels: Class indices, shape ``(n,)``; zeros and ones, shape ``(n, C)``; or n sequences of class indices.
 
     Raises:
-        SDCError: If no item has a label, or something is no class index.
+        SDCError: If no item has a label, or something is not a class index.
     """
     if getattr(labels, "ndim", 1) == 2:
         member = np.asarray(labels, np.float32)

@@ -7,35 +7,27 @@ Binary Hashing Codes", IJCAI 2020.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Literal
 
-from sdc.methods.base import TrainedMethod
-from sdc.methods.codewords import class_codes, near_zero_linear
-from sdc.methods.data import Batch, Training
+from sdc.methods.codewords import CodewordMethod, near_zero_linear
+from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DPN(TrainedMethod):
+class DPN(CodewordMethod):
     """A hinge for every bit against the target code of the item's class; of several classes, against each.
 
     Attributes:
         margin: How far a logit shall be on its side.
-        targets: Target codes; see ``sdc.methods.codewords``. The authors draw them: ``bernoulli``.
         bit_reduction: ``sum`` over bits as the authors do, or ``mean`` as in another public version.
         shrinkage: Weight of the mean square of the logits, which nothing else bounds; 0 in the authors' code, 0.1 in
             their later one.
     """
 
-    title: ClassVar[str] = "DPN (supervised)"
-    source: ClassVar[str] = "Fan et al., IJCAI 2020"
-    requires: ClassVar[tuple[str, ...]] = ("features", "labels")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "DPN (supervised)"
+    source = "Fan et al., IJCAI 2020"
+    presets = {
         "original": {
             "optimiser": "sgd", "batch_size": 256, "epochs": 200, "decay_after": 0.5, "targets": "bernoulli",
         },
@@ -43,28 +35,20 @@ class DPN(TrainedMethod):
     }  # fmt: skip
 
     margin: float = option(1.0, exclusiveMinimum=0)
-    targets: Literal["orthogonal", "bernoulli"] = "orthogonal"
     bit_reduction: Literal["sum", "mean"] = "sum"
     shrinkage: float = option(0.0, minimum=0)
     inputs: Literal["raw", "centred"] = "centred"
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """One linear layer without bias, near zero."""
         from torch import nn
 
         return nn.Sequential(near_zero_linear(dim, bits))
 
-    def build_auxiliary(self, training: Training) -> nn.Module:
-        """The target codes of the classes."""
-        return class_codes(training, self.bits, self.targets, self.seed)
-
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``polarisation``, and ``shrinkage`` if it has a weight."""
-        import torch
-
         assert batch.labels is not None
-        codes = batch.auxiliary.codes
-        hinges = torch.relu(self.margin - batch.logits[:, None] * codes)
+        hinges = (self.margin - batch.logits[:, None] * batch.auxiliary.codes).relu()
         per_class = hinges.sum(dim=2) if self.bit_reduction == "sum" else hinges.mean(dim=2)
         terms = {"polarisation": (per_class * batch.labels).sum(dim=1).mean()}
         if self.shrinkage:

@@ -7,16 +7,10 @@ NeurIPS 2018.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from sdc.methods.data import Batch
+from sdc.methods.data import Batch, Tensor
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,10 +23,9 @@ class GreedyHash(PairwiseMethod):
         penalty: Weight of the mean of ||v| - 1|^3, which keeps logits near their signs; the authors' 0.1 for CIFAR-10.
     """
 
-    title: ClassVar[str] = "GreedyHash"
-    source: ClassVar[str] = "Su et al., NeurIPS 2018"
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "GreedyHash"
+    source = "Su et al., NeurIPS 2018"
+    presets = {
         "original": {
             "optimiser": "sgd", "weight_decay": 5e-4, "batch_size": 32, "epochs": 60, "decay_factor": 1.0,
             "feature_dropout": 0.5,
@@ -42,13 +35,7 @@ class GreedyHash(PairwiseMethod):
 
     penalty: float = option(0.1, minimum=0)
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """One linear layer."""
-        from torch import nn
-
-        return nn.Sequential(nn.Linear(dim, bits))
-
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``pairs``: squared gap of cosines over half-split pairs; ``penalty``: over all rows."""
         from sdc.methods.losses import pair_gap, quantisation_gap, signs, straight_through
 

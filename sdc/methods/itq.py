@@ -7,7 +7,7 @@ Gong, Lazebnik, Gordo, Perronnin, TPAMI 2013.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,8 +30,8 @@ class ITQ(HashMethod):
             compute instead, a transpose too many, whose objective does not fall and which never stops early.
     """
 
-    title: ClassVar[str] = "ITQ"
-    source: ClassVar[str] = "Gong & Lazebnik, CVPR 2011"
+    title = "ITQ"
+    source = "Gong & Lazebnik, CVPR 2011"
 
     iterations: int = option(50, minimum=0)
     tolerance: float = option(1e-6, minimum=0)
@@ -41,20 +41,18 @@ class ITQ(HashMethod):
         """Fit mean, principal axes and rotation, all in float64.
 
         Raises:
-            SDCError: If there are fewer dimensions or items than bits: PCA has no more axes than that.
+            SDCError: If there are fewer dimensions or items than bits, so fewer axes.
         """
         features = np.asarray(training.features, np.float64)
         if self.bits > min(features.shape):
+            needs = "ITQ needs at least as many feature dimensions and training items as bits"
             items, dim = features.shape
-            raise SDCError(
-                f"ITQ needs at least as many feature dimensions and training items as bits, got {dim} and {items} "
-                f"for {self.bits} bits; use fewer bits"
-            )
+            raise SDCError(f"{needs}, got {dim} and {items} for {self.bits} bits; use fewer bits")
         mean = features.mean(axis=0)
         axes = principal_axes(features - mean, self.bits)
-        rotation = random_rotation(self.bits, self.seed)
+        start = random_rotation(self.bits, self.seed)
         projected = (features - mean) @ axes.T
-        rotation = iterate(projected, rotation, self.iterations, self.tolerance, self.rotation)[0]
+        rotation = iterate(projected, start, self.iterations, self.tolerance, self.rotation)[0]
         weight = rotation.T @ axes
         return linear_head(weight, -(weight @ mean)), []
 
@@ -73,7 +71,7 @@ def iterate(
     Args:
         projected: Y, shape ``(n, bits)``, float64, columns of mean zero.
         rotation: R to start from, shape ``(bits, bits)``, orthogonal.
-        iterations, tolerance, update: As in ``ITQ``.
+        iterations, tolerance, update: As in ``ITQ``, which calls the last ``rotation``.
 
     Returns:
         The last R, and the objective |B - Y R|^2 before each update and at the end.

@@ -17,13 +17,7 @@ _WORTH = 2**23
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``rows @ weight.T + bias``, with gradients.
-
-    Args:
-        rows: Shape ``(n, dim)``.
-        weight: Shape ``(width, dim)``.
-        bias: Shape ``(width,)``.
-    """
+    """``rows @ weight.T + bias`` of shapes ``(n, dim)``, ``(width, dim)`` and ``(width,)``, with gradients."""
     if rows.numel() * len(weight) >= _WORTH and _on_onednn(rows, weight):
         return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
     return F.linear(rows, weight, bias)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def pair_gap(targets: Tensor, codes: Tensor) -> Tensor:
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """The contrastive loss of SimCLR over two views of n items, shape ``(n, bits)`` each: a scalar.
 
-    Every row is to find its other view among all rows but itself, by cosine over temperature.
+    Each row shall find its other view among all rows but itself, by cosine over temperature.
 
     Source: T. Chen, S. Kornblith, M. Norouzi, G. Hinton, ICML 2020, equation 1.
     """
@@ -63,11 +64,9 @@ def lengths(rows: Tensor) -> Tensor:
 
 
 def half_split_cosines(rows: Tensor, norms: Tensor | None = None) -> Tensor:
-    """Cosines between row i and row i + N/2, shape ``(N/2,)``; the last row of an odd N is left out.
+    """Cosines between rows i and i + N/2 of ``(N, dim)``, shape ``(N/2,)``; the last row of an odd N is left out.
 
-    Args:
-        rows: Shape ``(N, dim)``.
-        norms: ``lengths(rows)``, where they are known.
+    ``norms`` are ``lengths(rows)``, where they are known.
     """
     half = len(rows) // 2
     norms = lengths(rows) if norms is None else norms
@@ -96,12 +95,12 @@ def _rescaled(values: Tensor, like: Tensor) -> Tensor:
 
 
 class Constants(nn.Module):
-    """Named tensors that a loss needs, as buffers: they go where the module goes, and nothing trains them."""
+    """What a loss needs, tensors, arrays or numbers by name, as buffers: they move with the module, untrained."""
 
-    def __init__(self, **tensors: Tensor) -> None:
+    def __init__(self, **values: Tensor | np.ndarray | float) -> None:
         super().__init__()
-        for name, tensor in tensors.items():
-            self.register_buffer(name, tensor)
+        for name, value in values.items():
+            self.register_buffer(name, torch.as_tensor(value))
 
 
 class SDCLoss(nn.Module):
@@ -115,9 +114,9 @@ class SDCLoss(nn.Module):
     checked against numbers of the authors' code (tests/reference/).
 
     Args:
-        calibration: A distribution on [-1, 1]; see ``sdc.calibration.quantiles``. ``linear(a,b)``, a baseline of this
-            project, has other targets: the pairs' own similarities, shifted and scaled to the mean and deviation of the
-            quantiles of Beta(a, b), and cut to [-1, 1]. It tells what the shape is worth beside the width.
+        calibration: A distribution on [-1, 1]; see ``sdc.calibration.quantiles``. The targets of ``linear(a,b)``, a
+            baseline of this project, are the pairs' own similarities, shifted and scaled to the mean and deviation of
+            the quantiles of Beta(a, b), and cut to [-1, 1]. It tells what the shape is worth beside the width.
         quantisation: Weight of the quantisation term.
         quantisation_kind: See ``quantisation_gap``.
         pair_loss: ``l1`` and ``l2`` distance to the target; ``one_sided`` punishes only similarities above it.
@@ -141,11 +140,8 @@ class SDCLoss(nn.Module):
         clamp_targets: bool = False,
     ) -> None:
         super().__init__()
-        self.calibration = calibration
-        self.quantisation = quantisation
-        self.quantisation_kind = quantisation_kind
-        self.pair_loss = pair_loss
-        self.clamp_targets = clamp_targets
+        self.calibration, self.clamp_targets, self.pair_loss = calibration, clamp_targets, pair_loss
+        self.quantisation, self.quantisation_kind = quantisation, quantisation_kind
         self._linear = parse(calibration)[0] == "linear"
         self._targets: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
 
@@ -161,13 +157,12 @@ class SDCLoss(nn.Module):
         return targets.clamp_min(0) if self.clamp_targets else targets
 
     def forward(self, features: Tensor | None, logits: Tensor, similarities: Tensor | None = None) -> dict[str, Tensor]:
-        """The terms of the loss, weighted.
+        """The weighted terms of the loss.
 
         Args:
-            features: Shape ``(N, dim)``; only the order of their cosines matters, and no gradient flows to them. Not
-                looked at if there are ``similarities``.
+            features: Shape ``(N, dim)``; only the order of their cosines matters, and no gradient flows to them.
             logits: Shape ``(N, bits)``.
-            similarities: Of the pairs, shape ``(N/2,)``, where another notion than the cosine shall order them.
+            similarities: Of the pairs, shape ``(N/2,)``, to order them by instead of the features.
 
         Returns:
             ``calibration`` and ``quantisation``, scalars.

@@ -6,7 +6,7 @@ Source: M. Charikar, "Similarity estimation techniques from rounding algorithms"
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +24,8 @@ class LSH(HashMethod):
             after a ReLU, most hyperplanes then have all images on one side.
     """
 
-    title: ClassVar[str] = "LSH"
-    source: ClassVar[str] = "Charikar, STOC 2002"
+    title = "LSH"
+    source = "Charikar, STOC 2002"
 
     centred: bool = False
 

@@ -8,21 +8,19 @@ the SDC authors' code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
+from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch, Training
+from sdc.methods.data import Batch, Module, Tensor, Training
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NSH(TrainedMethod):
     """Latent features of the items that the codes sort to the front are positives, those behind are negatives.
+
+    The head is one linear layer; the tanh after it does not change a bit.
 
     Attributes:
         positives: How many at the front.
@@ -33,15 +31,14 @@ class NSH(TrainedMethod):
             as public code does, which shrinks the gradient 3 to 24 times.
         directions: ``one`` ranks second views for first ones but compares latent features the other way round, as
             public code does; ``both`` is the mean of the two consistent directions.
-        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
-            code that a bias gives all items (docs/methods.md).
+        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
     """
 
-    title: ClassVar[str] = "NSH"
-    source: ClassVar[str] = "Yu et al., IJCAI 2022"
-    requires: ClassVar[tuple[str, ...]] = ("features", "views")
-    augmentation: ClassVar[str] = "asymmetric"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "NSH"
+    source = "Yu et al., IJCAI 2022"
+    requires = ("features", "views")
+    augmentation = "asymmetric"
+    presets = {
         "code": {
             "learning_rate": 1e-5, "epochs": 200, "batch_size": 50, "decay_factor": 1.0, "contrast": "double",
             "inputs": "raw",
@@ -57,47 +54,38 @@ class NSH(TrainedMethod):
     inputs: Literal["raw", "centred"] = "centred"
 
     def __post_init__(self) -> None:
-        from sdc.errors import SDCError
-
         super().__post_init__()
         if self.positives >= self.batch_size:
             raise SDCError(f"NSH.positives: {self.positives} leaves no negatives in a batch of {self.batch_size}")
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """One linear layer; the tanh after it does not change a bit."""
-        from torch import nn
-
-        return nn.Sequential(nn.Linear(dim, bits))
-
-    def build_auxiliary(self, training: Training) -> nn.Module:
+    def build_auxiliary(self, training: Training) -> Module:
         """The latent layer."""
         from sdc.methods.linear import Linear
 
         return Linear(training.features.shape[1], self.latent)
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``contrast`` and ``quantisation``."""
-        import torch
         import torch.nn.functional as F
 
         from sdc.methods.losses import quantisation_gap
 
-        codes = torch.tanh(batch.logits)
+        codes = batch.logits.tanh()
         latent = F.normalize(batch.auxiliary(batch.features), dim=1, eps=1e-12)
         contrast = self.sorted_contrast(codes.chunk(2), latent.chunk(2))
         return {"contrast": contrast, "quantisation": self.quantisation * quantisation_gap(codes, "l2")}
 
-    def sorted_contrast(self, codes: Any, latent: Any) -> torch.Tensor:
+    def sorted_contrast(self, codes: Any, latent: Any) -> Tensor:
         """The contrast of two views' codes, ``(n, bits)`` each, and latent features, ``(n, latent)`` each: a scalar."""
         (b1, b2), (z1, z2) = codes, latent
-        ranked = 0.5 + b1 @ b2.T / (2 * b1.shape[1])
-        sharpness = b1.shape[1]
+        bits = b1.shape[1]
+        ranked = 0.5 + b1 @ b2.T / (2 * bits)
         if self.directions == "one":
-            return self._contrast(soft_sort(ranked, 1 / sharpness), z2 @ z1.T)
-        forward = self._contrast(soft_sort(ranked, 1 / sharpness), z1 @ z2.T)
-        return (forward + self._contrast(soft_sort(ranked.T, 1 / sharpness), z2 @ z1.T)) / 2
+            return self._contrast(soft_sort(ranked, 1 / bits), z2 @ z1.T)
+        forward = self._contrast(soft_sort(ranked, 1 / bits), z1 @ z2.T)
+        return (forward + self._contrast(soft_sort(ranked.T, 1 / bits), z2 @ z1.T)) / 2
 
-    def _contrast(self, order: torch.Tensor, agreement: torch.Tensor) -> torch.Tensor:
+    def _contrast(self, order: Tensor, agreement: Tensor) -> Tensor:
         """Row i: the items in their soft order ``(n, n, n)`` are compared by ``agreement[i]``, ``(n, n)``."""
         import torch
 
@@ -114,7 +102,7 @@ class NSH(TrainedMethod):
         return total / self.positives
 
 
-def soft_sort(scores: torch.Tensor, temperature: float) -> torch.Tensor:
+def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     """SoftSort: for each row of scores ``(n, m)`` a soft permutation ``(n, m, m)`` that sorts it from high to low."""
     top = scores.sort(dim=1, descending=True, stable=True).values
     return (-(scores[:, None, :] - top[:, :, None]).abs() / temperature).softmax(dim=2)

@@ -7,35 +7,27 @@ Cosine Similarity based Learning Objective", NeurIPS 2021.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Literal
 
-from sdc.methods.base import TrainedMethod
-from sdc.methods.codewords import class_codes, near_zero_linear
-from sdc.methods.data import Batch, Training
+from sdc.methods.codewords import CodewordMethod, near_zero_linear
+from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OrthoHash(TrainedMethod):
+class OrthoHash(CodewordMethod):
     """Cosines of head outputs with class codes as the logits of a classifier.
 
     Attributes:
         margin: By which an item shall prefer its classes.
         margin_kind: ``cosine`` subtracts it from the cosine, ``arc`` adds it to the angle.
         scale: Of the cosines; None is the root of the code length as in the supplement; the authors' code has 8.
-        targets: Class codes; see ``sdc.methods.codewords``. The authors draw them: ``bernoulli``.
         quantisation: Weight of the mean of 1 - cos(v, sgn v).
     """
 
-    title: ClassVar[str] = "OrthoHash (supervised)"
-    source: ClassVar[str] = "Hoe et al., NeurIPS 2021"
-    requires: ClassVar[tuple[str, ...]] = ("features", "labels")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "OrthoHash (supervised)"
+    source = "Hoe et al., NeurIPS 2021"
+    presets = {
         "original": {"batch_size": 256, "targets": "bernoulli"},
         "code": {"targets": "bernoulli", "scale": 8.0, "weight_decay": 5e-4},
         # The authors' for embeddings of instances; they cut the rate after epochs 4 and 7, here it is 4 and 8.
@@ -45,20 +37,15 @@ class OrthoHash(TrainedMethod):
     margin: float = option(0.2, minimum=0)
     margin_kind: Literal["cosine", "arc"] = "cosine"
     scale: float | None = option(None, exclusiveMinimum=0)
-    targets: Literal["orthogonal", "bernoulli"] = "orthogonal"
     quantisation: float = option(0.0, minimum=0)
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """Linear without bias, near zero; batch norm."""
         from torch import nn
 
         return nn.Sequential(near_zero_linear(dim, bits), nn.BatchNorm1d(bits))
 
-    def build_auxiliary(self, training: Training) -> nn.Module:
-        """The codes of the classes."""
-        return class_codes(training, self.bits, self.targets, self.seed)
-
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``classification``, and ``quantisation`` if it has a weight."""
         import torch.nn.functional as F
 

@@ -8,8 +8,7 @@ import numpy as np
 def principal_axes(centred: np.ndarray, count: int) -> np.ndarray:
     """The leading principal axes of centred data ``(n, dim)``: shape ``(count, dim)``, variance descending, float64.
 
-    From the exact eigenvectors of the covariance; each axis has its largest component positive, so that the result does
-    not depend on the sign that a solver happens to choose.
+    From the exact eigenvectors of the covariance; each axis has its largest component positive, whatever the solver.
     """
     _, vectors = np.linalg.eigh(centred.T @ centred)
     axes = vectors[:, ::-1][:, :count].T

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sdc import calibration
-from sdc.methods.data import Batch
+from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.similarity import PairwiseMethod
 from sdc.settings import option
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from sdc.methods.losses import SDCLoss
 
 
@@ -27,25 +23,22 @@ if TYPE_CHECKING:
 class SDC(PairwiseMethod):
     """Regress the ranked code similarities of random pairs onto the quantiles of a wide distribution.
 
-    Where the paper and the released code differ the default is the paper's: ``hidden`` is 4096 (code: ``dim``, the
-    feature width) and ``weight_decay`` 5e-4 (code: 1e-5).
+    Where the paper and the released code differ the default is the paper's.
 
     Attributes:
-        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5). ``linear``, a
-            baseline, only shifts and scales the similarities of features; see ``SDCLoss``.
+        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5). See ``SDCLoss``.
         quantisation: Weight of the quantisation term; the paper's 1 (0.01 for instance-level data).
         quantisation_kind: How the gap between logits and signs is measured.
         pair_loss: How the gap between similarities and targets is measured.
         clamp_targets: Raise negative targets to 0; the released code does so only with its contrastive term.
-        hidden: Width of the hidden layer; ``dim`` for the feature width; None for a single linear layer, which the
-            paper takes for instance-level data.
+        hidden: Width of the hidden layer; ``dim`` for the feature width (released code); None for a single linear layer
+            (the paper, for instance-level data).
         hidden_layers: How many such layers, each with its GELU; the paper's head has one.
     """
 
-    title: ClassVar[str] = "SDC"
-    source: ClassVar[str] = "Ng et al., BMVC 2023"
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "SDC"
+    source = "Ng et al., BMVC 2023"
+    presets = {
         "code": {"hidden": "dim"},
         "instance": {"hidden": None, "quantisation": 0.01},
     }
@@ -62,7 +55,7 @@ class SDC(PairwiseMethod):
         super().__post_init__()
         calibration.parse(self.calibration)
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """Linear and GELU for each hidden layer, then Linear and batch norm."""
         from torch import nn
 
@@ -82,7 +75,7 @@ class SDC(PairwiseMethod):
 
         return SDCLoss(self.calibration, self.quantisation, self.quantisation_kind, self.pair_loss, self.clamp_targets)
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """See ``SDCLoss``."""
-        terms: dict[str, torch.Tensor] = self._criterion(None, batch.logits, self.pair_targets(batch))
+        terms: dict[str, Tensor] = self._criterion(None, batch.logits, self.pair_targets(batch))
         return terms

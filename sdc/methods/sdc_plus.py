@@ -6,7 +6,7 @@ Source: this project; docs/methods.md has what was tried and what it was worth.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from sdc.methods.sdc_simclr import SDCSimCLR
 from sdc.settings import option
@@ -21,8 +21,8 @@ class SDCPlus(SDCSimCLR):
     were chosen on pseudo-queries held out of the training items.
     """
 
-    title: ClassVar[str] = "SDC+"
-    source: ClassVar[str] = "this project"
+    title = "SDC+"
+    source = "this project"
     similarity: Literal["cosine", "centred", "diffusion"] = "diffusion"
     whitening: float = option(0.5, minimum=0, maximum=1)
     anchor: Literal["view", "clean"] = "clean"

@@ -6,16 +6,11 @@ Source: as for ``sdc.methods.sdc``; the contrastive term is T. Chen et al., ICML
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from sdc.errors import SDCError
-from sdc.methods.data import Batch
+from sdc.methods.data import Batch, Tensor
 from sdc.methods.sdc import SDC
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,14 +22,14 @@ class SDCSimCLR(SDC):
         temperature: Of NT-Xent.
     """
 
-    title: ClassVar[str] = "SDC + SimCLR"
-    requires: ClassVar[tuple[str, ...]] = ("features", "views")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"code": {"clamp_targets": True}}
+    title = "SDC + SimCLR"
+    requires = ("features", "views")
+    presets = {"code": {"clamp_targets": True}}
 
     contrastive: float = option(1.0, minimum=0)
     temperature: float = option(0.3, exclusiveMinimum=0)
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``calibration`` and ``quantisation`` over pairs inside each view, ``contrast`` across views."""
         from sdc.methods.losses import nt_xent
 
@@ -48,7 +43,7 @@ class SDCSimCLR(SDC):
         return {**super().loss(within), "contrast": self.contrastive * nt_xent(first, second, self.temperature)}
 
 
-def within_views(rows: torch.Tensor) -> torch.Tensor:
+def within_views(rows: Tensor) -> Tensor:
     """Rows of two views of n items, first views first, in an order whose half-split pairs stay inside a view.
 
     Raises:

@@ -6,7 +6,7 @@ Source: Y. Weiss, A. Torralba, R. Fergus, "Spectral hashing", NIPS 2008.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,9 @@ class SH(HashMethod):
     data span, the cosines simply go on.
     """
 
-    title: ClassVar[str] = "SH"
-    source: ClassVar[str] = "Weiss, Torralba & Fergus, NIPS 2008"
-    random: ClassVar[bool] = False
+    title = "SH"
+    source = "Weiss, Torralba & Fergus, NIPS 2008"
+    random = False
 
     def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
         """Fit mean, principal axes and the box, in float64, and choose the smoothest eigenfunctions."""
@@ -53,12 +53,7 @@ def eigenfunctions(span: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
 
     Mode m of an axis with extent R has the eigenvalue (m pi / R)^2; ties go to the lower axis, then the lower mode.
 
-    Args:
-        span: Extents, shape ``(axes,)``.
-        count: How many to choose.
-
-    Returns:
-        Axis and mode of each, int64, shape ``(count,)``, by rising eigenvalue.
+    For extents ``span``, shape ``(axes,)``: axis and mode of each, int64, shape ``(count,)``, by rising eigenvalue.
     """
     modes = np.ceil((count + 1) * span / span.max()).astype(int) - 1
     axis = np.repeat(np.arange(len(span)), modes)

@@ -2,24 +2,20 @@
 
 ``cosine`` is what the published methods take. The features of most networks are positive, which makes all cosines
 moderately positive and their order poor; ``centred`` subtracts the training mean first. ``diffusion`` asks how well a
-random walk on the graph of nearest neighbours leads from one item to the other, so that items of one manifold are alike
-although their features are far apart.
+random walk on the graph of nearest neighbours leads from one item to the other: items of one manifold are then alike
+even where their features are far apart.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch, Training
+from sdc.methods.data import Batch, Module, Tensor, Training
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 # Up to so many items the diffusion of every pair is solved exactly, in a table of 1 GiB; beyond, by so many leading
 # eigenvectors of the graph.
@@ -36,8 +32,8 @@ class PairwiseMethod(TrainedMethod):
             graph of nearest neighbours of the training items.
         neighbours: Of an item in the graph of ``diffusion``.
         restart: Of ``diffusion``: the share of the walks that end at each step; smaller looks farther.
-        whitening: Of the features that the graph of ``diffusion`` is made from, from 0, not at all, to 1: how far the
-            variances along principal axes, each shrunk half-way to their mean, are made equal.
+        whitening: Of the features behind the graph of ``diffusion``: how far the variances along principal axes, each
+            shrunk half-way to their mean, are made equal; 0 (not at all) to 1.
     """
 
     similarity: Literal["cosine", "centred", "diffusion"] = "cosine"
@@ -45,10 +41,8 @@ class PairwiseMethod(TrainedMethod):
     restart: float = option(0.1, exclusiveMinimum=0, exclusiveMaximum=1)
     whitening: float = option(0.0, minimum=0, maximum=1)
 
-    def build_auxiliary(self, training: Training) -> nn.Module | None:
+    def build_auxiliary(self, training: Training) -> Module | None:
         """What the similarity needs of all training items; nothing for the cosine."""
-        import torch
-
         from sdc.methods.losses import Constants
 
         if self.similarity == "cosine":
@@ -57,25 +51,22 @@ class PairwiseMethod(TrainedMethod):
             return Constants(mean=training.features.mean(dim=0))
         graph = neighbour_graph(training.features.cpu().numpy(), self.neighbours, self.whitening)
         if len(training) <= EXACT_ITEMS:
-            return Constants(table=torch.from_numpy(diffusion(graph, 1 - self.restart)))
-        return Constants(embedding=torch.from_numpy(diffusion_embedding(graph, 1 - self.restart, EIGENVECTORS)))
+            return Constants(table=diffusion(graph, 1 - self.restart))
+        return Constants(embedding=diffusion_embedding(graph, 1 - self.restart, EIGENVECTORS))
 
-    def pair_targets(self, batch: Batch) -> torch.Tensor:
+    def pair_targets(self, batch: Batch) -> Tensor:
         """Similarities of the half-split pairs of a batch, shape ``(N/2,)``, without gradient."""
-        import torch
-
         from sdc.methods.losses import half_split_cosines
 
-        with torch.no_grad():
-            if self.similarity == "cosine":
-                return half_split_cosines(batch.features)
-            if self.similarity == "centred":
-                return half_split_cosines(batch.features - batch.auxiliary.mean)
-            assert batch.index is not None
-            first, second = batch.index[: len(batch.index) // 2 * 2].chunk(2)
-            if hasattr(batch.auxiliary, "table"):
-                return batch.auxiliary.table[first, second]
-            return (batch.auxiliary.embedding[first] * batch.auxiliary.embedding[second]).sum(dim=1)
+        if self.similarity == "cosine":
+            return half_split_cosines(batch.features.detach())
+        if self.similarity == "centred":
+            return half_split_cosines((batch.features - batch.auxiliary.mean).detach())
+        assert batch.index is not None
+        first, second = batch.index[: len(batch.index) // 2 * 2].chunk(2)
+        if hasattr(batch.auxiliary, "table"):
+            return batch.auxiliary.table[first, second]
+        return (batch.auxiliary.embedding[first] * batch.auxiliary.embedding[second]).sum(dim=1)
 
 
 def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.0) -> Any:
@@ -83,7 +74,7 @@ def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.
 
     Args:
         features: Shape ``(n, dim)``; cosines are taken after the mean has been subtracted.
-        neighbours: Of each item, at most n - 1; an edge is there if one is a neighbour of the other.
+        neighbours: Of each item, at most n - 1; an edge joins two items if one is a neighbour of the other.
         whitening: See ``PairwiseMethod``.
 
     Returns:
@@ -111,19 +102,12 @@ def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.
 
 
 def diffusion(graph: Any, alpha: float) -> np.ndarray:
-    """The diffusion similarities of all pairs of items of a graph.
+    """The diffusion similarities of all pairs of items of a graph S, shape ``(n, n)``: the same shape, float32.
 
-    F = (I - alpha S)^-1 sums random walks of every length over the graph; F_ij / sqrt(F_ii F_jj) is the similarity.
+    F = (I - alpha S)^-1, alpha < 1, sums random walks of every length; F_ij / sqrt(F_ii F_jj) is the similarity.
 
     Source: D. Zhou et al., "Learning with Local and Global Consistency", NIPS 2003; as a similarity of images A. Iscen
     et al., "Efficient Diffusion on Region Manifolds", CVPR 2017.
-
-    Args:
-        graph: S, shape ``(n, n)``.
-        alpha: Below 1.
-
-    Returns:
-        Float32, shape ``(n, n)``.
     """
     from scipy import linalg
 
@@ -139,18 +123,10 @@ def diffusion(graph: Any, alpha: float) -> np.ndarray:
 
 
 def diffusion_embedding(graph: Any, alpha: float, rank: int) -> np.ndarray:
-    """Rows whose inner products are nearly the diffusion similarities of different items; see ``diffusion``.
+    """Rows, shape ``(n, rank)``, float32, whose inner products approximate ``diffusion`` for different items.
 
-    F - I = alpha S (I - alpha S)^-1 has the eigenvectors u of S, with the eigenvalues alpha l / (1 - alpha l), of which
-    the largest are kept.
-
-    Args:
-        graph: S, shape ``(n, n)``, sparse.
-        alpha: Below 1.
-        rank: How many eigenvectors; below n.
-
-    Returns:
-        Float32, shape ``(n, rank)``.
+    F - I = alpha S (I - alpha S)^-1 has the eigenvectors of S, with eigenvalues alpha l / (1 - alpha l), of which the
+    ``rank`` < n largest are kept.
     """
     from scipy.sparse import linalg
 

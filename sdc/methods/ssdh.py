@@ -6,17 +6,13 @@ Source: E. Yang, C. Deng, T. Liu, W. Liu, D. Tao, "Semantic Structure-based Unsu
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch, Training
+from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 _BIN = 0.01
 # So that a distance of zero lies in the first bin whatever its rounding; the authors' value.
@@ -39,13 +35,12 @@ class SSDH(TrainedMethod):
             port, ``weights``: by alpha on the right and beta on the left, which is the same only for 2 and 2.
         reduction: Mean over ``all`` N x N entries of a batch, or over its ``labelled`` ones.
         initial_deviation: Of the normal weights and biases to start from; None is torch's own start.
-        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
-            code that a bias gives all items (docs/methods.md).
+        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
     """
 
-    title: ClassVar[str] = "SSDH"
-    source: ClassVar[str] = "Yang et al., IJCAI 2018"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "SSDH"
+    source = "Yang et al., IJCAI 2018"
+    presets = {
         # An epsilon of 1 turns Adam into plain descent with momentum.
         "original": {
             "learning_rate": 1e-3, "adam_epsilon": 1.0, "weight_decay": 0.0, "batch_size": 24, "epochs": 10,
@@ -62,36 +57,29 @@ class SSDH(TrainedMethod):
     initial_deviation: float | None = option(None, exclusiveMinimum=0)
     inputs: Literal["raw", "centred"] = "centred"
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """One linear layer."""
         from torch import nn
 
-        linear = nn.Linear(dim, bits)
-        if self.initial_deviation is not None:
-            for parameter in (linear.weight, linear.bias):
-                deviation = self.initial_deviation
+        head = super().build_head(dim, bits)
+        if (deviation := self.initial_deviation) is not None:
+            for parameter in head.parameters():
                 nn.init.trunc_normal_(parameter, std=deviation, a=-2 * deviation, b=2 * deviation)
-        return nn.Sequential(linear)
+        return head
 
-    def build_auxiliary(self, training: Training) -> nn.Module:
+    def build_auxiliary(self, training: Training) -> Module:
         """The two distances that separate near, unclear and far pairs.
 
         Raises:
-            SDCError: If no pair of training items is near, or none far: there is nothing to learn from.
+            SDCError: If no pair of training items is near, or none is far.
         """
-        import torch
-
         from sdc.methods.losses import Constants
 
         near, far = self.thresholds(training.features)
-        return Constants(near=torch.tensor(near, dtype=torch.float32), far=torch.tensor(far, dtype=torch.float32))
+        return Constants(near=near, far=far)
 
-    def thresholds(self, features: torch.Tensor) -> tuple[float, float]:
-        """The cosine distances below which a pair of training items is near and above which it is far.
-
-        Args:
-            features: Shape ``(n, dim)``.
-        """
+    def thresholds(self, features: Tensor) -> tuple[float, float]:
+        """The cosine distances below which a pair of features ``(n, dim)`` is near and above which it is far."""
         import torch
 
         included = self.diagonal == "included"
@@ -106,50 +94,44 @@ class SSDH(TrainedMethod):
         left, right = (factor * mode / 2 for factor in factors)
         squares, counts = [0.0, 0.0], [0, 0]
         for distances in _distances(features, included):
-            for side, (part, centre) in enumerate(
-                ((distances[distances <= mode], left), (distances[distances > mode], right))
-            ):
+            below = distances <= mode
+            for side, (part, centre) in enumerate(((distances[below], left), (distances[~below], right))):
                 squares[side] += float((part - centre).square().sum())
                 counts[side] += len(part)
         near = left - self.alpha * (squares[0] / max(1, counts[0])) ** 0.5
         far = right + self.beta * (squares[1] / max(1, counts[1])) ** 0.5
-        labelled = [0, 0]
-        for distances in _distances(features, included=False):
-            labelled[0] += int((distances < near).sum())
-            labelled[1] += int((distances > far).sum())
-        if not all(labelled):
+        pairs = [(int((some < near).sum()), int((some > far).sum())) for some in _distances(features, included=False)]
+        close, distant = map(sum, zip(*pairs, strict=True))
+        if not close or not distant:
             raise SDCError(
-                f"SSDH finds {labelled[0]} near and {labelled[1]} far pairs among the training items and needs some of "
-                "both; lower alpha and beta, or train on more items"
+                f"SSDH finds {close} near and {distant} far pairs among the training items and needs some of both; "
+                "lower alpha and beta, or train on more items"
             )
         return near, far
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``structure``: squared gap between codes' inner products and pseudo-labels where there is a label."""
-        import torch
-
-        with torch.no_grad():
-            labels = pseudo_labels(batch.features, batch.auxiliary.near, batch.auxiliary.far)
-        codes = torch.tanh(batch.logits)
+        labels = pseudo_labels(batch.features.detach(), batch.auxiliary.near, batch.auxiliary.far)
+        codes = batch.logits.tanh()
         gaps = labels.abs() * (codes @ codes.T / codes.shape[1] - labels).square()
         count = labels.numel() if self.reduction == "all" else labels.abs().sum()
         return {"structure": gaps.sum() / count}
 
 
-def pseudo_labels(features: torch.Tensor, near: Any, far: Any) -> torch.Tensor:
+def pseudo_labels(features: Tensor, near: Any, far: Any) -> Tensor:
     """1 for near, -1 for far and 0 for unclear pairs of features ``(N, dim)``: shape ``(N, N)``, 1 on the diagonal."""
     distances = 1 - _cosines(features, features)
     labels = (distances < near).to(features.dtype) - (distances > far).to(features.dtype)
     return labels.fill_diagonal_(1)
 
 
-def _cosines(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def _cosines(a: Tensor, b: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     return F.normalize(a, dim=1, eps=1e-12) @ F.normalize(b, dim=1, eps=1e-12).T
 
 
-def _distances(features: torch.Tensor, included: bool) -> Iterator[torch.Tensor]:
+def _distances(features: Tensor, included: bool) -> Iterator[Tensor]:
     """Cosine distances of all ordered pairs, block by block, in float64; an item to itself only if ``included``."""
     import torch
 

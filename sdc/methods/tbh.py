@@ -7,18 +7,11 @@ CVPR 2020.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Literal
 
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch, Training
+from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from sdc.methods.linear import Linear
 
 # Keeps the root of a node's degree away from zero; the authors' value, as is the exponent of the adjacency.
 _DEGREE_FLOOR = 1e-8
@@ -42,13 +35,12 @@ class TBH(TrainedMethod):
         hidden: Width of the layer below both bottlenecks, and of the decoder's; the authors' 1024.
         width: Of the continuous bottleneck; the authors' 512.
         decoder: ``linear`` output; or ``relu`` as in the authors' code, which needs non-negative features.
-        inputs: ``centred``, on which it learns more; public code has ``raw``, with which it may never leave the one
-            code that a bias gives all items (docs/methods.md).
+        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
     """
 
-    title: ClassVar[str] = "TBH"
-    source: ClassVar[str] = "Shen et al., CVPR 2020"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "TBH"
+    source = "Shen et al., CVPR 2020"
+    presets = {
         "code": {"weight_decay": 5e-4, "adversary": "saturating", "inputs": "raw"},
         # 100,000 steps are 800 epochs of 50,000 items.
         "original": {
@@ -65,29 +57,29 @@ class TBH(TrainedMethod):
     decoder: Literal["linear", "relu"] = "linear"
     inputs: Literal["raw", "centred"] = "centred"
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """Linear, ReLU, Linear, in the Glorot initialisation of the authors' framework."""
         from torch import nn
 
         return nn.Sequential(_glorot(dim, self.hidden), nn.ReLU(), _glorot(self.hidden, bits))
 
-    def build_auxiliary(self, training: Training) -> nn.Module:
+    def build_auxiliary(self, training: Training) -> Module:
         """Continuous bottleneck, graph convolution, decoder and the two critics: dropped after training."""
         from torch import nn
 
-        dim = training.features.shape[1]
-        decoder = [_glorot(self.width, self.hidden), nn.ReLU(), _glorot(self.hidden, dim)]
-        return nn.ModuleDict(
-            {
-                "continuous": _glorot(self.hidden, self.width),
-                "convolution": _glorot(self.width, self.width),
-                "decoder": nn.Sequential(*decoder, *([nn.ReLU()] if self.decoder == "relu" else [])),
-                "bit_critic": _glorot(self.bits, 1),
-                "value_critic": _glorot(self.width, 1),
-            }
-        )
+        decoder = [_glorot(self.width, self.hidden), nn.ReLU(), _glorot(self.hidden, training.features.shape[1])]
+        if self.decoder == "relu":
+            decoder.append(nn.ReLU())
+        modules = {
+            "continuous": _glorot(self.hidden, self.width),
+            "convolution": _glorot(self.width, self.width),
+            "decoder": nn.Sequential(*decoder),
+            "bit_critic": _glorot(self.bits, 1),
+            "value_critic": _glorot(self.width, 1),
+        }
+        return nn.ModuleDict(modules)
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``reconstruction``, ``critics`` (which only they learn from) and ``adversary`` (which only the rest does)."""
         import torch
 
@@ -107,22 +99,18 @@ class TBH(TrainedMethod):
             # The critic as it is, without learning from this term.
             score = encoded @ critic.weight.detach().T + critic.bias.detach()
             adversary.append(adversary_loss(score, self.adversary))
+        count = {"sum": 1, "item": len(error), "mean": error.numel()}[self.reconstruction]
         return {
-            "reconstruction": error.sum()
-            / (2 * {"sum": 1, "item": len(error), "mean": error.numel()}[self.reconstruction]),
+            "reconstruction": error.sum() / (2 * count),
             "critics": critics[0] + critics[1],
             "adversary": self.adversary_weight * (adversary[0] + adversary[1]),
         }
 
 
-def laplacian(bits: torch.Tensor) -> torch.Tensor:
-    """The normalised graph of a batch: D^-1/2 A D^-1/2, A = (1 - Hamming distance / bits)^1.4.
+def laplacian(bits: Tensor) -> Tensor:
+    """The normalised graph D^-1/2 A D^-1/2, shape ``(N, N)``, of bits 0 and 1, shape ``(N, bits)``.
 
-    Args:
-        bits: 0 and 1, shape ``(N, bits)``.
-
-    Returns:
-        Shape ``(N, N)``.
+    A = (1 - Hamming distance / bits)^1.4.
     """
     counts = bits.sum(dim=1)
     # The absolute value, not a product form: at a distance of zero it sends no gradient.
@@ -132,26 +120,26 @@ def laplacian(bits: torch.Tensor) -> torch.Tensor:
     return root[:, None] * adjacency * root
 
 
-def bottleneck(graph: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def bottleneck(graph: Tensor, values: Tensor) -> Tensor:
     """Values ``(N, width)`` smoothed over the graph ``(N, N)`` and squashed: the input of the decoder."""
     return (graph @ values).sigmoid()
 
 
-def critic_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Binary cross-entropy of a critic's scores before the sigmoid: prior draws are to be 1, what was encoded 0."""
     from torch.nn.functional import softplus
 
     return softplus(-real).mean() + softplus(fake).mean()
 
 
-def adversary_loss(fake: torch.Tensor, kind: str) -> torch.Tensor:
+def adversary_loss(fake: Tensor, kind: str) -> Tensor:
     """What encoded items pay for a critic's scores before the sigmoid: -log D, or log(1 - D) where it saturates."""
     from torch.nn.functional import softplus
 
     return softplus(-fake).mean() if kind == "non_saturating" else -softplus(fake).mean()
 
 
-def _glorot(inputs: int, outputs: int) -> Linear:
+def _glorot(inputs: int, outputs: int) -> Module:
     """A linear layer with Glorot-uniform weights and zero biases."""
     from torch import nn
 

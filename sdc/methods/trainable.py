@@ -5,14 +5,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from sdc.methods.data import Batch, Training
+from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.settings import Settings, option
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+# Named sets of hyper-parameters (registry.PRESETS).
+Presets: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,8 +19,7 @@ class Trainable(Settings):
     """A method as the shared loop (``sdc.methods.training``) sees it.
 
     The defaults are the protocol of the SDC paper's supplement: Adam with its usual moments, the learning rate cut to a
-    tenth after 80 of 100 epochs, batches of 64, the incomplete last batch dropped. The released code decays weights by
-    1e-5 instead.
+    tenth after 80 of 100 epochs, batches of 64, the incomplete last batch dropped.
 
     Attributes:
         bits, seed: As of every method.
@@ -33,22 +31,21 @@ class Trainable(Settings):
             lets it fall to zero.
         optimiser: ``adam``, or ``sgd`` with ``momentum``.
         adam_epsilon: Added to the root of Adam's second moment.
-        inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled so that
-            their mean length is the root of their number: a bias is then no larger than what the data make of a
-            weight. It is folded into the head.
-        feature_dropout: Share of each row that is dropped afresh in each step, before head and targets alike: what the
-            frozen VGG features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
+        inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled to a mean
+            length of sqrt(dim), so that no bias outweighs the data. It is folded into the head.
+        feature_dropout: Share of each row that each step drops, before head and targets alike: what the frozen VGG
+            features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
         anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
             image itself, which is what the head will encode.
         precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
         select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
             ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
-        select_every: Epochs between the evaluations of ``select: best``.
+        select_every: See ``select``.
     """
 
     # How the views a method trains on are made: contrastive, or asymmetric (see sdc.backbones.views).
     augmentation: ClassVar[str] = "contrastive"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: ClassVar[Presets] = {
         "code": {"weight_decay": 1e-5},
         "instance": {"epochs": 20, "batch_size": 256, "decay_after": 0.5},
     }
@@ -72,21 +69,20 @@ class Trainable(Settings):
     select: Literal["last", "best"] = "last"
     select_every: int = option(10, minimum=1)
 
-    @abc.abstractmethod
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
-        """A fresh head from features to logits, initialised from torch's current generator (which the loop seeds)."""
+    def build_head(self, dim: int, bits: int) -> Sequential:
+        """A new head from features to logits, drawn from torch's current generator; by default, one linear layer."""
+        from torch import nn
+
+        return nn.Sequential(nn.Linear(dim, bits))
 
     @abc.abstractmethod
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms of the loss by name; the loop sums and logs them."""
 
-    def build_auxiliary(self, training: Training) -> nn.Module | None:
-        """What the loss needs besides the head: modules trained with it and then dropped, constants as buffers.
-
-        It is given to the loss as ``batch.auxiliary``.
-        """
+    def build_auxiliary(self, training: Training) -> Module | None:
+        """What the loss gets as ``batch.auxiliary``: modules trained with the head and then dropped, or constants."""
         return None
 
-    def head_input(self, rows: torch.Tensor) -> torch.Tensor:
+    def head_input(self, rows: Tensor) -> Tensor:
         """What head and loss see of the rows of a batch; tokens enter the head as their mean."""
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +21,7 @@ from sdc.methods.trainable import Trainable
 
 
 def train(
-    method: Trainable,
-    training: Training,
-    *,
-    progress: bool = False,
-    score: Callable[[Head], float] | None = None,
+    method: Trainable, training: Training, *, progress: bool = False, score: Callable[[Head], float] | None = None
 ) -> tuple[Head, Curve]:
     """Train a method's head.
 
@@ -42,10 +39,8 @@ def train(
         SDCError: If there are fewer items than a batch, the loss stops being finite, or ``select: best`` has no score.
     """
     if len(training) < method.batch_size:
-        raise SDCError(
-            f"{len(training)} training items are fewer than one batch of {method.batch_size}; lower batch_size or "
-            "train on more"
-        )
+        few = f"{len(training)} training items are fewer than one batch of {method.batch_size}"
+        raise SDCError(f"{few}; lower batch_size or train on more")
     if method.select == "best" and score is None:
         raise SDCError("select: best needs a score: fit(..., score=...); the pipeline gives mAP on the test queries")
     device = training.features.device
@@ -57,8 +52,8 @@ def train(
     batches = Batches(method, training)
     curve: Curve = []
     best: tuple[float, int, Head] | None = None
-    epochs = range(method.epochs)
-    for epoch in tqdm(epochs, desc=type(method).__name__, unit="epoch", disable=None if progress else True):
+    disable = None if progress else True
+    for epoch in tqdm(range(method.epochs), desc=type(method).__name__, unit="epoch", disable=disable):
         began = time.perf_counter()
         rate = learning_rate(method, epoch)
         for group in optimiser.param_groups:
@@ -84,7 +79,8 @@ def train(
         means = _means(torch.stack(history).cpu().double().numpy(), list(terms), epoch, rate)
         row: dict[str, float] = {"epoch": epoch, "loss": sum(means.values()), **means}
         curve.append({**row, "learning_rate": rate, "seconds": time.perf_counter() - began})
-        if score is not None and method.select == "best" and _is_due(epoch, method):
+        due = (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
+        if score is not None and method.select == "best" and due:
             candidate = export_head(copy.deepcopy(head).eval(), centring)
             value = score(candidate)
             if best is None or value > best[0]:
@@ -108,9 +104,9 @@ class Batches:
     """Batches of an epoch: pairs of item index, shape ``(n,)``, and rows.
 
     Rows are the items' features, shape ``(n, dim)``; or, for a method that trains on views, two distinct views of each
-    item drawn afresh, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views the
-    first of a pair is an even one, the second an odd one, in which their recipes differ. With a clean anchor the
-    item's own features are the first of the pair, and any view the second.
+    item drawn at random, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views
+    the first of a pair is an even one, the second an odd one: their recipes differ. With a clean anchor the item's own
+    features are the first of the pair.
     """
 
     def __init__(self, method: Trainable, training: Training) -> None:
@@ -119,10 +115,10 @@ class Batches:
         self._views = training.views if training.tokens is None else training.tokens
         self._asymmetric = method.augmentation == "asymmetric"
         self._clean = method.anchor == "clean"
-        # Tokens are many: in low precision they stay in it until they are pooled, from the start.
-        low = training.tokens is not None and method.precision == "bfloat16"
-        self._dtype = torch.bfloat16 if low else torch.float32
-        if low and self._views is not None:
+        self._dtype = torch.float32
+        if training.tokens is not None and method.precision == "bfloat16":
+            # Tokens are many: in low precision they stay in it from the start until they are pooled.
+            self._dtype = torch.bfloat16
             self._views = self._views.to(self._dtype)
         # A generator of its own on the CPU, so that every device sees the same batches.
         self._generator = torch.Generator().manual_seed(method.seed)
@@ -151,11 +147,12 @@ class Batches:
         return torch.stack([first, (first + step) % views], dim=1)
 
 
+@dataclasses.dataclass(frozen=True)
 class Centring:
     """Subtract a mean and scale, as a step before a head that ``export_head`` folds into its first layer."""
 
-    def __init__(self, mean: Tensor, scale: Tensor) -> None:
-        self.mean, self.scale = mean, scale
+    mean: Tensor
+    scale: Tensor
 
     @classmethod
     def of(cls, features: Tensor) -> Centring:
@@ -183,18 +180,12 @@ def _optimiser(method: Trainable, parameters: list[nn.Parameter]) -> torch.optim
     return torch.optim.Adam(parameters, eps=method.adam_epsilon, **shared)
 
 
-def _is_due(epoch: int, method: Trainable) -> bool:
-    return (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
-
-
 def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> dict[str, float]:
     bad = np.argwhere(~np.isfinite(history))
     if len(bad):
         step, term = bad[0]
-        raise SDCError(
-            f"{names[term]} became {history[step, term]} in epoch {epoch}, step {step}, at learning rate {rate:g}; "
-            "lower learning_rate"
-        )
+        what = f"{names[term]} became {history[step, term]} in epoch {epoch}, step {step}"
+        raise SDCError(f"{what}, at learning rate {rate:g}; lower learning_rate")
     return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
 
 
@@ -205,24 +196,20 @@ def _seeded_modules(method: Trainable, training: Training) -> tuple[nn.Sequentia
         head = method.build_head(rows.shape[-1], method.bits).train()
         auxiliary = method.build_auxiliary(training)
     device = training.features.device
-    return head.to(device), auxiliary if auxiliary is None else auxiliary.to(device)
+    return head.to(device), None if auxiliary is None else auxiliary.to(device)
 
 
 def export_head(module: nn.Sequential, centring: Centring | None = None) -> Head:
     """A trained head as arrays: what is affine is folded into linear layers (in float64, stored in float32).
 
     Args:
-        module: Linear, LayerNorm (before a Linear), BatchNorm1d (after one), GELU, ReLU.
+        module: Linear, LayerNorm (before a Linear), BatchNorm1d (after one), GELU, ReLU; else ``TypeError``.
         centring: What comes before the first Linear.
-
-    Raises:
-        TypeError: If the module has a layer that heads do not know.
     """
     layers: list[str] = []
     arrays: dict[str, np.ndarray] = {}
-    # An affine map of the next linear layer's inputs: scale * x + shift.
     scale: Any = 1.0
-    shift: Any = 0.0
+    shift: Any = 0.0  # of the next linear layer's inputs: scale * x + shift
     if centring is not None:
         scale = _array(centring.scale)
         shift = -_array(centring.mean) * scale
@@ -231,17 +218,15 @@ def export_head(module: nn.Sequential, centring: Centring | None = None) -> Head
         if isinstance(layer, nn.Linear):
             weight = _array(layer.weight)
             bias = np.zeros(len(weight)) if layer.bias is None else _array(layer.bias)
-            arrays |= {
-                f"{place}.weight": weight * scale,
-                f"{place}.bias": bias + weight @ np.broadcast_to(shift, weight.shape[1]),
-            }
+            arrays[f"{place}.weight"] = weight * scale
+            arrays[f"{place}.bias"] = bias + weight @ np.broadcast_to(shift, weight.shape[1])
             scale, shift = 1.0, 0.0
             layers.append("linear")
         elif isinstance(layer, nn.BatchNorm1d) and layers[-1:] == ["linear"]:
             ratio = _array(layer.weight) / np.sqrt(_array(layer.running_var) + layer.eps)
-            weight_name, bias_name = f"{place - 1}.weight", f"{place - 1}.bias"
-            arrays[weight_name] = arrays[weight_name] * ratio[:, None]
-            arrays[bias_name] = (arrays[bias_name] - _array(layer.running_mean)) * ratio + _array(layer.bias)
+            bias = arrays[f"{place - 1}.bias"]
+            arrays[f"{place - 1}.weight"] *= ratio[:, None]
+            arrays[f"{place - 1}.bias"] = (bias - _array(layer.running_mean)) * ratio + _array(layer.bias)
         elif isinstance(layer, nn.LayerNorm) and np.ndim(shift) == 0:  # nothing is waiting for a linear layer
             arrays[f"{place}.eps"] = np.array([layer.eps])
             scale, shift = _array(layer.weight), _array(layer.bias)
@@ -266,5 +251,4 @@ def _normal(array: np.ndarray) -> np.ndarray:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    array: np.ndarray = tensor.detach().cpu().double().numpy()
-    return array
+    return tensor.detach().cpu().double().numpy()

@@ -6,17 +6,12 @@ Source: J. Yu, H. Qiu, D. Chen, H. Zhang, "Weighted Contrastive Hashing", ACCV 2
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
-from sdc.methods.data import Batch, Curve, Training
+from sdc.methods.data import Batch, Curve, Sequential, Tensor, Training
 from sdc.settings import option
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 _CHUNK_IMAGES = 16
 
@@ -40,10 +35,10 @@ class WCH(TrainedMethod):
         inputs: ``raw`` alone, for the layer norm that comes first leaves nothing of a scale.
     """
 
-    title: ClassVar[str] = "WCH"
-    source: ClassVar[str] = "Yu et al., ACCV 2022"
-    requires: ClassVar[tuple[str, ...]] = ("features", "tokens")
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    title = "WCH"
+    source = "Yu et al., ACCV 2022"
+    requires = ("features", "tokens")
+    presets = {
         "code": {"hidden": "dim", "activation": "gelu", "decay_factor": 1.0, "weights": "public"},
         "original": {
             "learning_rate": 1e-5, "weight_decay": 0.0, "schedule": "cosine", "epochs": 50, "batch_size": 32,
@@ -61,7 +56,7 @@ class WCH(TrainedMethod):
     inputs: Literal["raw"] = "raw"
     anchor: Literal["view"] = "view"
 
-    def build_head(self, dim: int, bits: int) -> nn.Sequential:
+    def build_head(self, dim: int, bits: int) -> Sequential:
         """LayerNorm, Linear, ReLU or GELU, Linear; the tanh after it does not change a bit."""
         from torch import nn
 
@@ -83,28 +78,25 @@ class WCH(TrainedMethod):
         notes = {"patches": patches, "input": "features" if pooled else "token_means"}
         return dataclasses.replace(head, metadata={**head.metadata, **notes}), curve
 
-    def head_input(self, rows: torch.Tensor) -> torch.Tensor:
+    def head_input(self, rows: Tensor) -> Tensor:
         """Tokens of both views, ``(2n, P, width)``, each as what the other view's patches attend to."""
         import torch
 
-        with torch.no_grad():
-            return torch.cat(mutual_attention(*rows.chunk(2)))
+        return torch.cat(mutual_attention(*rows.detach().chunk(2)))
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``contrast`` and ``balance``: the squared mean of each bit less its mean square."""
-        import torch
-
         from sdc.methods.losses import signs, straight_through
 
-        with torch.no_grad():
-            weights = self.contrast_weights(patch_similarity(*batch.features.chunk(2)).to(batch.logits.dtype))
+        similarities = patch_similarity(*batch.features.detach().chunk(2))
+        weights = self.contrast_weights(similarities.to(batch.logits.dtype))
         first, second = (straight_through(signs(logits), logits.tanh()) for logits in batch.views())
         scores = first @ second.T / (first.shape[1] * self.temperature)
         contrast = -(weights * scores.log_softmax(dim=1)).sum(dim=1).mean()
         balance = first.mean(dim=0).square().mean() - first.square().mean()
         return {"contrast": contrast, "balance": balance}
 
-    def contrast_weights(self, similarities: torch.Tensor) -> torch.Tensor:
+    def contrast_weights(self, similarities: Tensor) -> Tensor:
         """Weights ``(n, n)`` of similarities ``(n, n)``; see the attribute ``weights``."""
         scaled = similarities / self.weight_temperature
         weights = scaled.softmax(dim=1)
@@ -115,14 +107,10 @@ class WCH(TrainedMethod):
         return weights / weights.sum(dim=1, keepdim=True) if self.normalise else weights
 
 
-def mutual_attention(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens of one view as the other's patches see them.
+def mutual_attention(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens of two views, shape ``(n, P, width)`` each, as the other view's patches see them.
 
-    Args:
-        first, second: Tokens of two views of n images, shape ``(n, P, width)`` each.
-
-    Returns:
-        For each patch of the second view the first's tokens weighed by a softmax of cosines, and the other way round.
+    For each patch of the second view the first's tokens weighed by a softmax of cosines, and the other way round.
     """
     import torch.nn.functional as F
 
@@ -130,14 +118,10 @@ def mutual_attention(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.T
     return cosines.softmax(dim=1).transpose(1, 2) @ first, cosines.softmax(dim=2) @ second
 
 
-def patch_similarity(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def patch_similarity(first: Tensor, second: Tensor) -> Tensor:
     """S_nm: over the patches of the n-th first view, the mean of the best cosine with a patch of the m-th second one.
 
-    Args:
-        first, second: Shape ``(n, P, width)`` each.
-
-    Returns:
-        Shape ``(n, n)``. Some images at a time, for all pairs of patches at once may fill gigabytes.
+    Of tokens ``(n, P, width)`` each, shape ``(n, n)``; some images at a time, as all pairs of patches fill gigabytes.
     """
     import torch
     import torch.nn.functional as F

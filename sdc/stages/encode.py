@@ -46,40 +46,24 @@ def run(
     images = read_manifest(manifest)
     stored = Features(features, shards, images.sha256)
     hashing = read_head(head)
-    expected = {key: stored.attributes[key] for key in ("manifest_sha256", "backbone", "weights", "transform")}
-    if train_on is not None:
-        expected = {"dataset": train_on, **{key: expected[key] for key in ("backbone", "weights", "transform")}}
+    expected = {"manifest_sha256": images.sha256} if train_on is None else {"dataset": train_on}
+    expected |= {key: stored.attributes[key] for key in ("backbone", "weights", "transform")}
     for key, value in expected.items():
         if hashing.metadata[key] != value:
             raise StorageError(f"{head}: was trained with another {key}; {remedy(head)}")
     if hashing.metadata.get("input") == "token_means" and "token_means" in stored.arrays:
         stored = Features(features, shards, images.sha256, array="token_means")
     if stored.shape[1] != hashing.dim:
-        raise StorageError(
-            f"{head}: takes {hashing.dim} numbers per image, {features} holds {stored.shape[1]}; {remedy(head)}"
-        )
+        widths = f"takes {hashing.dim} numbers per image, {features} holds {stored.shape[1]}"
+        raise StorageError(f"{head}: {widths}; {remedy(head)}")
     encoded = images.query | images.database
-    keys = (
-        "dataset",
-        "backbone",
-        "method",
-        "bits",
-        "seed",
-        "manifest_sha256",
-        "version",
-        "weights",
-        "patches",
-        "selected",
-    )
+    keys = "dataset backbone method bits seed manifest_sha256 version weights patches selected".split()
     attributes = {key: hashing.metadata[key] for key in keys if key in hashing.metadata}
     if train_on is not None:
         attributes |= {"dataset": images.facts["dataset"], "manifest_sha256": images.sha256, "train_on": train_on}
-    codes = [(rows, hashing.encode(block)) for rows, block in stored.blocks(encoded)]
-    written = Codes(
-        codes=np.concatenate([block for _, block in codes]),
-        row=np.concatenate([rows for rows, _ in codes]),
-        attributes=attributes,
-    )
+    blocks = [(rows, hashing.encode(block)) for rows, block in stored.blocks(encoded)]
+    rows, codes = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    written = Codes(codes=codes, row=rows, attributes=attributes)
     if recentre:
         mean = hashing.mean(block for _, block in stored.blocks(images.database))
         centred = np.concatenate([hashing.encode(block, mean) for _, block in stored.blocks(encoded)])

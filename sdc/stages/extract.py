@@ -10,23 +10,19 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from sdc import devices, registry
+from sdc.backbones.base import Backbone, Image
 from sdc.errors import SDCError
 from sdc.plan.entries import canonical, check_kinds
 from sdc.plan.shards import Kind, shard_range
 from sdc.storage.features import FEATURES_SCHEMA
 from sdc.storage.hdf5 import H5Writer
 from sdc.storage.manifest import read_manifest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from sdc.backbones.base import Backbone
 
 _log = logging.getLogger(__name__)
 # Images of the dataset on which an automatic precision is tried: its first ones, so that all shards choose alike.
@@ -74,15 +70,14 @@ def run(
         decoding: ``truncated`` and ``orientation`` of a dataset of image files, where they are not the defaults.
 
     Raises:
-        SDCError: If an image cannot be decoded, the weights do not fit, or the backbone has no tokens; or if it takes
-            vectors and the dataset holds images, or the other way round. An image that is missing is
-            named; one that has changed is noticed only if it cannot be decoded any more, as no hash of it is kept.
+        SDCError: If an image is missing or cannot be decoded, the weights do not fit, or the backbone has no tokens; or
+            if it takes vectors and the dataset holds images, or the other way round. No hash of an image is kept, so
+            one that has changed goes unnoticed while it can be decoded.
     """
     if batch_size != "auto" and batch_size < 1:
         raise SDCError(f"{batch_size} is not a batch size; give auto or a number from 1")
     images = read_manifest(manifest)
-    facts, paths = images.facts, images.paths
-    decoding = dict(decoding or {})
+    facts, decoding = images.facts, dict(decoding or {})
     dataset = registry.build("datasets", facts["dataset"], {**facts["settings"], **decoding})
     network: Backbone = registry.build("backbones", backbone, settings or {})
     start, stop = shard_range(shard, shards, len(images))
@@ -109,15 +104,14 @@ def run(
         "start": start,
         "stop": stop,
     }
-    paths = [paths[row] for row in rows.tolist()]
+    paths = [images.paths[row] for row in rows.tolist()]
     if network.takes == "vectors":
         if kind != "clean":
             raise SDCError(f"datasets.{facts['dataset']} holds vectors: there are no images to make {kind} of")
         vectors, began = dataset.vectors(images), time.perf_counter()
         step = max(1, BLOCK_BYTES // (vectors.dtype.itemsize * vectors.shape[1]))
-        converted = (
-            {"features": network.convert(vectors.take(rows[at : at + step]))} for at in range(0, len(rows), step)
-        )
+        parts = (rows[at : at + step] for at in range(0, len(rows), step))
+        converted = ({"features": network.convert(vectors.take(part))} for part in parts)
         with H5Writer(out, attributes) as writer:
             _write(writer, out, attributes, rows, paths, converted, "fix the file")
         seconds = time.perf_counter() - began
@@ -157,34 +151,27 @@ def run(
             writing, size = _write(writer, out, attributes, rows, paths, blocks, f"check backbones.{backbone}.weights")
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), attributes["dtype"])
-        writer.note(truncated=len(truncated), **({"compiled": extraction.compiled} if network.compiles else {}))
+        writer.note(truncated=len(truncated), **({"compiled": extraction.forward.compiled} if network.compile else {}))
     if truncated:
-        _log.warning(
-            "%d JPEG files are truncated, and gray from there on, one of them: %s", len(truncated), min(truncated)
-        )
+        _log.warning("%d JPEG files are truncated and gray from there on, such as %s", len(truncated), min(truncated))
     seconds = time.perf_counter() - began
-    shares = {part: round(spent / seconds / extraction.lanes, 3) for part, spent in extraction.seconds.items()}
     _log.info(
         "%d images in %.1f s: %.1f images/s, on %s in %s, %d batches of %d at a time",
         len(rows), seconds, len(rows) / seconds, target, attributes["precision"], extraction.lanes,
         extraction.batch_size,
     )  # fmt: skip
-    _log.info(
-        "%s",
-        json.dumps(
-            {
-                "images": len(rows),
-                "seconds": round(seconds, 3),
-                "core_seconds": round(time.process_time() - cores_began, 3),
-                "images_per_second": round(len(rows) / seconds, 1),
-                **shares,
-                "writing": round(writing / seconds, 3),
-                "bytes": size,
-                "dropped": facts.get("dropped_files", 0),
-                "truncated": len(truncated),
-            }
-        ),
-    )
+    account = {
+        "images": len(rows),
+        "seconds": round(seconds, 3),
+        "core_seconds": round(time.process_time() - cores_began, 3),
+        "images_per_second": round(len(rows) / seconds, 1),
+        **{part: round(spent / seconds / extraction.lanes, 3) for part, spent in extraction.seconds.items()},
+        "writing": round(writing / seconds, 3),
+        "bytes": size,
+        "dropped": facts.get("dropped_files", 0),
+        "truncated": len(truncated),
+    }
+    _log.info("%s", json.dumps(account))
 
 
 def _write(
@@ -196,7 +183,7 @@ def _write(
     blocks: Iterator[Mapping[str, np.ndarray]],
     remedy: str,
 ) -> tuple[float, int]:
-    """Write row numbers and arrays, block by block; returns the seconds that took, and bytes."""
+    """Write row numbers and arrays, block by block; returns the seconds that took, and the bytes."""
     dtype = attributes["dtype"]
     writer.create("row", rows.shape, np.int64)
     writer.append(row=rows)
@@ -207,8 +194,11 @@ def _write(
         for block in blocks:
             began = time.perf_counter()
             if not widths:
-                row_bytes = sum(array[0].size for array in block.values()) * np.dtype(dtype).itemsize
-                _check_space(out, row_bytes * len(rows))
+                needed = sum(array[0].size for array in block.values()) * np.dtype(dtype).itemsize * len(rows)
+                # HDF5 may crash where it finds out later that there is no room.
+                if needed > (free := shutil.disk_usage(out.parent).free):
+                    sizes = f"needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+                    raise SDCError(f"{out}: {sizes}; make room, or set dtype: float16")
             for name, array in block.items():
                 if name not in widths:
                     widths[name] = array.shape[1:]
@@ -219,23 +209,13 @@ def _write(
                     stored = array.astype(dtype, copy=False)
                 finite = np.isfinite(stored).reshape(len(stored), -1).all(axis=1)
                 if not finite.all():
-                    raise SDCError(
-                        f"{paths[done + int(np.argmin(finite))]}: its {name} hold NaN or infinity as {dtype}; {remedy}"
-                        + f", or set dtype: float32 for backbones.{attributes['backbone']}"
-                        * (attributes["kind"] != "tokens")
-                    )
+                    if attributes["kind"] != "tokens":
+                        remedy += f", or set dtype: float32 for backbones.{attributes['backbone']}"
+                    path = paths[done + int(np.argmin(finite))]
+                    raise SDCError(f"{path}: its {name} hold NaN or infinity as {dtype}; {remedy}")
                 writer.append(**{name: stored})
                 size += stored.nbytes
             done += len(array)
             progress.update(len(array))
             seconds += time.perf_counter() - began
     return seconds, size
-
-
-def _check_space(out: Path, needed: int) -> None:
-    """Say before the work that there is no room for its result; HDF5 may crash where it finds out later."""
-    free = shutil.disk_usage(out.parent).free
-    if needed > free:
-        raise SDCError(
-            f"{out}: needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free; make room, or set dtype: float16"
-        )

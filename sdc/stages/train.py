@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,8 @@ from sdc import __version__, registry
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
+from sdc.storage.columns import write_columns
 from sdc.storage.features import Features
-from sdc.storage.files import write_text
 from sdc.storage.heads import write_head
 from sdc.storage.manifest import Manifest, read_manifest
 
@@ -78,8 +76,7 @@ def run(
         target = devices.choose(device)
         given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
         if hashing.select == "best":
-            pooled = tokens is not None and "token_means" in stored.arrays
-            array = "token_means" if pooled else "features"
+            array = "token_means" if tokens is not None and "token_means" in stored.arrays else "features"
             score = _score_on_queries(images, Features(features, shards, images.sha256, array=array))
     if "labels" in hashing.requires:
         given["labels"] = images.labels.take(images.rows("train"))
@@ -92,20 +89,14 @@ def run(
 
     identity = {
         "dataset": images.facts["dataset"],
-        "backbone": stored.attributes["backbone"],
-        "weights": stored.attributes["weights"],
-        "transform": stored.attributes["transform"],
+        **{key: stored.attributes[key] for key in ("backbone", "weights", "transform")},
         "manifest_sha256": images.sha256,
         "version": __version__,
         "method": method,
     }
     head = dataclasses.replace(hashing.head, metadata={**hashing.head.metadata, **identity})
-    text = io.StringIO()
     names = list(hashing.curve[0]) if hashing.curve else ["epoch", "loss", "learning_rate", "seconds"]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(hashing.curve)
-    write_text(curve, text.getvalue())
+    write_columns(curve, {name: [row[name] for row in hashing.curve] for name in names})
     write_head(out, head)
 
 

@@ -83,8 +83,8 @@ def test_identity_and_what_extraction_asks(name, build):
     assert backbone.takes in ("images", "vectors")
     assert backbone.dtype == "float32"
     assert build(name, dtype="float16").dtype == "float16"
-    assert backbone.compiles is False
-    assert backbone.token_grid is None
+    assert backbone.compile is False
+    assert backbone.tokens is None
     assert isinstance(backbone.has_tokens, bool)
     for words in (backbone.weights_id(), backbone.transform_id()):
         assert words == " ".join(words.split()) != ""

@@ -5,6 +5,7 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
+from sdc.backbones.forward import choose_precision
 from sdc.backbones.network import Network
 
 
@@ -73,4 +74,4 @@ def test_features_in_several_scales_and_of_length_one():
 
 def test_precision_is_the_setting():
     network = Means(model="means", precision="float16")
-    assert network.choose_precision(torch.device("cpu"), network.module(), pytest.fail) == "float16"
+    assert choose_precision(network.precision, torch.device("cpu"), network.module(), pytest.fail) == "float16"
