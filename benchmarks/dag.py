@@ -6,7 +6,7 @@
 
 Planning is a dry run of the real Snakefile over as many seeds as it takes. ``--run`` puts a program in the place of
 Python that only makes the files it is asked for, except by ``prepare``. ``--project`` measures on one core, with random
-weights and made-up pictures and codes, and simulates the order of jobs: a scheduler that starts one job after another,
+weights and made-up images and codes, and simulates the order of jobs: a scheduler that starts one job after another,
 each taking what Snakemake takes, on so many cores; each job takes its work and a start.
 """
 
@@ -100,7 +100,7 @@ def rates(least: float) -> dict[str, float]:
     torch.set_num_threads(1)
     generator = np.random.default_rng(0)
     network = torchvision.models.resnet50().eval()
-    pictures = torch.rand(4, 3, 224, 224)
+    images = torch.rand(4, 3, 224, 224)
     smooth = Image.fromarray(generator.integers(0, 256, (25, 33, 3), np.uint8)).resize((500, 375))
     head = Head(
         ("linear", "relu", "linear"),
@@ -120,15 +120,15 @@ def rates(least: float) -> dict[str, float]:
         photograph, stored = Path(folder) / "photograph.jpg", Path(folder) / "features"
         smooth.save(photograph)
         np.save(stored.with_suffix(".npy"), features)
-        found = {
+        measured = {
             "decode": rate(least, lambda: decode(photograph).resize((299, 224), Image.Resampling.BICUBIC), 1),
-            "forward": rate(least, lambda: network(pictures), len(pictures)),
+            "forward": rate(least, lambda: network(images), len(images)),
             "read": rate(least, lambda: np.load(stored.with_suffix(".npy")), len(features)),
             "encode": rate(least, lambda: head.encode(features), len(features)),
             "rank": rate(least, lambda: evaluate(Hamming(codes[:100], codes), truth), 100 * len(codes)),
         }
     assert hamming.words(codes).shape == (1, len(codes))
-    return found
+    return measured
 
 
 def makespan(works: list[float], cores: int, start: float, dispatch: float) -> float:

@@ -2,7 +2,7 @@
 
     python benchmarks/draws.py --manifest M.csv --features FOLDER --shards 6 --query 100 [--seeds 0 1 2 3]
 
-Draws the queries of every class anew for each seed, from features that are there already, ranks the rest by
+Draws the queries of every class for each seed, from features that are there already, ranks the rest by
 exact cosine and prints mAP@R in percent with its standard error over the queries.
 """
 

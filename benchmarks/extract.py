@@ -6,7 +6,7 @@
     python benchmarks/extract.py --only layouts
     python benchmarks/extract.py --project [--images 96] [--precision bfloat16] [--device cuda]
 
-In each round these take turns on the same pictures, 32 x 32 JPEG files made for the purpose or taken from --root:
+In each round these take turns on the same images, 32 x 32 JPEG files made for the purpose or taken from --root:
 
 - the bare forward pass on random tensors, in the precision of the stage, at whichever batch size and way of using the
   cores (torch's threads on one batch, or a batch for each core) was fastest before the first round;
@@ -58,7 +58,7 @@ WIDTHS = {"vgg16": 4096, "resnet50": 2048, "vit_b_16": 768}
 PAPER = ("cifar10", "imagenet100", "nuswide", "mscoco", "gldv2")
 
 
-def make_pictures(root: Path, count: int) -> None:
+def make_images(root: Path, count: int) -> None:
     """Noise as JPEG files in two folders."""
     generator = np.random.default_rng(0)
     for index in range(count):
@@ -107,7 +107,7 @@ class Bare:
             torch.set_num_threads(threads)
 
 
-class Pictures(torch.utils.data.Dataset[torch.Tensor]):
+class Transformed(torch.utils.data.Dataset[torch.Tensor]):
     """What the obvious loop loads."""
 
     def __init__(self, root: Path, paths: list[str], transform: Any) -> None:
@@ -117,19 +117,19 @@ class Pictures(torch.utils.data.Dataset[torch.Tensor]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        """One picture, transformed."""
+        """One image, transformed."""
         with Image.open(self.paths[index]) as image:
             return self.transform(image.convert("RGB"))
 
 
-def obvious(network: nn.Module, pictures: Pictures, out: Path, device: torch.device) -> float:
+def obvious(network: nn.Module, images: Transformed, out: Path, device: torch.device) -> float:
     """Images/s of the loop that one writes first."""
-    loader = torch.utils.data.DataLoader(pictures, batch_size=64, num_workers=torch.get_num_threads())
+    loader = torch.utils.data.DataLoader(images, batch_size=64, num_workers=torch.get_num_threads())
     network = network.to(device)
     began = time.perf_counter()
     with torch.no_grad():
         np.save(out, np.concatenate([network(batch.to(device)).cpu().numpy() for batch in loader]))
-    return len(pictures) / (time.perf_counter() - began)
+    return len(images) / (time.perf_counter() - began)
 
 
 def loading(root: Path, paths: list[str], network: Any) -> float:
@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=60_000, help="of the features that are read and laid out")
-    parser.add_argument("--edge", type=int, default=224, help="of the pictures that the network sees, in pixels")
+    parser.add_argument("--edge", type=int, default=224, help="of the images that the network sees, in pixels")
     parser.add_argument("--root", type=Path)
     parser.add_argument(
         "--batch-size", type=lambda text: text if text == "auto" else int(text), default="auto", help="of the stage"
@@ -362,7 +362,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     network = registry.build("backbones", options.model, settings)
     root = options.root or folder / "images"
     if options.root is None:
-        make_pictures(root, options.images)
+        make_images(root, options.images)
     manifest = folder / "manifest.csv"
     prepare.run("folder", {"root": str(root), "query": 1, "train": 1}, manifest)
     paths = list(read_manifest(manifest).paths)
@@ -410,7 +410,7 @@ def speed(
     bare = max((Bare(forward, device, *way, edge=options.edge) for way in ways), key=lambda one: one.rate(64)[0])
     plain = unfolded(options.model, options.weights)
     # The loop is slow, and its speed does not depend on how many there are.
-    pictures = Pictures(root, paths[:96], network.transform())
+    images = Transformed(root, paths[:96], network.transform())
     facts, rounds = listen(), []
     for _ in range(options.rounds):
         count = len(paths)
@@ -425,7 +425,7 @@ def speed(
         loads = loading(root, paths[:256], network)
         # What the cores allow: an image costs its share of a forward pass on all of them, and its loading.
         allowed = threads / (threads / rate + loads) if device.type == "cpu" else min(rate, threads / loads)
-        slow = obvious(plain, pictures, folder / "x.npy", device)
+        slow = obvious(plain, images, folder / "x.npy", device)
         stage_cores = facts.last["core_seconds"] / count
         rounds.append((rate, stage, allowed, slow, 1000 * loads, 1000 * cores, 1000 * stage_cores))
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]

@@ -2,7 +2,7 @@
 
     python benchmarks/manifest.py [--train 1580470 --index 761757 --shards 256]
 
-Writes the CSV files of Google Landmarks v2 at full size with made-up names, without any picture, then runs the stage
+Writes the CSV files of Google Landmarks v2 at full size with made-up names, without any image, then runs the stage
 ``prepare``, reads the manifest as every other stage does, and finds the rows of each shard and split. Each step is a
 process of its own, so that its peak memory is its own.
 """
@@ -21,41 +21,41 @@ STEPS = {
     "make": """
 from sdc.datasets.gldv2 import GLDv2
 from sdc.stages import prepare
-GLDv2.usable = lambda self, paths, problems: (np.ones(len(paths), bool), [])  # there are no pictures
+GLDv2.usable = lambda self, paths, problems: (np.ones(len(paths), bool), [])  # there are no images
 prepare.run("gldv2", {"root": str(folder)}, manifest)
 """,
     "read": """
 read_manifest(manifest)
 """,
     "read and shard": """
-listed = read_manifest(manifest)
-ranges = [shard_range(shard, shards, len(listed)) for shard in range(shards)]
-covered = sum(int(listed.train[start:stop].sum()) for start, stop in ranges)
-assert covered == len(listed.rows("train")) and ranges[-1][1] == len(listed)
-listed.labels.take(listed.rows("train"))
+records = read_manifest(manifest)
+ranges = [shard_range(shard, shards, len(records)) for shard in range(shards)]
+covered = sum(int(records.train[start:stop].sum()) for start, stop in ranges)
+assert covered == len(records.rows("train")) and ranges[-1][1] == len(records)
+records.labels.take(records.rows("train"))
 """,
 }
 
 
 def write_tables(folder: Path, train: int, index: int) -> None:
-    """``train_clean.csv``, ``index.csv`` and ``retrieval_solution_v2.1.csv`` with as many pictures as asked for."""
+    """``train_clean.csv``, ``index.csv`` and ``retrieval_solution_v2.1.csv`` with as many images as asked for."""
     generator = np.random.default_rng(0)
     # An odd factor makes them all different.
     ids = [f"{number:016x}" for number in (np.arange(train + index + 1129) * 0x9E3779B97F).tolist()]
-    # 81,313 landmarks at full size, and no fewer pictures of each below it.
+    # 81,313 landmarks at full size, and no fewer images of each below it.
     cuts = np.sort(generator.choice(train, min(81_312, train // 19), replace=False)).tolist()
     with open(folder / "train_clean.csv", "w") as file:
         file.write("landmark_id,images\n")
         for landmark, (start, stop) in enumerate(zip([0, *cuts], [*cuts, train], strict=True)):
             file.write(f"{landmark},{' '.join(ids[start:stop])}\n")
-    held = ids[train : train + index]
-    (folder / "index.csv").write_text("id\n" + "\n".join(held) + "\n")
+    database = ids[train : train + index]
+    (folder / "index.csv").write_text("id\n" + "\n".join(database) + "\n")
     with open(folder / "retrieval_solution_v2.1.csv", "w") as file:
         file.write("id,images,Usage\n")
         for number, query in enumerate(ids[train + index : train + index + 1129]):
             relevant = generator.choice(index, generator.integers(1, 100), replace=False)
             usage = "Public" if number < 379 else "Private"
-            file.write(f"{query},{' '.join(held[place] for place in relevant)},{usage}\n")
+            file.write(f"{query},{' '.join(database[place] for place in relevant)},{usage}\n")
 
 
 def main() -> None:

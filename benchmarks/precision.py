@@ -1,11 +1,11 @@
 """Does the precision of features change what is retrieved?
 
-    python benchmarks/precision.py --root PICTURES --weights mobilenet_v2-imagenet.pth [--images 3000]
+    python benchmarks/precision.py --root IMAGES --weights mobilenet_v2-imagenet.pth [--images 3000]
 
-PICTURES has a folder per class; of each class the first pictures are taken, a tenth as queries. They are extracted with
+IMAGES has a folder per class; of each class the first images are taken, a tenth as queries. They are extracted with
 the forward pass in float32 and in bfloat16, and stored as float32 and as float16. Prints, for each, mAP@1000 in percent
 by the exact cosine of the features and by codes of 64 bits (ITQ, which is the same for the same features), both over
-the queries against all the others, and the least cosine between a picture's features and those in float32.
+the queries against all the others, and the least cosine between an image's features and those in float32.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--images", type=int, default=3000)
-    parser.add_argument("--edge", type=int, default=224, help="of the pictures that the network sees, in pixels")
+    parser.add_argument("--edge", type=int, default=224, help="of the images that the network sees, in pixels")
     parser.add_argument("--bits", type=int, default=64, help="of the codes")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
@@ -47,12 +47,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     each = options.images // len(classes)
     for kind in classes:
         (folder / "images" / kind.name).mkdir(parents=True)
-        for picture in sorted(kind.iterdir())[:each]:
-            shutil.copy(picture, folder / "images" / kind.name / picture.name)
+        for image in sorted(kind.iterdir())[:each]:
+            shutil.copy(image, folder / "images" / kind.name / image.name)
     manifest = folder / "manifest.csv"
     prepare.run("folder", {"root": str(folder / "images"), "query": 0.1, "train": 0.5}, manifest)
     preprocessing = {"resize": options.edge, "crop": options.edge, "interpolation": "bicubic"}
-    print(f"{options.model}, {each * len(classes)} pictures of {len(classes)} classes, mAP@1000 in percent")
+    print(f"{options.model}, {each * len(classes)} images of {len(classes)} classes, mAP@1000 in percent")
     print(f"| forward pass | stored | cosine of the features | ITQ, {options.bits} bits | least cosine to float32 |")
     print("|---|---|---|---|---|")
     exact = np.empty(0)

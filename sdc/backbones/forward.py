@@ -138,11 +138,7 @@ def least_cosine(network: nn.Module, batch: Tensor, device: torch.device, precis
 def choose_precision(precision: str, device: torch.device, network: nn.Module, images: Callable[[], Tensor]) -> str:
     """A precision; for ``auto`` bfloat16 where a device has it and the network's features stand it, else float32.
 
-    Args:
-        precision: The setting.
-        device: Where the network is.
-        network: From a batch to features.
-        images: Gives a batch to try.
+    ``network``, on the device, goes from a batch to features; ``images`` gives a batch to try.
     """
     if precision != "auto":
         return precision
@@ -160,7 +156,7 @@ class Forward:
 
     Args:
         network: From a batch to features or a tuple of arrays; it is changed.
-        device: Where it is.
+        device: Where the network is.
         precision: Of matrix products and convolutions: ``float32``, or another (autocast).
         compile: Whether torch compiles the network at the first batch.
 

@@ -168,11 +168,7 @@ class HashMethod(Settings):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a fitted method that ``save``, or the pipeline, wrote.
-
-        Raises:
-            SDCError: If the file is not a valid head, or one of another method.
-        """
+        """Read a fitted method that ``save`` or the pipeline wrote; ``SDCError`` if it is not a head of this method."""
         from sdc.storage.heads import read_head
 
         head = read_head(path)

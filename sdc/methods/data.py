@@ -82,10 +82,7 @@ def is_finite(values: Any) -> bool:
 
 
 def membership(labels: Any) -> np.ndarray:
-    """Labels as zeros and ones, shape ``(n, C)``, float32.
-
-    Args:
-        labels: Class indices, shape ``(n,)``; zeros and ones, shape ``(n, C)``; or n sequences of class indices.
+    """Labels as zeros and ones, shape ``(n, C)``, float32: from such, from class indices ``(n,)``, or n lists of them.
 
     Raises:
         SDCError: If no item has a label, or something is not a class index.

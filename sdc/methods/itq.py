@@ -38,11 +38,7 @@ class ITQ(HashMethod):
     rotation: Literal["procrustes", "public"] = "procrustes"
 
     def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
-        """Fit mean, principal axes and rotation, all in float64.
-
-        Raises:
-            SDCError: If there are fewer dimensions or items than bits, so fewer axes.
-        """
+        """Fit mean, axes and rotation, in float64; ``SDCError`` if there are fewer dimensions or items than bits."""
         features = np.asarray(training.features, np.float64)
         if self.bits > min(features.shape):
             needs = "ITQ needs at least as many feature dimensions and training items as bits"
@@ -71,7 +67,7 @@ def iterate(
     Args:
         projected: Y, shape ``(n, bits)``, float64, columns of mean zero.
         rotation: R to start from, shape ``(bits, bits)``, orthogonal.
-        iterations, tolerance, update: As in ``ITQ``, which calls the last ``rotation``.
+        iterations, tolerance, update: As in ``ITQ``, which calls the last one ``rotation``.
 
     Returns:
         The last R, and the objective |B - Y R|^2 before each update and at the end.

@@ -72,13 +72,12 @@ class PairwiseMethod(TrainedMethod):
 def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.0) -> Any:
     """The normalised graph S = D^-1/2 W D^-1/2 of nearest neighbours; W weighs an edge by the cube of its cosine.
 
+    A symmetric sparse array, shape ``(n, n)``, float64.
+
     Args:
-        features: Shape ``(n, dim)``; cosines are taken after the mean has been subtracted.
+        features: Shape ``(n, dim)``; cosines are those of features minus their mean.
         neighbours: Of each item, at most n - 1; an edge joins two items if one is a neighbour of the other.
         whitening: See ``PairwiseMethod``.
-
-    Returns:
-        A symmetric sparse array, shape ``(n, n)``, float64.
     """
     from scipy import sparse
     from sklearn.neighbors import kneighbors_graph

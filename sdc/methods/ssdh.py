@@ -68,11 +68,7 @@ class SSDH(TrainedMethod):
         return head
 
     def build_auxiliary(self, training: Training) -> Module:
-        """The two distances that separate near, unclear and far pairs.
-
-        Raises:
-            SDCError: If no pair of training items is near, or none is far.
-        """
+        """The two distances that separate near, unclear and far pairs; ``SDCError`` if no pair is near, or none far."""
         from sdc.methods.losses import Constants
 
         near, far = self.thresholds(training.features)

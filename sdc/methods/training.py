@@ -28,8 +28,7 @@ def train(
     Args:
         method: Head, loss, optimiser settings and seed.
         training: Float32 features, and what else the method requires, on the device that computes.
-        progress: Show a progress bar on a terminal.
-        score: For ``select: best``: how good a head is.
+        progress, score: As of ``HashMethod.fit``.
 
     Returns:
         The head, and a row per epoch: ``epoch``, the mean of every loss term, their sum ``loss``, ``learning_rate``,
