@@ -18,7 +18,7 @@ class CodewordMethod(TrainedMethod):
     """A supervised method with a target code for each class, the buffer ``codes`` of the auxiliary module.
 
     Attributes:
-        targets: How target codes are chosen; see ``codewords``. The authors draw them: ``bernoulli``.
+        targets: Target codes of classes: ``orthogonal``, far apart, or drawn at random (``bernoulli``), as the authors do.
     """
 
     requires = ("features", "labels")

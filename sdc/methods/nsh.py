@@ -31,7 +31,8 @@ class NSH(TrainedMethod):
             as public code does, which shrinks the gradient 3 to 24 times.
         directions: ``one`` ranks second views for first ones but compares latent features the other way round, as
             public code does; ``both`` is the mean of the two consistent directions.
-        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
+        inputs: ``centred``: minus the training mean, and scaled; with ``raw``, as in public code, all items may keep
+            the one code that a bias gives them (docs/methods.md).
     """
 
     title = "NSH"

@@ -26,7 +26,8 @@ class SDC(PairwiseMethod):
     Where the paper and the released code differ the default is the paper's.
 
     Attributes:
-        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5). See ``SDCLoss``.
+        calibration: Distribution on [-1, 1] of the target similarities; the paper's Beta(5, 5). ``linear``, a
+            baseline, only shifts and scales the similarities of features; see ``SDCLoss``.
         quantisation: Weight of the quantisation term; the paper's 1 (0.01 for instance-level data).
         quantisation_kind: How the gap between logits and signs is measured.
         pair_loss: How the gap between similarities and targets is measured.

@@ -35,7 +35,8 @@ class SSDH(TrainedMethod):
             port, ``weights``: by alpha on the right and beta on the left, which is the same only for 2 and 2.
         reduction: Mean over ``all`` N x N entries of a batch, or over its ``labelled`` ones.
         initial_deviation: Of the normal weights and biases to start from; None is torch's own start.
-        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
+        inputs: ``centred``: minus the training mean, and scaled; with ``raw``, as in public code, all items may keep
+            the one code that a bias gives them (docs/methods.md).
     """
 
     title = "SSDH"

@@ -35,7 +35,8 @@ class TBH(TrainedMethod):
         hidden: Width of the layer below both bottlenecks, and of the decoder's; the authors' 1024.
         width: Of the continuous bottleneck; the authors' 512.
         decoder: ``linear`` output; or ``relu`` as in the authors' code, which needs non-negative features.
-        inputs: With ``raw``, as in public code, all items may keep the one code of a bias (docs/methods.md).
+        inputs: ``centred``: minus the training mean, and scaled; with ``raw``, as in public code, all items may keep
+            the one code that a bias gives them (docs/methods.md).
     """
 
     title = "TBH"

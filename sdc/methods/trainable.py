@@ -40,7 +40,7 @@ class Trainable(Settings):
         precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
         select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
             ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
-        select_every: See ``select``.
+        select_every: Epochs between the evaluations of ``select: best``.
     """
 
     # How the views a method trains on are made: contrastive, or asymmetric (see sdc.backbones.views).
