@@ -18,7 +18,7 @@ class CodewordMethod(TrainedMethod):
     """A supervised method with a target code for each class, the buffer ``codes`` of the auxiliary module.
 
     Attributes:
-        targets: Target codes of classes: ``orthogonal``, far apart, or drawn at random (``bernoulli``), as the authors do.
+        targets: Codes of classes: ``orthogonal``, far apart, or ``bernoulli``, drawn at random as the authors do.
     """
 
     requires = ("features", "labels")
