@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from sdc.errors import SDCError
-from sdc.evaluation import overlap
+from sdc.evaluation import collapse
 
 GROUPS = 20  # of sampled database items, each left out in turn
 FINE = 20_000  # bins that stand for none
@@ -71,17 +71,17 @@ class FeaturePairs:
             number: np.tensordot(weights, histogram.sum(axis=0), 1) for number, histogram in histograms.items()
         }
         positive, negative = self._replicates[FINE][0]
-        self.separation = overlap.separation(positive, negative, _middles(FINE))
+        self.separation = collapse.separation(positive, negative, _middles(FINE))
         self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
 
     def histogram(self, bins: int) -> dict[str, list[float]]:
         """The columns of ``pairs.csv``, by the middle of each bin; of a sample, estimates of all pairs."""
         positive, negative = self._replicates[bins][0]
-        return overlap.histogram(positive, negative, _middles(bins))
+        return collapse.histogram(positive, negative, _middles(bins))
 
     def overlaps(self, bins: int) -> np.ndarray:
         """``overlap`` of the queries of each group alone; NaN where one kind of pair is missing."""
-        return overlap.overlaps(self._by_group[bins])
+        return collapse.overlaps(self._by_group[bins])
 
     def overlap(self, bins: int) -> float | None:
         """Overlap of positive and negative pairs; None where one kind is missing.
@@ -90,15 +90,15 @@ class FeaturePairs:
         """
         if self.separation is None:
             return None
-        return float(overlap.overlap(*overlap.shares(self._replicates[bins][0])))
+        return float(collapse.overlap(*collapse.shares(self._replicates[bins][0])))
 
     def overlap_error(self, bins: int) -> float | None:
         """Standard error of a sample's ``overlap`` against all pairs; None where all pairs were looked at."""
-        return self._jackknife(overlap.overlap, bins)
+        return self._jackknife(collapse.overlap, bins)
 
     def auc_error(self) -> float | None:
         """Standard error of a sample's AUC against all pairs; None where all pairs were looked at."""
-        return self._jackknife(overlap.auc, FINE)
+        return self._jackknife(collapse.auc, FINE)
 
     def _jackknife(self, measure: Callable[[np.ndarray, np.ndarray], np.ndarray], bins: int) -> float | None:
         """The deviation of a measure when a twentieth of the drawn items is left out in turn."""
@@ -106,7 +106,7 @@ class FeaturePairs:
         if not (self._pool and replicates.sum(axis=2).all()):
             return None
         deviation = np.sqrt((1 - self._drawn.sum() / self._pool) * (GROUPS - 1))
-        return float(deviation * np.std(measure(*np.moveaxis(overlap.shares(replicates[1:]), 1, 0))))
+        return float(deviation * np.std(measure(*np.moveaxis(collapse.shares(replicates[1:]), 1, 0))))
 
 
 def _middles(bins: int) -> np.ndarray:

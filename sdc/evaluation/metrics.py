@@ -16,9 +16,8 @@ A metric is ``of`` one kind of subject, and its function takes one:
 A family's function takes the parameter's value too: ``{R}`` and ``{K}`` are numbers of items, ``{r}`` is a Hamming
 radius and ``{B}`` a number of bins. None is for what is not defined; it is left out.
 
-Not in the catalogue are the facts of a run (``queries``, ``ties``, …), ``mAP@R_low`` and ``_high`` (its confidence
-interval), ``mAP@R/head`` and so on (means over groups of classes), and what the revisited Oxford and Paris benchmark
-defines for itself (``sdc.evaluation.landmarks``).
+Not in the catalogue are the facts of a run (``queries``, ``ties``, …), confidence intervals (``mAP@R_low``), means over
+groups of classes (``mAP@R/head``), and what the revisited benchmark defines for itself (``sdc.evaluation.landmarks``).
 """
 
 import dataclasses
@@ -118,7 +117,7 @@ def _average_precision(variant: str, label: str, function: Callable[[RankedQueri
 
 
 def _separation(of: type, space: str, **columns: str) -> list[Metric]:
-    """Fields of ``overlap.Separation``, each with its column."""
+    """Fields of ``collapse.Separation``, each with its column."""
     return [
         Metric(f"{space}_{name}", *_SEPARATION[name], of, lambda p, n=name: getattr(p.separation, n, None), column)
         for name, column in columns.items()

@@ -8,9 +8,8 @@ import numpy as np
 
 from sdc.errors import SDCError
 from sdc.evaluation import landmarks, significance, ties
-from sdc.evaluation.collapse import HammingPairs
+from sdc.evaluation.collapse import NO_PAIRS, HammingPairs
 from sdc.evaluation.metrics import headline, measure
-from sdc.evaluation.overlap import NO_PAIRS
 from sdc.evaluation.processes import joined, share_out
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Block, Ranking

@@ -19,9 +19,8 @@ def reasons(results: Path, cells: Iterable[Cell]) -> dict[Cell, str]:
 
 
 def _reason(results: Path, cell: Cell) -> str:
-    run = cell.folder.removeprefix("runs/")
     for stage, artefact in _ARTEFACTS.items():
-        log = results / "logs" / stage / f"{run}.log"
+        log = results / "logs" / stage / f"{cell.name}.log"
         # A head may have been trained on another dataset and lie there.
         needed = stage != "train" or log.exists()
         if needed and not (results / cell.folder / artefact).exists():
@@ -33,11 +32,9 @@ def _reason(results: Path, cell: Cell) -> str:
 
 def _before(results: Path, cell: Cell) -> str:
     """What stopped the preparation or the extraction that a run waited for."""
-    logs = [("prepare", results / f"logs/prepare/{cell.dataset}.log")]
-    logs += [
-        ("extract", log) for log in sorted((results / f"logs/extract/{cell.dataset}/{cell.backbone}").rglob("*.log"))
-    ]
-    for stage, log in logs:
+    logs = {results / f"logs/prepare/{cell.dataset}.log": "prepare"}
+    logs |= dict.fromkeys(sorted((results / f"logs/extract/{cell.dataset}/{cell.backbone}").rglob("*.log")), "extract")
+    for log, stage in logs.items():
         if log.exists() and "error" in (line := _last_line(log, stage)).lower():
             return f"{stage}: {line}"
     return ""

@@ -104,13 +104,12 @@ def render(
     """The page.
 
     Args:
-        tables: In their order.
-        groups: Figures by the title of their section.
-        facts: Of the run: versions, hardware, counts.
+        tables, groups: Tables in their order; figures by the title of their section.
+        facts: See ``facts``.
+        stages: See ``costs``.
         manifests: The sidecar of each dataset's manifest.
-        stages: What each stage took; see ``costs``.
         gaps: Runs without a result: ``dataset, backbone, method, bits, seed`` and the ``reason``.
-        config: As YAML.
+        config: As JSON.
     """
     import jinja2
 

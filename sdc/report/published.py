@@ -89,7 +89,7 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
         entries: What the config says of datasets, backbones and methods (``sdc.plan.selections.selected_entries``);
             names alone say nothing: an entry called ``cifar10`` may be another dataset.
     """
-    said = {axis: entries.get(catalogue, {}).get(run[axis], {}) for axis, catalogue in _CATALOGUES.items()}
+    said = {axis: entries.get(f"{axis}s", {}).get(run[axis], {}) for axis in ("dataset", "backbone", "method")}
     dataset, backbone, method = (entry.get("type", run[axis]) for axis, entry in said.items())
     facts = _file()["datasets"].get(dataset)
     if facts is None or not _measured_alike(run, facts):
@@ -107,9 +107,6 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
         return None
     ours = _settings(method, said["method"])
     return next((c for c in alike if _settings(method, {"preset": facts["preset"], **c.settings}) == ours), None)
-
-
-_CATALOGUES = {"dataset": "datasets", "backbone": "backbones", "method": "methods"}
 
 
 def _measured_alike(run: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:

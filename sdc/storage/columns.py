@@ -15,8 +15,7 @@ from sdc.storage.files import remedy, write_text
 
 def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
     """Write the average precision of each query, by its manifest row."""
-    lines = [f"{row},{value!r}\n" for row, value in precisions.items()]
-    write_text(path, "query,average_precision\n" + "".join(lines))
+    write_columns(path, {"query": [*precisions], "average_precision": [*precisions.values()]})
 
 
 def read_precisions(path: str | Path) -> dict[int, float]:

@@ -1,18 +1,14 @@
 """Small images of a few rows of a manifest: one PNG sheet, and a CSV file that says where on it each is."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
 
 from sdc.errors import StorageError
 from sdc.storage.files import remedy, write_text, writing
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 TILE = 40  # pixels, of which a margin of 3 on each side is empty
 _MARGIN = 3
@@ -20,14 +16,7 @@ _COLUMNS = 16
 
 
 def write_thumbnails(stem: Path, images: Mapping[int, Image.Image]) -> None:
-    """Write ``{stem}.png`` and ``{stem}.csv``; the sheet of no images is one transparent pixel.
-
-    Args:
-        stem: The path without suffix.
-        images: By manifest row, of any size.
-    """
-    from PIL import Image, ImageOps
-
+    """Write ``{stem}.png`` and ``{stem}.csv`` of images by manifest row; the sheet of none is one transparent pixel."""
     size = (_COLUMNS * TILE, -(-len(images) // _COLUMNS) * TILE) if images else (1, 1)
     sheet = Image.new("RGBA", size)
     text = io.StringIO()
@@ -51,8 +40,6 @@ def read_thumbnails(stem: Path) -> dict[int, Image.Image]:
     Raises:
         StorageError: If a file is missing or damaged.
     """
-    from PIL import Image
-
     path = stem.with_name(f"{stem.name}.png")
     try:
         with Image.open(path) as sheet, open(stem.with_name(f"{stem.name}.csv"), encoding="utf-8") as file:

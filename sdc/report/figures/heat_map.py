@@ -34,9 +34,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     size = (0.9 + 0.5 * len(across)) * len(panels), 0.9 + 0.38 * len(down)
     figure, axes = theme.subplots(1, len(panels), size)
     for axis, ((_, column), rows) in zip(axes[0], panels, strict=True):
-        means = np.full((len(down), len(across)), np.nan)
-        for one, other, mean in rows.iloc[:, 2:].itertuples(index=False):
-            means[down.index(one), across.index(other)] = mean
+        means = rows.pivot(index=first, columns=second, values="mAP").reindex(down, columns=across).to_numpy()
         image = axis.imshow(means, aspect="auto")
         middle = (np.nanmin(means) + np.nanmax(means)) / 2
         for (row, place), mean in np.ndenumerate(means):

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
 
 from sdc.evaluation.metrics import headline
 from sdc.plan.selections import thumbnails
@@ -18,10 +21,7 @@ _COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
 
 
 def chosen(runs: Sequence[Run], methods: Sequence[str] = ()) -> list[Run]:
-    """Of runs of one code length, the first of each of these methods, as far as they are there.
-
-    Without any, SDC and the best, the middle and the worst by mAP, in this order.
-    """
+    """The first run of each of these methods, or of SDC and the best, the middle and the worst by mAP, in order."""
     first: dict[str, Run] = {}
     for run in runs:
         first.setdefault(run.metrics["method"], run)
@@ -59,9 +59,6 @@ def frame(runs: Runs) -> pd.DataFrame:
 @theme.style()
 def draw(frame: pd.DataFrame) -> Figure:
     """A row for each query and method."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
     if frame.empty:
         return panels.words("This dataset holds vectors and no images: there is nothing to show.")
     items = frame[frame["rank"] > 0]
@@ -97,8 +94,6 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _show(panel: Any, images: list[Any], left: float, up: float, size: float) -> None:
     """Thumbnails side by side, from a place on, each so many units of the axes wide."""
-    from PIL import Image
-
     strip = Image.new("RGBA", (len(images) * TILE, TILE))
     for place, image in enumerate(images):
         strip.paste(image, (place * TILE, 0))

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from sdc import calibration, hamming
+from sdc.evaluation import collapse
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.metrics import measure
 
@@ -123,3 +124,23 @@ def test_random_codes_have_binomial_distances():
     pairs = HammingPairs(counts, counts // 2)
     assert separation_of(counts, counts // 2)["hamming_w1_binomial"] == pairs.w1_binomial()
     assert pairs.w1_binomial() < 0.01 < pairs.w1("beta(5,5)")
+
+
+def test_two_histograms_by_hand():
+    # Shares .5 .5 0 and 0 .5 .5 at similarities 1, 0 and -1.
+    apart = collapse.separation(np.array([2, 2, 0]), np.array([0, 1, 1]), np.array([1.0, 0, -1]))
+    assert (apart.overlap, apart.auc, apart.tie_mass, apart.ks, apart.gap) == (0.5, 0.875, 0.25, 0.5, 1)
+    assert apart.gap_sd == pytest.approx(1 / 0.5)
+
+
+def test_one_kind_of_pair_or_no_spread():
+    one, none = np.array([3, 0]), np.array([0, 0])
+    assert collapse.separation(one, none, np.array([1.0, -1])) is None
+    assert collapse.separation(none, one, np.array([1.0, -1])) is None
+    assert collapse.separation(one, one, np.array([1.0, -1])).gap_sd is None
+
+
+def test_histograms_are_whole_numbers():
+    columns = collapse.histogram(np.array([1.6]), np.array([2.0]), np.array([0.5]))
+    assert columns == {"similarity": [0.5], "positive_pairs": [2], "negative_pairs": [2]}
+    assert list(columns) == list(collapse.NO_PAIRS)
