@@ -5,7 +5,7 @@ as another. ``Buckets`` gives the exact expectation of every metric over random 
 of the best and of the worst order; nothing depends on the order of the database. ``Order`` gives the same metrics for
 the one order that a ranking happens to have.
 
-In the formulas n items, r of them relevant, lie in a bucket behind N items of which R are relevant; T items are
+In the formulas n items, r of them relevant, lie in a bucket behind N items, R of them relevant; T items are
 relevant in all. The t-th of the n positions holds a relevant item with probability r / n, and then each of the t - 1
 before it does with rho = (r - 1) / (n - 1). H are the harmonic numbers.
 
@@ -60,7 +60,7 @@ class Buckets:
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
         """Expected AP@R in [0, 1]; 0 where there is no relevant item within the top R.
 
-        A bucket of which m positions are within R adds r/n [m rho + (R + 1 - (N + 1) rho) (H(N + m) - H(N))] to the
+        A bucket with m positions within R adds r/n [m rho + (R + 1 - (N + 1) rho) (H(N + m) - H(N))] to the
         numerator. The denominator ``top`` is R0 + X, where X is the number of relevant items that the split bucket
         has within R, which is hypergeometric; given X = x, this bucket adds the same with x and m for r and n.
         """

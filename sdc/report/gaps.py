@@ -42,7 +42,7 @@ def _before(results: Path, cell: Cell) -> str:
 
 def _last_line(log: Path, stage: str) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    # The first line says what was asked for.
+    # The first line repeats the command.
     if len(lines) < 2:
         return "stopped without a word; it may have been killed, or memory ran out"
     return lines[-1].removeprefix(f"sdc {stage}: ")

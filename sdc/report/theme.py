@@ -39,7 +39,7 @@ _RC: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "sdc", "pdf.fonttype": 42,  # words stay words
 }  # fmt: skip
 _SVG_FONTS = "'DejaVu Sans', Verdana, sans-serif"  # Verdana is as wide
-# A file that is opened by itself; inside a page, where it is no root, the page's own colour holds.
+# A file that is opened by itself; inside a page, where it is not the root, the page's own colour holds.
 _SVG_STYLE = (
     "<style>svg:root{color:%s}@media (prefers-color-scheme:dark){svg:root{color:#e6e6e6;background:#16181c}}</style>"
 )

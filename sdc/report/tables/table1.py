@@ -34,15 +34,14 @@ def table(
     alike: Collection[Cell] = (),
     oracle: Mapping[tuple[str, str, int], float] = MappingProxyType({}),
 ) -> Table:
-    """Rows and columns in the order of the runs; below the methods, and never the best, what is no method.
+    """Rows and columns in the order of the runs; below the methods the baselines and the oracle, never the best.
 
-    What has to be known of some runs is a footnote; where an epoch was chosen on the test queries, the CSV's method has
-    its mark too.
+    Where an epoch was chosen on the test queries, the method has its footnote mark in the CSV too.
 
     Args:
         runs: Of methods and of the exact cosine baseline.
         alike: Runs that cannot be told from the best of their column, which tables for people mark.
-        oracle: MAP of the per-query oracle by backbone, dataset and code length.
+        oracle: mAP of the per-query oracle by backbone, dataset and code length.
     """
     marked: dict[str, set[Row]] = {}
     for run in runs.metrics:
@@ -54,21 +53,21 @@ def table(
         row = by_method(run)
         return (row[0], row[1] + _SELECTED) if row in marked.get(_SELECTED, ()) else row
 
-    made = filled(Table(title="Table 1", names=("backbone", "method")), runs, row_of)
+    result = filled(Table(title="Table 1", names=("backbone", "method")), runs, row_of)
     for run in identities(runs):
         marks = "".join(mark for mark, rows in marked.items() if by_method(run) in rows)
-        made.titles[row_of(run)] = (run["backbone"], theme.title(run["method"]) + marks)
-    add_baselines(made, runs)
+        result.titles[row_of(run)] = (run["backbone"], theme.title(run["method"]) + marks)
+    add_baselines(result, runs)
     for (backbone, dataset, bits), score in oracle.items():
         row = (backbone, "per_query_oracle")
-        made.unranked.add(row)
-        made.titles[row] = (backbone, "(per-query oracle)")
-        made.scores[row, f"{dataset}/{bits}"] = [100 * score]
-    best = {place for place, order in made.places().items() if order == 0}
+        result.unranked.add(row)
+        result.titles[row] = (backbone, "(per-query oracle)")
+        result.scores[row, f"{dataset}/{bits}"] = [100 * score]
+    best = {place for place, order in result.places().items() if order == 0}
     same = {((cell.backbone, cell.method), f"{cell.dataset}/{cell.bits}") for cell in alike}
-    made.marks = dict.fromkeys(same - best, _ALIKE)
-    made.notes += [f"{mark} {_FOOTNOTES[mark]}" for mark in (*marked, *([_ALIKE] if same else []))]
-    return made
+    result.marks = dict.fromkeys(same - best, _ALIKE)
+    result.notes += [f"{mark} {_FOOTNOTES[mark]}" for mark in (*marked, *([_ALIKE] if same else []))]
+    return result
 
 
 def query_by_query(

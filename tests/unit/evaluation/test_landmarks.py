@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sdc.evaluation import landmarks, ties
 
 EASY, HARD, JUNK, OTHER = range(4)
-# For each setup what is found and what is junk, written out anew.
+# For each setup what is found and what is junk, written out again.
 SETUPS = {"easy": ({EASY}, {HARD, JUNK}), "medium": ({EASY, HARD}, {JUNK}), "hard": ({HARD}, {EASY, JUNK})}
 
 
