@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,7 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     return x * np.where(x > 0, 1 - tail, tail)
 
 
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]]
-_ACTIVATIONS = {"gelu": _gelu, "relu": functools.partial(np.maximum, 0), "cos": np.cos}
+_ACTIVATIONS: dict[str, Any] = {"gelu": _gelu, "relu": functools.partial(np.maximum, 0), "cos": np.cos}
 
 
 def _standardise(rows: np.ndarray, epsilon: float) -> np.ndarray:

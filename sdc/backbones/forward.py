@@ -109,8 +109,7 @@ def gem(maps: Tensor) -> Tensor:
 
     Source: Radenović et al., Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019, equation 3; p = 3.
     """
-    raised: Tensor = maps.float().clamp(min=_GEM_LEAST).pow(_GEM_POWER).mean(dim=(2, 3))
-    return raised.pow(1 / _GEM_POWER)
+    return maps.float().clamp(min=_GEM_LEAST).pow(_GEM_POWER).mean(dim=(2, 3)).pow(1 / _GEM_POWER)
 
 
 def native_bfloat16(device: torch.device) -> bool:

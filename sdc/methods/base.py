@@ -10,7 +10,7 @@ import abc
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -149,12 +149,12 @@ class HashMethod(Settings):
         """The fitted head; before ``fit`` it raises ``SDCError``."""
         if "_head" not in self.__dict__:
             raise SDCError(f"{type(self).__name__} is not fitted yet; call fit first")
-        return cast(Head, self.__dict__["_head"])
+        return self.__dict__["_head"]
 
     @property
     def curve(self) -> Curve:
         """The training curve: a row per epoch with every loss term, learning rate and seconds; empty without epochs."""
-        return cast(Curve, self.__dict__.get("_curve", []))
+        return self.__dict__.get("_curve", [])
 
     def encode(self, features: np.ndarray) -> np.ndarray:
         """Codes of features, shape ``(n, dim)``: packed uint8, shape ``(n, bits / 8)``. See ``Head.encode``."""

@@ -52,8 +52,7 @@ def eigenfunctions(span: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     """The smoothest single-axis eigenfunctions of a uniform box, the constant one left out.
 
     Mode m of an axis with extent R has the eigenvalue (m pi / R)^2; ties go to the lower axis, then the lower mode.
-
-    For extents ``span``, shape ``(axes,)``: axis and mode of each, int64, shape ``(count,)``, by rising eigenvalue.
+    From extents ``span``, shape ``(axes,)``: axis and mode of each, int64, shape ``(count,)``, by rising eigenvalue.
     """
     modes = np.ceil((count + 1) * span / span.max()).astype(int) - 1
     axis = np.repeat(np.arange(len(span)), modes)
