@@ -108,9 +108,7 @@ def subplots(
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure atomically; the same figure gives the same bytes, whenever and however often.
 
-    Args:
-        figure: Drawn inside ``style``.
-        path: Its suffix says as what: ``.svg`` (transparent, ink as currentColor), ``.pdf`` or ``.png`` (on white).
+    As ``.svg`` it is transparent, its ink currentColor; as ``.pdf`` or ``.png`` it is on white.
 
     Raises:
         SDCError: If the suffix is another one.

@@ -28,9 +28,9 @@ def draw(frame: pd.DataFrame) -> Figure:
     for panel, (name, label) in zip(axes[0], names.items(), strict=True):
         for method, rows in panels.methods(frame):
             known = rows.dropna(subset=[name]).groupby("bits")[[name, "mAP"]].mean()
-            looks = theme.look(method).keywords | (
-                {"linestyle": (0, (1, 2)), "linewidth": 1} if name == "seconds" else {}
-            )
+            looks = theme.look(method).keywords
+            if name == "seconds":
+                looks |= {"linestyle": (0, (1, 2)), "linewidth": 1}
             if len(known):
                 panel.plot(known[name], 100 * known["mAP"], label=theme.title(method), **looks)
         panel.set(xscale="log", xlabel=label)

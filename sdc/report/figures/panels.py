@@ -57,12 +57,7 @@ def panels(count: int, columns: int, height: float, **options: Any) -> tuple[Fig
 
 
 def by_bits(
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    labels: tuple[str, str],
-    order: str | None = None,
-    **options: Any,
+    frame: pd.DataFrame, x: str, y: str, labels: tuple[str, str], order: str | None = None, **options: Any
 ) -> tuple[Figure, list[Any]]:
     """A panel for each code length and in it a line for each method, the mean over seeds at each ``order``."""
     every, order = lengths(frame), order or x
@@ -86,13 +81,8 @@ def by_bits(
 def legend(figure: Figure, panel: Any, above: bool = False) -> None:
     """One legend of all that a panel shows, outside of all panels."""
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside upper center" if above else "outside lower center",
-        ncols=min(6, len(labels)),
-        columnspacing=1.2,
-    )
+    where: Any = f"outside {'upper' if above else 'lower'} center"
+    figure.legend(handles, labels, loc=where, ncols=min(6, len(labels)), columnspacing=1.2)
 
 
 def words(text: str) -> Figure:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sdc.evaluation.collapse import overlaps
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
@@ -21,15 +22,8 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 
 def overlap(pairs: pd.DataFrame) -> float:
-    """Histogram intersection of positive and negative pairs, in [0, 1]; NaN where there are none of a kind.
-
-    Args:
-        pairs: Rows of one histogram with ``positive_pairs`` and ``negative_pairs``.
-    """
-    positive, negative = (pairs[f"{kind}_pairs"].to_numpy(float) for kind in ("positive", "negative"))
-    if not positive.sum() or not negative.sum():
-        return float("nan")
-    return float(np.minimum(positive / positive.sum(), negative / negative.sum()).sum())
+    """Histogram intersection of ``positive_pairs`` and ``negative_pairs``, in [0, 1]; NaN if one kind is missing."""
+    return float(overlaps(pairs[["positive_pairs", "negative_pairs"]].to_numpy(float).T[None])[0])
 
 
 @theme.style()

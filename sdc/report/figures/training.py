@@ -31,15 +31,10 @@ def draw(frame: pd.DataFrame) -> Figure:
     for panel, (method, rows) in zip(axes, groups, strict=True):
         for place, (term, values) in enumerate(rows.groupby("term", sort=False)):
             curve = values.groupby("epoch")["value"].mean()
-            total = term == "loss"
-            panel.plot(
-                curve.index,
-                curve,
-                color=theme.INK if total else theme.PALETTE[place % len(theme.PALETTE)],
-                linestyle="-" if total else (0, (3, 1 + place)),
-                linewidth=1.4 if total else 1.1,
-                label=term,
-            )
+            looks: dict[str, Any] = {"linestyle": (0, (3, 1 + place)), "linewidth": 1.1}
+            looks["color"] = theme.PALETTE[place % len(theme.PALETTE)]
+            looks |= {"color": theme.INK, "linestyle": "-", "linewidth": 1.4} if term == "loss" else {}
+            panel.plot(curve.index, curve, label=term, **looks)
         panel.set_title(theme.title(method), fontsize=8)
         panel.tick_params(labelsize=7)
         low, high = panel.get_ylim()

@@ -30,9 +30,7 @@ def make(runs: Runs) -> Table:
 
 
 def table(
-    runs: Runs,
-    alike: Collection[Cell] = (),
-    oracle: Mapping[tuple[str, str, int], float] = MappingProxyType({}),
+    runs: Runs, alike: Collection[Cell] = (), oracle: Mapping[tuple[str, str, int], float] = MappingProxyType({})
 ) -> Table:
     """Rows and columns in the order of the runs; below the methods the baselines and the oracle, never the best.
 

@@ -30,22 +30,19 @@ small {{ opacity: 0.7; }}
 </body>
 </html>
 """
-_TEX = {
+_TEX = str.maketrans({
     **{sign: rf"\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "≥": r"$\geq$", "±": r"$\pm$", GAP: "--", "−": "$-$", "°": r"$^\circ$",
     "≈": r"$^\approx$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def render(table: Table | pd.DataFrame, suffix: str) -> str:
-    """A table as a file.
+    """A table, or the frame of a plain CSV file, as text.
 
-    Args:
-        table: The table; or the frame of a plain CSV file.
-        suffix: ``.csv`` holds the means, and rows as the config calls them; ``.md``, ``.tex`` and ``.html`` are for
-            people: titles, mean ± standard deviation, the best in bold, the next best underlined, what the paper has
-            below, and the remarks.
+    ``.csv`` holds the means, and rows as the config calls them; ``.md``, ``.tex`` and ``.html`` are for people: titles,
+    mean ± standard deviation, the best in bold, the next best underlined, the paper's score below, and the remarks.
 
     Raises:
         SDCError: If the suffix is another one.
@@ -100,7 +97,6 @@ def _html(text: str) -> str:
 
 
 def _latex(table: Table) -> str:
-    width = len(table.names)
     lines: list[list[str]] = []
     for line in _lines(table, r"\textbf{{{}}}", r"\underline{{{}}}", "\n{}", _tex):
         lines.append([cell.partition("\n")[0] for cell in line])
@@ -109,15 +105,10 @@ def _latex(table: Table) -> str:
             lines.append([rf"\footnotesize {text}" if text else "" for text in below])
     frame = _frame(table, lines)
     frame.columns = pd.Index([_tex(name) for name in frame.columns])
-    text: str = frame.to_latex(
-        index=False,
-        caption=_tex(" ".join(table.remarks())),
-        escape=False,
-        column_format="l" * width + "r" * len(table.columns),
-    )
+    columns, caption = "l" * len(table.names) + "r" * len(table.columns), _tex(" ".join(table.remarks()))
+    text: str = frame.to_latex(index=False, caption=caption, escape=False, column_format=columns)
     return text
 
 
 def _tex(text: str) -> str:
-    """Text for LaTeX."""
-    return "".join(_TEX.get(sign, sign) for sign in text)
+    return text.translate(_TEX)
