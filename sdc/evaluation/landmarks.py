@@ -52,7 +52,7 @@ def revisited(blocks: Iterable[tuple[np.ndarray, np.ndarray]], names: Sequence[s
             expected = [expected_trapezoid(buckets), *(expected_precision(buckets, k) for k in PRECISION_AT)]
             by_rule: dict[str, Iterable[Sequence[float]]] = {
                 "expected": zip(*expected, strict=True),
-                "stable": [_score(_ranks(row, wanted, ignored)) for row in levels],
+                "stable": [_score(np.flatnonzero(np.isin(row[~np.isin(row, ignored)], wanted))) for row in levels],
                 "optimistic": map(_score, _runs(buckets, buckets.before)),
                 "pessimistic": map(_score, _runs(buckets, buckets.reached - buckets.relevant)),
             }
@@ -103,11 +103,6 @@ def expected_precision(buckets: ties.Buckets, k: int) -> np.ndarray:
         early = sum((b - a) * total / (before + x) for x, (a, b) in enumerate(itertools.pairwise(chances), 1))
         result[query] = early + (hits[query] - total * chances[-1]) / k
     return result
-
-
-def _ranks(levels: np.ndarray, wanted: Sequence[int], ignored: Sequence[int]) -> np.ndarray:
-    """0-based ranks of the items to be found, ascending, once what is ignored is taken out."""
-    return np.flatnonzero(np.isin(levels[~np.isin(levels, ignored)], wanted))
 
 
 def _runs(buckets: ties.Buckets, starts: np.ndarray) -> Iterable[np.ndarray]:

@@ -99,9 +99,7 @@ def evaluate(
     convention: Convention = CONVENTION,
     jobs: int | None = 1,
 ) -> Scores:
-    """Score rankings by every metric of the catalogue (``sdc.evaluation.metrics``).
-
-    Of codes at some 33 Hamming radii, which make the precision-recall curve.
+    """Score rankings by every metric of the catalogue; codes also at some 33 Hamming radii: the precision-recall curve.
 
     Args:
         ranking: What orders the database.

@@ -36,17 +36,7 @@ _RULES = ("ties", "denominator", "convention")
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A table or a figure of the page.
-
-    Attributes:
-        id: What links lead to.
-        title: Its heading.
-        html: A table as it stands in a page; or
-        svg: a figure, a file of its own, with
-        caption: how to read it,
-        alternative: what it shows, in words,
-        data: the CSV file of its numbers.
-    """
+    """A table (``html``) or a figure (``svg``, a whole file) of the page; ``data`` is the CSV file of its numbers."""
 
     id: str
     title: str

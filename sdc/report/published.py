@@ -95,10 +95,8 @@ def find(run: Mapping[str, Any], entries: Mapping[str, Mapping[str, Mapping[str,
     if facts is None or not _measured_alike(run, facts):
         return None
     weights = str(run.get("weights", ""))
-    networks = [
-        name for name, known in _file()["backbones"].items()
-        if any(weights.startswith(beginning) for beginning in known.get(backbone, ()))
-    ]  # fmt: skip
+    known = _file()["backbones"].items()
+    networks = [name for name, beginnings in known if weights.startswith(tuple(beginnings.get(backbone, ())))]
     alike = [
         cell for cell in cells()
         if (cell.dataset, cell.method, cell.bits) == (dataset, method, run["bits"]) and cell.backbone in networks
