@@ -34,4 +34,4 @@ rule all:
     default_target: True
     input:
         "results/report.html",
-        everything(),
+        in_results(targets.everything(config)),

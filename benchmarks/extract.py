@@ -49,7 +49,7 @@ from sdc import devices, registry
 from sdc.backbones.forward import Forward, choose_precision
 from sdc.stages import extract, prepare
 from sdc.storage.features import FEATURES_SCHEMA, Features
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import writing_h5
 from sdc.storage.manifest import read_manifest
 
 DIM, BATCH = 1280, 64
@@ -178,7 +178,7 @@ def attributes(rows: int) -> dict[str, Any]:
 
 def write_shard(folder: Path, values: np.ndarray) -> None:
     """As the stage does, a batch at a time."""
-    with H5Writer(folder / "0-of-1.h5", attributes(len(values))) as writer:
+    with writing_h5(folder / "0-of-1.h5", attributes(len(values))) as writer:
         writer.create("row", (len(values),), np.int64)
         writer.append(row=np.arange(len(values)))
         writer.create("features", values.shape, values.dtype)

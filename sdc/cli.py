@@ -4,8 +4,6 @@ Nothing is said twice: options are the parameters of ``run``, their types its an
 options of a stage have names; of a tool, those parameters that may be given by position are positional.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import importlib
@@ -35,11 +33,7 @@ _log = logging.getLogger("sdc")
 
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The parser of ``sdc``.
-
-    Args:
-        chosen: The command whose options it is to know; it then knows no other command.
-    """
+    """The parser of ``sdc``; if it is to know the options of a chosen command, it knows no other command."""
     parser = argparse.ArgumentParser("sdc", description="Unsupervised hashing of images, stage by stage.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -48,13 +42,11 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         tree = ast.parse(COMMANDS[name].read_text(encoding="utf-8"))
         run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
         docstring = ast.get_docstring(run)
-        command = commands.add_parser(name, help=_escaped(summary(docstring)), description=description(docstring))
+        command = commands.add_parser(name, help=_help(summary(docstring)), description=description(docstring))
         if name == chosen:
-            kind = COMMANDS[name].parent.name
-            signature = inspect.signature(importlib.import_module(f"sdc.{kind}.{name}").run, eval_str=True)
             helps = section(docstring, "Args")
-            for parameter in signature.parameters.values():
-                _add(command, parameter, _escaped(helps[parameter.name]), positional=kind == "tools")
+            for parameter in inspect.signature(_module(name).run, eval_str=True).parameters.values():
+                _add(command, parameter, _help(helps[parameter.name]), positional=not _is_stage(name))
     return parser
 
 
@@ -67,52 +59,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = vars(parser(arguments[0] if arguments else None).parse_args(arguments))
     command = options.pop("command")
-    kind = COMMANDS[command].parent.name
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()
-    if kind == "stages":
+    if _is_stage(command):
         _log.info("sdc %s %s %s", command, __version__, json.dumps(options, default=str))
     try:
-        status = importlib.import_module(f"sdc.{kind}.{command}").run(**options)
+        status = _module(command).run(**options)
     except (SDCError, OSError) as error:
         _log.error("sdc %s: error: %s", command, " ".join(str(error).split()))
         return 2
-    if kind == "stages":
+    if _is_stage(command):
         outputs = options["out"] if isinstance(options["out"], list) else [options["out"]]
         _log.info("done in %.2f s: %s", time.perf_counter() - began, " ".join(map(str, outputs)))
     return status or 0
 
 
-def _escaped(text: str) -> str:
-    """Text as argparse takes help: a per cent sign is the first of two."""
+def _is_stage(command: str) -> bool:
+    return COMMANDS[command].parent.name == "stages"
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"sdc.{COMMANDS[command].parent.name}.{command}")
+
+
+def _help(text: str) -> str:
+    """Text as argparse takes help: of two per cent signs it prints one."""
     return text.replace("%", "%%")
 
 
 def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter, text: str, positional: bool) -> None:
     """Add the option that a parameter is."""
-    every, default = _alternatives(parameter.annotation), parameter.default
-    optional = default is not parameter.empty or type(None) in every
-    default = None if default is parameter.empty else default
-    hints = [hint for hint in every if hint is not type(None)]
+    alternatives, optional = _alternatives(parameter.annotation), parameter.default is not parameter.empty
+    default = parameter.default if optional else None
+    optional |= type(None) in alternatives
+    hints = [hint for hint in alternatives if hint is not type(None)]
+    origin = typing.get_origin(hints[0])
     settings: dict[str, Any] = {"default": default}
     if hints == [bool]:
         settings["action"] = "store_true"
-    elif typing.get_origin(hints[0]) is Mapping:
+    elif origin is Mapping:
         settings |= {"type": _json, "metavar": "JSON", "default": dict(default or {})}
-    elif typing.get_origin(hints[0]) is Sequence:
+    elif origin is Sequence:
         settings |= {"nargs": "+" if default or not optional else "*", "default": list(default or ())}
         settings |= _value(_alternatives(typing.get_args(hints[0])[0]))
     else:
         settings |= _value(hints)
-    # A name that ends in _ would hide a module.
-    name = parameter.name.rstrip("_").replace("_", "-")
     if default not in (None, ()) and default is not False and not isinstance(default, Mapping):
         text += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
     if positional and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         settings = ({"nargs": "?"} if optional else {}) | settings
         command.add_argument(parameter.name, help=text, **settings)
     else:
-        command.add_argument(f"--{name}", dest=parameter.name, required=not optional, help=text, **settings)
+        # A name that ends in _ would hide a module.
+        flag = "--" + parameter.name.rstrip("_").replace("_", "-")
+        command.add_argument(flag, dest=parameter.name, required=not optional, help=text, **settings)
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

@@ -1,7 +1,5 @@
 """What docstrings in Google's style say, for people who read help or write a config."""
 
-from __future__ import annotations
-
 import inspect
 import re
 

@@ -3,8 +3,6 @@
 Name = config key = wildcard = module: one more dataset, backbone or method is one file and one line here.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -80,6 +78,11 @@ PRESETS = ("paper", "code", "original", "instance")
 
 # Fields of the classes that come from elsewhere than the catalogue entry: from the run or from the entry's name.
 NOT_IN_CONFIG = {"datasets": (), "backbones": ("model",), "methods": ("bits", "seed")}
+
+
+def names(catalogue: str, config: Mapping[str, Any]) -> list[str]:
+    """Every name of a catalogue, registered or in the config, sorted."""
+    return sorted({*CATALOGUES[catalogue], *config.get(catalogue, {})})
 
 
 def load(catalogue: str, kind: str) -> type[Settings]:

@@ -4,8 +4,6 @@ Datasets, backbones and methods are such classes: their fields are the keys of t
 ``SDC(beta=-1)`` in Python and ``methods: {sdc: {beta: -1}}`` in a config file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import json
@@ -89,6 +87,15 @@ def check(values: Mapping[str, Any], schema: Mapping[str, Any], where: str = "")
     error = max(errors, key=jsonschema.exceptions.relevance, default=None)
     if error is not None:
         raise SDCError(_explain(error, where))
+
+
+def check_name(key: str, value: str, allowed: Iterable[str], where: str) -> None:
+    """Check that the value of a key is one of some names.
+
+    Raises:
+        SDCError: As ``check``.
+    """
+    check({key: value}, {"properties": {key: {"enum": list(allowed)}}}, where)
 
 
 def _explain(error: Any, where: str) -> str:

@@ -20,6 +20,7 @@ from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.plan.scoring import MAP_AT, PRECISION_AT
+from sdc.plan.shards import VIEWS
 from sdc.settings import Settings, option
 from sdc.storage.files import sha256_of, what_is_at
 from sdc.storage.manifest import SPLITS, Manifest
@@ -89,7 +90,7 @@ class Dataset(Settings):
     shards: int = option(1, minimum=1)
     map_at: int | None = option(MAP_AT, minimum=1)
     precision_at: tuple[int, ...] = option(PRECISION_AT, minItems=1, items={"type": "integer", "minimum": 1})
-    views: int = option(4, minimum=2)
+    views: int = option(VIEWS, minimum=2)
     augmentation: Literal["photographs", "scans"] = "photographs"
     train_on: str | None = None
     recentre: bool = True

@@ -1,7 +1,5 @@
 """Ablations: the methods that vary one, and the selection of their table."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +8,7 @@ from typing import Any, NamedTuple
 from sdc import registry
 from sdc.errors import SDCError
 from sdc.plan.entries import canonical, entry
-from sdc.settings import check
+from sdc.settings import check, check_name
 
 
 class Variant(NamedTuple):
@@ -65,22 +63,18 @@ def _variant(
     base = values.get("method", spec.get("method"))
     if base is None:
         raise SDCError(f"{where}: key 'method' is missing: which method is varied?")
-    names = sorted({*registry.METHODS, *config.get("methods", {})})
-    check({"method": base}, {"properties": {"method": {"enum": names}}}, where=where)
+    check_name("method", base, registry.names("methods", config), where)
     common, words = entry(config, "methods", base), set()
 
-    def filled_in(key: str, setting: Any) -> Any:
-        if not isinstance(setting, str):
-            return setting
-        braced = re.findall(r"\{(\w+)\}", setting)
-        for word in braced:
-            check(
-                {"word in braces": word}, {"properties": {"word in braces": {"enum": list(keys)}}}, f"{where}.settings"
-            )
-        words.update(braced)
-        return re.sub(r"\{(\w+)\}", lambda word: str(values[word[1]]), setting)
+    def fill_in(braced: re.Match[str]) -> str:
+        check_name("word in braces", braced[1], keys, f"{where}.settings")
+        words.add(braced[1])
+        return str(values[braced[1]])
 
-    settings = {key: filled_in(key, setting) for key, setting in spec.get("settings", {}).items()}
+    settings = {
+        key: re.sub(r"\{(\w+)\}", fill_in, setting) if isinstance(setting, str) else setting
+        for key, setting in spec.get("settings", {}).items()
+    }
     settings |= {key: value for key, value in values.items() if key != "method" and key not in words}
     check(settings, registry.entry_schema("methods", base, common), where=where)
     try:
@@ -89,7 +83,7 @@ def _variant(
         raise SDCError(f"{where}: {error}") from None
     changed = {key: value for key, value in sorted(variant.items()) if value != usual[key]}
     method = "_".join([base, *(f"{key}_{_word(value)}" for key, value in changed.items())])
-    own = {**common, "type": common.get("type", base), **{key: variant[key] for key in changed}} if changed else None
+    own = {**common, "type": common.get("type", base), **changed} if changed else None
     return Variant(method, own, tuple(values.get(key, variant.get(key)) for key in keys))
 
 

@@ -1,7 +1,5 @@
 """The runs that a selection asks for."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Whether a config can be run: its shape, its names and settings, and what goes with what."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +10,7 @@ from sdc.plan.ablations import ablation_run, variant_entries
 from sdc.plan.cells import cells
 from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
 from sdc.plan.shards import training_kinds
-from sdc.settings import check
+from sdc.settings import check, check_name
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -23,17 +21,15 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     check(config, schema.shape())
     for catalogue in registry.CATALOGUES:
-        entries = config.get(catalogue, {})
-        for name, entry in entries.items():
+        for name, entry in config.get(catalogue, {}).items():
             check(entry, registry.entry_schema(catalogue, name, entry), where=f"{catalogue}.{name}")
-        names = sorted({*registry.CATALOGUES[catalogue], *entries})
-        allowed = {"type": "array", "items": {"enum": names}}
-        check(config["run"], {"properties": {catalogue: allowed}}, where="run")
-    selected = {axis: {"enum": list(config["run"][axis])} for axis in ("backbones", "methods")}
-    for backbone, methods in config["run"].get("only", {}).items():
-        check({"only": backbone}, {"properties": {"only": selected["backbones"]}}, where="run")
-        check({backbone: methods}, {"properties": {backbone: {"items": selected["methods"]}}}, where="run.only")
-    check(config.get("report", {}), {"properties": {"retrieval": {"items": selected["methods"]}}}, where="report")
+        items = {"enum": registry.names(catalogue, config)}
+        check(config["run"], {"properties": {catalogue: {"items": items}}}, where="run")
+    methods = {"items": {"enum": list(config["run"]["methods"])}}
+    for backbone, only in config["run"].get("only", {}).items():
+        check_name("only", backbone, config["run"]["backbones"], where="run")
+        check({backbone: only}, {"properties": {backbone: methods}}, where="run.only")
+    check(config.get("report", {}), {"properties": {"retrieval": methods}}, where="report")
     _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
 
 
@@ -47,7 +43,6 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             check_kinds(dataset, source, backbone, network)
     selections = [config["run"], *(ablation_run(config, name) for name in config.get("ablations", {}))]
     every = itertools.chain.from_iterable(map(cells, selections))
-    runs = dict.fromkeys((trained[cell.dataset], cell.backbone, cell.method) for cell in every)
-    for dataset, backbone, method in runs:
+    for dataset, backbone, method in dict.fromkeys((trained[cell.dataset], *cell[1:3]) for cell in every):
         if sources[dataset].vector_files():
             training_kinds(config, dataset, backbone, method)

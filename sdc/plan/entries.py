@@ -1,7 +1,5 @@
 """What the config says of a dataset, backbone or method."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Mapping
@@ -11,7 +9,7 @@ from typing import Any
 from sdc import registry
 from sdc.errors import SDCError
 from sdc.plan.scoring import EVALUATION
-from sdc.settings import check
+from sdc.settings import check_name
 
 # Settings of a dataset that its manifest does not depend on: changing them prepares nothing again.
 LATER_SETTINGS = (
@@ -49,32 +47,31 @@ def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]
     return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in LATER_SETTINGS}
 
 
-def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
-    """The catalogue entry of a backbone; where it says nothing of preprocessing, what the dataset's protocol does."""
+def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str, kind: str = "tokens") -> dict[str, Any]:
+    """The catalogue entry of a backbone; where it says nothing of preprocessing, what the dataset's protocol does.
+
+    How tokens are pooled (``tokens``) changes no other kind of features, and is left out there.
+    """
     settings = entry(config, "backbones", backbone)
     source = build_entry(config, "datasets", dataset)
     known = registry.entry_schema("backbones", backbone, settings)["properties"]
-    return {**{key: value for key, value in source.preprocessing.items() if key in known}, **settings}
-
-
-def missing(config: Mapping[str, Any], dataset: str) -> list[str]:
-    """What a dataset needs and is not where it should be, a line each that says where that is."""
-    lines: list[str] = build_entry(config, "datasets", dataset).missing()
-    return lines
+    values = {**{key: value for key, value in source.preprocessing.items() if key in known}, **settings}
+    return {key: value for key, value in values.items() if key != "tokens" or kind == "tokens"}
 
 
 def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """How a dataset is scored: ``map_at`` (items, or None for all), ``precision_at``, ``ties`` and ``convention``."""
+    """How a dataset is scored: ``map_at`` (items or ``all``), ``precision_at``, ``ties`` and ``convention``."""
     source = build_entry(config, "datasets", dataset)
     chosen = {**EVALUATION, **config.get("evaluation", {})}
     del chosen["features"]
-    return {"map_at": source.map_at, "precision_at": list(source.precision_at), **chosen}
+    return {"map_at": source.map_at or "all", "precision_at": list(source.precision_at), **chosen}
 
 
-def view_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """What the views of a dataset depend on: ``views`` (how many of an image), ``augmentation`` and ``view_seed``."""
+def view_settings(config: Mapping[str, Any], dataset: str, kind: str = "views") -> dict[str, Any]:
+    """What views depend on: ``views`` (how many of an image), ``augmentation`` and ``view_seed``; ``clean`` on none."""
     source = build_entry(config, "datasets", dataset)
-    return {"views": source.views, "augmentation": source.augmentation, "view_seed": source.seed}
+    values = {"views": source.views, "augmentation": source.augmentation, "view_seed": source.seed}
+    return values if kind != "clean" else {}
 
 
 def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
@@ -82,12 +79,6 @@ def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]
     source = build_entry(config, "datasets", dataset)
     usual = {"truncated": "fail", "orientation": "ignore"}
     return {key: value for key, default in usual.items() if (value := getattr(source, key, default)) != default}
-
-
-def vector_files(config: Mapping[str, Any], dataset: str) -> list[str]:
-    """The files of a dataset that holds vectors; none if it holds images."""
-    files: list[str] = build_entry(config, "datasets", dataset).vector_files()
-    return files
 
 
 def trained_on(config: Mapping[str, Any], dataset: str) -> str:
@@ -99,8 +90,7 @@ def trained_on(config: Mapping[str, Any], dataset: str) -> str:
     other: str | None = build_entry(config, "datasets", dataset).train_on
     if other is None:
         return dataset
-    names = sorted({*registry.DATASETS, *config.get("datasets", {})})
-    check({"train_on": other}, {"properties": {"train_on": {"enum": names}}}, where=f"datasets.{dataset}")
+    check_name("train_on", other, registry.names("datasets", config), f"datasets.{dataset}")
     if other == dataset:
         raise SDCError(f"datasets.{dataset}.train_on: is {dataset} itself; name another dataset or leave it out")
     third = build_entry(config, "datasets", other).train_on
@@ -134,10 +124,9 @@ def state_dict(config: Mapping[str, Any], backbone: str) -> str | None:
 
 
 def instance_datasets(config: Mapping[str, Any]) -> list[str]:
-    """The selected datasets whose relevance is listed, not a shared label."""
-    return [
-        name for name in config["run"]["datasets"] if build_entry(config, "datasets", name).label_kind == "instance"
-    ]
+    """The selected datasets whose relevance is a list per query, not a shared label."""
+    selected = config["run"]["datasets"]
+    return [name for name in selected if build_entry(config, "datasets", name).label_kind == "instance"]
 
 
 def check_kinds(dataset: str, source: Any, backbone: str, network: Any) -> None:

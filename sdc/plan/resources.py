@@ -1,7 +1,5 @@
 """What a job needs of a machine."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 What ``check_config`` checks a config by is the same, but for the entries: of these, only those that there are.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys
@@ -34,27 +32,17 @@ def shape() -> dict[str, Any]:
     """The schema of a config whose catalogue entries may be any mapping."""
     numbers = {"type": "array", "minItems": 1, "uniqueItems": True}
     run = {
-        "datasets": _NAMES,
-        "backbones": _NAMES,
-        "methods": _NAMES,
+        **dict.fromkeys(registry.CATALOGUES, _NAMES),
         "bits": {**numbers, "items": {"type": "integer", "minimum": 8, "maximum": 4096, "multipleOf": 8}},
         "seeds": {**numbers, "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
-        "only": {
-            "description": "By backbone, the methods to which it is limited",
-            "type": "object",
-            "additionalProperties": _NAMES,
-        },
+        "only": _mapping("By backbone, the methods to which it is limited", additionalProperties=_NAMES),
     }
     ablation = {
         "method": _NAME,
-        "settings": {
-            "description": "Of all variants; a word in braces stands for a value that is varied",
-            "type": "object",
-        },
+        "settings": _mapping("Of all variants; a word in braces stands for a value that is varied"),
         "vary": {
-            "description": "Lists of values by key, whose product is taken; or a list of settings",
+            **_mapping("Lists of values by key, whose product is taken; or a list of settings", minProperties=1),
             "type": ["object", "array"],
-            "minProperties": 1,
             "additionalProperties": {"type": "array", "minItems": 1},
             "minItems": 1,
             "items": {"type": "object", "minProperties": 1},
@@ -70,12 +58,11 @@ def shape() -> dict[str, Any]:
         "evaluation": _fields(Evaluation),
         "report": _fields(Report),
         **dict.fromkeys(registry.CATALOGUES, catalogue),
-        "ablations": {
-            "description": "By name, what is varied of a method; each value is a row of a table of that name",
-            "type": "object",
-            "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"},
-            "additionalProperties": _closed("Variants of a method", ablation, ["vary"]),
-        },
+        "ablations": _mapping(
+            "By name, what is varied of a method; each value is a row of a table of that name",
+            propertyNames={"pattern": "^[a-z][a-z0-9_]*$"},
+            additionalProperties=_closed("Variants of a method", ablation, ["vary"]),
+        ),
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed("A run of SDC", properties, ["run"])}
 
@@ -85,34 +72,31 @@ def whole() -> dict[str, Any]:
     schema = shape()
     definitions: dict[str, dict[str, Any]] = {}
     for catalogue, known in registry.CATALOGUES.items():
-        entries = schema["properties"][catalogue] = dict(schema["properties"][catalogue])
-        entries["properties"] = {}
-        definitions[f"{catalogue}.type"] = {"enum": sorted(known)}
+        kind = {"$ref": f"#/$defs/{catalogue}.type"}
+        properties: dict[str, Any] = {}
         typed: list[dict[str, Any]] = []
+        definitions[f"{catalogue}.type"] = {"enum": sorted(known)}
         definitions[catalogue] = {
-            "description": "An entry of a new name says by its type what it is",
-            "type": "object",
-            "required": ["type"],
-            "properties": {"type": {"$ref": f"#/$defs/{catalogue}.type"}},
+            **_mapping("An entry of a new name says by its type what it is", required=["type"]),
+            "properties": {"type": kind},
             "allOf": typed,
         }
-        entries["additionalProperties"] = {"$ref": f"#/$defs/{catalogue}"}
         for target in dict.fromkeys(known.values()):
-            kinds = [kind for kind in known if known[kind] == target]
+            kinds = [name for name in known if known[name] == target]
             cls = registry.load(catalogue, kinds[0])
-            fields, own = f"{catalogue}.{cls.__name__}.fields", f"{catalogue}.{cls.__name__}"
-            definitions[fields] = _fields(cls, registry.entry_schema(catalogue, kinds[0], {}))
-            definitions[fields]["properties"]["type"] = {"$ref": f"#/$defs/{catalogue}.type"}
+            own = f"{catalogue}.{cls.__name__}"
+            fields = {"$ref": f"#/$defs/{own}.fields"}
+            definitions[f"{own}.fields"] = _fields(cls, registry.entry_schema(catalogue, kinds[0], {}))
+            definitions[f"{own}.fields"]["properties"]["type"] = kind
             definitions[own] = {
-                "if": {"required": ["type"]},
-                "then": {"$ref": f"#/$defs/{catalogue}"},
-                "else": {"$ref": f"#/$defs/{fields}"},
-            }
-            typed.append({"if": {"properties": {"type": {"enum": kinds}}}, "then": {"$ref": f"#/$defs/{fields}"}})
-            entries["properties"] |= {kind: {"$ref": f"#/$defs/{own}"} for kind in kinds}
+                "if": {"required": ["type"]}, "then": {"$ref": f"#/$defs/{catalogue}"}, "else": fields,
+            }  # fmt: skip
+            typed.append({"if": {"properties": {"type": {"enum": kinds}}}, "then": fields})
+            properties |= {name: {"$ref": f"#/$defs/{own}"} for name in kinds}
+        entries = {"properties": properties, "additionalProperties": {"$ref": f"#/$defs/{catalogue}"}}
+        schema["properties"][catalogue] = {**schema["properties"][catalogue], **entries}
         # Editors complete what is registered; the config may add names.
-        items = {"anyOf": [{"$ref": f"#/$defs/{catalogue}.type"}, _NAME]}
-        schema["properties"]["run"]["properties"][catalogue] = {**_NAMES, "items": items}
+        schema["properties"]["run"]["properties"][catalogue] = {**_NAMES, "items": {"anyOf": [kind, _NAME]}}
     _share(definitions)
     return {**schema, "$defs": definitions}
 
@@ -138,11 +122,12 @@ def text() -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
+def _mapping(description: str, **keywords: Any) -> dict[str, Any]:
+    return {"description": description, "type": "object", **keywords}
+
+
 def _closed(description: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {
-        "description": description, "type": "object", "properties": properties, "required": required,
-        "additionalProperties": False,
-    }  # fmt: skip
+    return _mapping(description, properties=properties, required=required, additionalProperties=False)
 
 
 def _fields(cls: type[Settings], schema: dict[str, Any] | None = None) -> dict[str, Any]:

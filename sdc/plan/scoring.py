@@ -1,7 +1,5 @@
 """How runs are scored where a dataset or the config says nothing else, and what a config may say."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What tables, figures and the report are made of: the runs, and the files of these that they read."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -42,36 +40,29 @@ def joined(reads: Iterable[Reads]) -> Reads:
     return Reads(runs, baselines, training, any(benchmarks), any(thumbnails))
 
 
-def table_run(config: Mapping[str, Any], scope: Scope, wildcards: Mapping[str, str]) -> dict[str, Any]:
-    """The selection of a table: all that the config selects, or the part of it that the table is of.
+def selection(config: Mapping[str, Any], scope: Scope, wildcards: Mapping[str, str]) -> dict[str, Any]:
+    """The selection of a table or figure: all that the config selects, or the part of it that it is of.
 
     Args:
         config: The whole config.
-        scope: What the table is of.
-        wildcards: Which: ``dataset``, ``bits`` or ``ablation``; see ``targets``.
+        scope: What the table or figure is of.
+        wildcards: Which: ``dataset``, ``backbone``, ``bits`` or ``ablation``; see ``targets``.
     """
     run, features = config["run"], config.get("evaluation", {}).get("features", True)
     if "ablation" in wildcards:
         run = ablation_run(config, wildcards["ablation"])
     elif scope == "instance":
         run = {**run, "datasets": instance_datasets(config)}
-    elif "dataset" in wildcards:
-        run = narrowed(run, datasets=wildcards["dataset"])
+    run = narrowed(run, **{f"{axis}s": wildcards[axis] for axis in ("dataset", "backbone") if axis in wildcards})
     if "bits" in wildcards:
         run = narrowed(run, bits=int(wildcards["bits"]))
+    if scope == "pair":
+        run["only"] = {name: only for name, only in run.get("only", {}).items() if name == wildcards["backbone"]}
+        run["retrieval"] = config.get("report", {}).get("retrieval", [])
+    else:
+        run["entries"] = selected_entries(config, run)
     features = features and scope not in ("code length", "ablation", "two settings")
-    once = run_once({**config, "run": run})
-    return {**run, "once": once, "entries": selected_entries(config, run), "features": features}
-
-
-def figure_run(config: Mapping[str, Any], dataset: str, backbone: str) -> dict[str, Any]:
-    """The selection of the figures of a dataset and backbone."""
-    run = {axis: config["run"][axis] for axis in ("methods", "bits", "seeds")}
-    only = {name: methods for name, methods in config["run"].get("only", {}).items() if name == backbone}
-    features = config.get("evaluation", {}).get("features", True)
-    run |= {"datasets": [dataset], "backbones": [backbone], "only": only, "features": features}
-    run["retrieval"] = config.get("report", {}).get("retrieval", [])
-    return {**run, "once": run_once({**config, "run": run})}
+    return {**run, "once": run_once({**config, "run": run}), "features": features}
 
 
 def runs_of(run: Mapping[str, Any]) -> list[Cell]:
@@ -104,31 +95,21 @@ def inputs(config: Mapping[str, Any], run: Mapping[str, Any], reads: Reads) -> l
 def benchmarks(
     config: Mapping[str, Any], run: Mapping[str, Any], stages: Iterable[str] = ("prepare", "extract", "train")
 ) -> dict[str, dict[str, str]]:
-    """What Snakemake measures of the jobs of a selection.
-
-    Args:
-        config: The whole config.
-        run: The selection.
-        stages: Of which jobs.
-
-    Returns:
-        By stage, the benchmark files below ``results/``, each with the artefact that its job makes.
-    """
-    made: dict[str, dict[str, str]] = {stage: {} for stage in stages}
-    for cell in _training(config, run) if "train" in made else ():
-        made["train"][f"benchmarks/train/{cell.name}.tsv"] = f"{cell.folder}/head.safetensors"
-    for dataset in datasets_used({**config, "run": run}) if "prepare" in made else ():
-        made["prepare"][f"benchmarks/prepare/{dataset}.tsv"] = f"manifests/{dataset}.csv"
-    if "extract" in made:
-        kinds = {(dataset, backbone, "clean"): None for dataset, backbone in pairs(run)}
-        for dataset, backbone, method in dict.fromkeys(cell[:3] for cell in _training(config, run)):
-            trained = training_kinds(config, dataset, backbone, method).values()
-            kinds |= {(dataset, backbone, kind): None for kind in trained}
-        for dataset, backbone, kind in kinds:
-            for shard in shard_names(shard_count(config, dataset)):
-                name = f"{dataset}/{backbone}/{kind}/{shard}"
-                made["extract"][f"benchmarks/extract/{name}.tsv"] = f"features/{name}.h5"
-    return made
+    """By stage, the benchmark files of a selection's jobs below ``results/``, each with the artefact its job makes."""
+    trained = _training(config, run)
+    kinds = dict.fromkeys((*pair, "clean") for pair in pairs(run))
+    for names in dict.fromkeys(cell[:3] for cell in trained):
+        kinds |= dict.fromkeys((*names[:2], kind) for kind in training_kinds(config, *names).values())
+    shards = ["/".join((*kind, name)) for kind in kinds for name in shard_names(shard_count(config, kind[0]))]
+    datasets = datasets_used({**config, "run": run})
+    artefacts = {
+        "prepare": {dataset: f"manifests/{dataset}.csv" for dataset in datasets},
+        "extract": {shard: f"features/{shard}.h5" for shard in shards},
+        "train": {cell.name: f"{cell.folder}/head.safetensors" for cell in trained},
+    }
+    return {
+        stage: {f"benchmarks/{stage}/{name}.tsv": path for name, path in artefacts[stage].items()} for stage in stages
+    }
 
 
 def thumbnails(dataset: str, backbone: str) -> str:

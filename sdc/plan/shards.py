@@ -1,7 +1,5 @@
 """Feature shards: which kinds a training needs, their names, and the rows of each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -10,6 +8,7 @@ from sdc.plan.entries import build_entry, view_settings
 
 # Kinds of features: of the images themselves, or of augmented views of the training images.
 Kind = Literal["clean", "views", "views_asymmetric", "tokens"]
+VIEWS = 4  # of an image, where a dataset says no other number
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sdc.errors import StorageError
 from sdc.storage.codes import Codes, write_codes
-from sdc.storage.features import Features
+from sdc.storage.features import IDENTITY, Features
 from sdc.storage.files import remedy
 from sdc.storage.heads import read_head
 from sdc.storage.manifest import read_manifest
@@ -47,7 +47,7 @@ def run(
     stored = Features(features, shards, images.sha256)
     hashing = read_head(head)
     expected = {"manifest_sha256": images.sha256} if train_on is None else {"dataset": train_on}
-    expected |= {key: stored.attributes[key] for key in ("backbone", "weights", "transform")}
+    expected |= {key: stored.attributes[key] for key in IDENTITY}
     for key, value in expected.items():
         if hashing.metadata[key] != value:
             raise StorageError(f"{head}: was trained with another {key}; {remedy(head)}")

@@ -19,9 +19,9 @@ from sdc import devices, registry
 from sdc.backbones.base import Backbone, Image
 from sdc.errors import SDCError
 from sdc.plan.entries import canonical, check_kinds
-from sdc.plan.shards import Kind, shard_range
+from sdc.plan.shards import VIEWS, Kind, shard_range
 from sdc.storage.features import FEATURES_SCHEMA
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import H5Writer, not_finite, writing_h5
 from sdc.storage.manifest import read_manifest
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def run(
     device: str = "auto",
     batch_size: int | Literal["auto"] = "auto",
     kind: Kind = "clean",
-    views: int = 4,
+    views: int = VIEWS,
     augmentation: Literal["photographs", "scans"] = "photographs",
     view_seed: int = 0,
     decoding: Mapping[str, str] | None = None,
@@ -112,7 +112,7 @@ def run(
         step = max(1, BLOCK_BYTES // (vectors.dtype.itemsize * vectors.shape[1]))
         parts = (rows[at : at + step] for at in range(0, len(rows), step))
         converted = ({"features": network.convert(vectors.take(part))} for part in parts)
-        with H5Writer(out, attributes) as writer:
+        with writing_h5(out, attributes) as writer:
             _write(writer, out, attributes, rows, paths, converted, "fix the file")
         seconds = time.perf_counter() - began
         _log.info("%d vectors in %.1f s: %.0f vectors/s", len(rows), seconds, len(rows) / seconds)
@@ -144,11 +144,9 @@ def run(
     )
     attributes |= extraction.attributes
     began, cores_began = time.perf_counter(), time.process_time()
-    with H5Writer(out, attributes) as writer:
-        blocks = extraction.blocks(paths, rows)
-        # Closed, so that no thread goes on after an error.
-        with contextlib.closing(blocks):
-            writing, size = _write(writer, out, attributes, rows, paths, blocks, f"check backbones.{backbone}.weights")
+    # Closed, so that no thread goes on after an error.
+    with writing_h5(out, attributes) as writer, contextlib.closing(extraction.blocks(paths, rows)) as blocks:
+        writing, size = _write(writer, out, attributes, rows, paths, blocks, f"check backbones.{backbone}.weights")
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), attributes["dtype"])
         writer.note(truncated=len(truncated), **({"compiled": extraction.forward.compiled} if network.compile else {}))
@@ -185,8 +183,7 @@ def _write(
 ) -> tuple[float, int]:
     """Write row numbers and arrays, block by block; returns the seconds that took, and the bytes."""
     dtype = attributes["dtype"]
-    writer.create("row", rows.shape, np.int64)
-    writer.append(row=rows)
+    writer.write(row=rows)
     widths: dict[str, tuple[int, ...]] = {}
     seconds, size, done = 0.0, 0, 0
     description = f"{attributes['dataset']} {attributes['backbone']}"
@@ -207,12 +204,10 @@ def _write(
                     raise SDCError(f"{paths[done]} and its neighbours differ in size; set backbones.pixels.size")
                 with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused below
                     stored = array.astype(dtype, copy=False)
-                finite = np.isfinite(stored).reshape(len(stored), -1).all(axis=1)
-                if not finite.all():
+                if len(bad := not_finite(stored)):
                     if attributes["kind"] != "tokens":
                         remedy += f", or set dtype: float32 for backbones.{attributes['backbone']}"
-                    path = paths[done + int(np.argmin(finite))]
-                    raise SDCError(f"{path}: its {name} hold NaN or infinity as {dtype}; {remedy}")
+                    raise SDCError(f"{paths[done + bad[0]]}: its {name} hold NaN or infinity as {dtype}; {remedy}")
                 writer.append(**{name: stored})
                 size += stored.nbytes
             done += len(array)

@@ -1,7 +1,5 @@
 """prepare: from a dataset's settings to its manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

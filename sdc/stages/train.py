@@ -14,7 +14,7 @@ from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
 from sdc.storage.columns import write_columns
-from sdc.storage.features import Features
+from sdc.storage.features import IDENTITY, Features
 from sdc.storage.heads import write_head
 from sdc.storage.manifest import Manifest, read_manifest
 
@@ -60,7 +60,7 @@ def run(
     for kind, folder in {"views": views, "tokens": tokens}.items():
         if folder is not None:
             augmented = Features(folder, shards, images.sha256)
-            for key in ("backbone", "weights", "transform"):
+            for key in IDENTITY:
                 if augmented.attributes[key] != stored.attributes[key]:
                     raise SDCError(f"{folder}: has another {key} than {features}; delete both and run again")
             given[kind] = augmented.read(dtype=np.float16 if kind == "tokens" else np.float32)
@@ -89,7 +89,7 @@ def run(
 
     identity = {
         "dataset": images.facts["dataset"],
-        **{key: stored.attributes[key] for key in ("backbone", "weights", "transform")},
+        **{key: stored.attributes[key] for key in IDENTITY},
         "manifest_sha256": images.sha256,
         "version": __version__,
         "method": method,

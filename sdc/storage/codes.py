@@ -1,7 +1,5 @@
 """Packed codes of manifest rows as HDF5."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 
 from sdc.errors import StorageError
 from sdc.storage.files import remedy
-from sdc.storage.hdf5 import attributes_of, read_array, reading_h5, write_h5
+from sdc.storage.hdf5 import attributes_of, read_array, reading_h5, writing_h5
 
 CODES_SCHEMA = "sdc.codes/1"
 
@@ -36,10 +34,10 @@ class Codes:
 
 def write_codes(path: str | Path, codes: Codes) -> None:
     """Write codes as HDF5."""
-    arrays = {"codes": codes.codes, "row": codes.row}
-    if codes.codes_raw is not None:
-        arrays["codes_raw"] = codes.codes_raw
-    write_h5(path, arrays, {"schema": CODES_SCHEMA, **codes.attributes})
+    with writing_h5(path, {"schema": CODES_SCHEMA, **codes.attributes}) as writer:
+        writer.write(codes=codes.codes, row=codes.row)
+        if codes.codes_raw is not None:
+            writer.write(codes_raw=codes.codes_raw)
 
 
 def read_codes(path: str | Path) -> Codes:

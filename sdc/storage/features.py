@@ -16,6 +16,8 @@ from sdc.storage.files import remedy
 from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array, reading_h5
 
 FEATURES_SCHEMA = "sdc.features/1"
+# Attributes of what made the features, which heads repeat.
+IDENTITY = ("backbone", "weights", "transform")
 _BLOCK_BYTES = 64 * 2**20
 
 
@@ -181,10 +183,9 @@ class Features:
             if count:
                 piece = scratch[: len(rows)]
                 stored.read(low, piece)
-                bad = None if stored.finite else not_finite(piece)
-                if bad is not None:
+                if not stored.finite and len(bad := rows[not_finite(piece)]):
                     raise StorageError(
-                        f"{shard.path}: row {rows[bad]} holds NaN or infinity; fix the image or the backbone"
+                        f"{shard.path}: row {bad[0]} holds NaN or infinity; fix the image or the backbone"
                     )
                 target[filled : filled + count] = piece[keep]
                 filled += count

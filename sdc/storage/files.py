@@ -1,7 +1,5 @@
 """Whole files: written under a temporary name in their own folder, synced and renamed; JSON and hashes."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib

@@ -19,14 +19,6 @@ _CHECKED_BYTES = 2**18
 _PAGE_BYTES = 4096
 
 
-def write_h5(path: str | Path, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> None:
-    """Write arrays and attributes as one HDF5 file, whole or not at all."""
-    with H5Writer(path, attributes) as writer:
-        for name, array in arrays.items():
-            writer.create(name, array.shape, array.dtype)
-            writer.append(**{name: array})
-
-
 class _ErrorKeepingFile(io.FileIO):
     """A file that keeps its first error to itself: HDF5, once told of one, crashes when Python ends."""
 
@@ -51,6 +43,17 @@ class _ErrorKeepingFile(io.FileIO):
             self.error = self.error or error
             return size or 0
 
+    @contextlib.contextmanager
+    def raising(self, path: str | Path) -> Iterator[None]:
+        """Raise the error that was kept, in place of what HDF5 then fails at."""
+        try:
+            yield
+        except Exception:
+            if self.error is None:
+                raise
+        if self.error:
+            raise unwritten(path, self.error)
+
 
 class _Checksums:
     """XXH3, 64 bits, of every so many rows of an array; and whether all of it is finite."""
@@ -61,65 +64,29 @@ class _Checksums:
         self.rows = rows
         self.written = 0
         self.finite = True
-        self._digests: list[int] = []
+        self.digests: list[int] = []
         self._hash = xxh3_64()
 
     def update(self, block: np.ndarray) -> None:
         """Take in the next rows."""
         self.finite &= bool(np.isfinite(block).all())
         while len(block):
+            if self.written % self.rows == 0:
+                self._hash.reset()
+                self.digests.append(0)
             room = self.rows - self.written % self.rows
             self._hash.update(block[:room].data)
+            self.digests[-1] = self._hash.intdigest()
             self.written += len(block[:room])
-            if room <= len(block):
-                self._close()
             block = block[room:]
-
-    def _close(self) -> None:
-        self._digests.append(self._hash.intdigest())
-        self._hash.reset()
-
-    def finish(self) -> np.ndarray:
-        """All of them, uint64."""
-        if self.written % self.rows:
-            self._close()
-        return np.array(self._digests, np.uint64)
 
 
 class H5Writer:
-    """Write an HDF5 file block by block: contiguous arrays, uncompressed, with checksums of their rows.
+    """What ``writing_h5`` writes with."""
 
-    An array's attribute ``xxh3_64`` has a checksum of every ``checked_rows`` of its rows, and ``finite`` says whether
-    all of it is; HDF5 itself keeps checksums of its metadata. Use as a context manager; the file gets its name when
-    the block ends and every row has been written.
-
-    Raises:
-        StorageError: If the disk is full, or rows are missing at the end.
-    """
-
-    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
-        self._path = path
-        self._attributes = attributes
+    def __init__(self, path: str | Path, raw: _ErrorKeepingFile, file: Any) -> None:
+        self._path, self._raw, self._file = path, raw, file
         self._checksums: dict[str, _Checksums] = {}
-
-    def __enter__(self) -> H5Writer:
-        import h5py
-
-        with contextlib.ExitStack() as stack:
-            part = stack.enter_context(writing(self._path))
-            self._raw = stack.enter_context(_ErrorKeepingFile(part, "w+"))
-            # The first version whose metadata have checksums.
-            self._file = h5py.File(
-                self._raw,
-                "w",
-                libver="v110",
-                alignment_threshold=16 * _PAGE_BYTES,
-                alignment_interval=_PAGE_BYTES,
-            )
-            stack.push(self._close)
-            self.note(**self._attributes)
-            self._stack = stack.pop_all()
-        return self
 
     def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
         """Make room for an array whose first axis is appended to."""
@@ -129,39 +96,63 @@ class H5Writer:
 
     def append(self, **blocks: np.ndarray) -> None:
         """Write the next rows of each named array."""
-        with self._raising_kept_errors():
+        with self._raw.raising(self._path):
             for name, block in blocks.items():
                 array, checksums = self._file[name], self._checksums[name]
                 block = np.ascontiguousarray(block, array.dtype)
                 array[checksums.written : checksums.written + len(block)] = block
                 checksums.update(block)
 
+    def write(self, **arrays: np.ndarray) -> None:
+        """Write whole arrays."""
+        for name, array in arrays.items():
+            self.create(name, array.shape, array.dtype)
+            self.append(**{name: array})
+
     def note(self, **attributes: Any) -> None:
         """Add attributes, for example what is known of the file only after its rows are written."""
         self._file.attrs.update(attributes)
 
-    @contextlib.contextmanager
-    def _raising_kept_errors(self) -> Iterator[None]:
-        """Raise the error that the file kept to itself, in place of what HDF5 then fails at."""
-        try:
-            yield
-        except Exception:
-            if self._raw.error is None:
-                raise
-        if self._raw.error:
-            raise unwritten(self._path, self._raw.error)
+    def finish(self) -> None:
+        """Write the checksums.
 
-    def _close(self, kind: type[BaseException] | None, *_: Any) -> None:
-        with self._raising_kept_errors(), self._file:
-            short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
-            for name, checksums in self._checksums.items():
-                facts = {"checked_rows": checksums.rows, "xxh3_64": checksums.finish(), "finite": checksums.finite}
-                self._file[name].attrs.update(facts)
-        if kind is None and short:
+        Raises:
+            StorageError: If an array is not full.
+        """
+        short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
+        if short:
             raise StorageError(f"{self._path}: rows are missing in {', '.join(short)}")
+        for name, checksums in self._checksums.items():
+            digests = np.array(checksums.digests, np.uint64)
+            facts = {"checked_rows": checksums.rows, "xxh3_64": digests, "finite": checksums.finite}
+            self._file[name].attrs.update(facts)
 
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._stack.__exit__(*error)
+
+@contextlib.contextmanager
+def writing_h5(path: str | Path, attributes: Mapping[str, Any]) -> Iterator[H5Writer]:
+    """Write an HDF5 file block by block: contiguous arrays, uncompressed, with checksums of their rows.
+
+    An array's attribute ``xxh3_64`` has a checksum of every ``checked_rows`` of its rows, and ``finite`` says whether
+    all of it is; HDF5 itself keeps checksums of its metadata. The file gets its name when the block ends and every row
+    has been written.
+
+    Raises:
+        StorageError: If the disk is full, or rows are missing at the end.
+    """
+    import h5py
+
+    # v110 is the first version whose metadata have checksums.
+    layout = {"libver": "v110", "alignment_threshold": 16 * _PAGE_BYTES, "alignment_interval": _PAGE_BYTES}
+    with (
+        writing(path) as part,
+        _ErrorKeepingFile(part, "w+") as raw,
+        raw.raising(path),
+        h5py.File(raw, "w", **layout) as file,
+    ):
+        writer = H5Writer(path, raw, file)
+        writer.note(**attributes)
+        yield writer
+        writer.finish()
 
 
 @contextlib.contextmanager
@@ -209,12 +200,12 @@ class StoredArray:
         self.shape: tuple[int, ...] = array.shape
         self.dtype: np.dtype[Any] = array.dtype
         self.finite = bool(array.attrs.get("finite"))
-        self._checksums = np.asarray(array.attrs.get("xxh3_64", ())).tolist()
         self.step = int(array.attrs.get("checked_rows", 1))
-        # Empty arrays have no place in the file.
-        self._offset = array.id.get_offset() or 0
+        self._checksums = np.asarray(array.attrs.get("xxh3_64", ())).tolist()
         if len(self._checksums) != -(-self.shape[0] // self.step):
             raise StorageError(f"{path}: {name} has no checksums; {remedy(path)}")
+        # Empty arrays have no place in the file.
+        self._offset = array.id.get_offset() or 0
         self._row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
         self.step_bytes = self.step * self._row_bytes
 
@@ -237,8 +228,8 @@ class StoredArray:
             # HDF5 would take a third longer, most of it to find out that the rows lie one after the other.
             self._raw.seek(self._offset + start * self._row_bytes)
             space = target.reshape(-1).view(np.uint8).data
-            for step, low in enumerate(range(0, len(space), self.step * self._row_bytes), start // self.step):
-                piece = space[low : low + self.step * self._row_bytes]
+            for step, low in enumerate(range(0, len(space), self.step_bytes), start // self.step):
+                piece = space[low : low + self.step_bytes]
                 whole = self._raw.readinto(piece) == len(piece)
                 if not whole or xxh3_64_intdigest(piece) != self._checksums[step]:
                     rows = f"rows {step * self.step} to {min(self.shape[0], (step + 1) * self.step) - 1}"
@@ -259,7 +250,6 @@ def read_array(path: Path, file: Any, name: str) -> np.ndarray:
         return result
 
 
-def not_finite(block: np.ndarray) -> int | None:
-    """The first row that holds NaN or infinity; None if there is none."""
-    finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
-    return None if finite.all() else int(np.argmin(finite))
+def not_finite(block: np.ndarray) -> np.ndarray:
+    """Which rows of a block hold NaN or infinity, ascending, int64."""
+    return np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))

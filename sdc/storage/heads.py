@@ -1,7 +1,5 @@
 """Hash heads as safetensors."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The images of a dataset, their labels and splits: a CSV file, its sidecar and its ground truth."""
 
-from __future__ import annotations
-
 import array
 import csv
 import dataclasses
@@ -63,25 +61,18 @@ def relevance_path(manifest: str | Path) -> Path:
 def write_manifest(path: str | Path, manifest: Manifest) -> None:
     """Write ``manifest.csv`` after its sidecar and its ground truth: the CSV completes the three."""
     write_json(Path(path).with_suffix(".json"), dict(manifest.facts))
-    relevance = manifest.relevance
-    write_json(
-        relevance_path(path),
-        {"relevant": "shares a label"}
-        if relevance is None
-        else {
-            "relevant": "listed",
-            "queries": {
-                str(row): {name: rows.tolist() for name, rows in lists.items()} for row, lists in relevance.items()
-            },
-        },
-        indent=None,
-    )
+    truth: dict[str, Any] = {"relevant": "shares a label"}
+    if manifest.relevance is not None:
+        lists = manifest.relevance.items()
+        queries = {str(row): {name: rows.tolist() for name, rows in by_name.items()} for row, by_name in lists}
+        truth = {"relevant": "listed", "queries": queries}
+    write_json(relevance_path(path), truth, indent=None)
     with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_MANIFEST_COLUMNS)
-        flags = (manifest.query.astype(int), manifest.database.astype(int), manifest.train.astype(int))
+        flags = (getattr(manifest, split).astype(int).tolist() for split in SPLITS)
         labels = (" ".join(map(str, row)) for row in manifest.labels)
-        writer.writerows(zip(range(len(manifest)), manifest.paths, labels, *map(np.ndarray.tolist, flags), strict=True))
+        writer.writerows(zip(range(len(manifest)), manifest.paths, labels, *flags, strict=True))
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -108,21 +99,16 @@ def read_manifest(path: str | Path) -> Manifest:
                 labels.extend(map(int, classes.split()))
                 counts.append(len(labels))
                 flags.append((query == "1") | (database == "1") << 1 | (train == "1") << 2)
-        splits = np.frombuffer(flags, np.uint8)
+        relevance = None
+        if truth["relevant"] != "shares a label":
+            lists = truth["queries"].items()
+            relevance = {
+                int(row): {key: np.array(rows, np.int64) for key, rows in names.items()} for row, names in lists
+            }
+        splits = {split: (np.frombuffer(flags, np.uint8) >> bit & 1) > 0 for bit, split in enumerate(SPLITS)}
+        labels_of_rows = Labels(np.array(labels), np.array(counts))
         return Manifest(
-            paths=paths,
-            labels=Labels(np.array(labels), np.array(counts)),
-            query=(splits & 1) > 0,
-            database=(splits & 2) > 0,
-            train=(splits & 4) > 0,
-            facts=facts,
-            relevance=None
-            if truth["relevant"] == "shares a label"
-            else {
-                int(row): {name: np.array(rows, np.int64) for name, rows in lists.items()}
-                for row, lists in truth["queries"].items()
-            },
-            sha256=sha256_of(path),
+            paths=paths, labels=labels_of_rows, **splits, facts=facts, relevance=relevance, sha256=sha256_of(path)
         )
     except (OSError, ValueError, KeyError) as error:
         raise StorageError(f"{path}: is not a valid manifest ({error}); {remedy(path)}") from error

@@ -1,10 +1,8 @@
 """``sdc features``: what a set of feature shards holds, whether it is whole, and how to take it elsewhere."""
 
-from __future__ import annotations
-
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,11 +11,10 @@ import numpy as np
 
 from sdc.errors import SDCError, StorageError
 from sdc.labels import Labels
-from sdc.plan.shards import shard_names
 from sdc.storage.features import FEATURES_SCHEMA, Features, Shard, read_shard
 from sdc.storage.files import writing
-from sdc.storage.hdf5 import StoredArray, reading_h5
-from sdc.storage.manifest import Manifest, read_manifest
+from sdc.storage.hdf5 import StoredArray, not_finite, reading_h5
+from sdc.storage.manifest import SPLITS, Manifest, read_manifest
 
 
 def run(
@@ -49,15 +46,15 @@ def run(
         SDCError: If there is no such set, or, unless it is being verified, it is not whole.
     """
     count = shards or _count(folder)
-    belonging = read_manifest(manifest) if manifest else None
-    sha256 = belonging.sha256 if belonging else None
+    images = read_manifest(manifest) if manifest else None
+    sha256 = images.sha256 if images else None
     if action == "verify":
         problems = problems_of(folder, count, sha256)
         print(json.dumps({"problems": problems}, indent=2) if json_ else "\n".join(problems) or f"{folder}: whole")
         return 1 if problems else 0
     features = Features(folder, count, sha256, array=array)
     if action == "info":
-        facts = describe(folder, count)
+        facts = describe(folder, features)
         print(json.dumps(facts, indent=2) if json_ else _text(facts))
     elif action == "link":
         print(link(folder, count))
@@ -65,32 +62,27 @@ def run(
         write = {".npy": _write_npy, ".parquet": _write_parquet}.get(out.suffix if out else "")
         if out is None or write is None:
             raise SDCError(f"--out {out}: give a file that ends in .npy or .parquet")
-        write(out, features, belonging)
+        write(out, features, images)
     return 0
 
 
 def _count(folder: Path) -> int:
     """How many shards the set in a folder has, by their names."""
-    found = {int(match[1]) for path in folder.glob("*.h5") if (match := re.fullmatch(r"\d+-of-(\d+)", path.stem))}
-    if not found:
+    counts = {int(match[1]) for path in folder.glob("*.h5") if (match := re.fullmatch(r"\d+-of-(\d+)", path.stem))}
+    if not counts:
         raise SDCError(f"{folder}: no shards, such as 0-of-1.h5; give results/features/DATASET/BACKBONE/KIND")
-    if len(found) > 1:
-        raise SDCError(f"{folder}: shards of several sets, of {sorted(found)}; say of which with --shards")
-    return found.pop()
+    if len(counts) > 1:
+        raise SDCError(f"{folder}: shards of several sets, of {sorted(counts)}; say of which with --shards")
+    return counts.pop()
 
 
-def describe(folder: Path, shards: int) -> dict[str, Any]:
-    """What a set says of itself, as JSON values: ``shards``, ``bytes`` on disk, ``items``, ``arrays``, attributes.
-
-    Raises:
-        SDCError: If it is not whole; of the features themselves nothing is read.
-    """
-    features = Features(folder, shards)
-    arrays = {name: Features(folder, shards, array=name) for name in features.arrays}
+def describe(folder: Path, features: Features) -> dict[str, Any]:
+    """What a set says of itself, as JSON values: ``shards``, ``bytes`` on disk, ``items``, ``arrays``, attributes."""
+    arrays = {name: Features(folder, len(features.shards), array=name) for name in features.arrays}
     return {
         "folder": str(folder),
-        "shards": shards,
-        "bytes": sum((folder / f"{name}.h5").stat().st_size for name in shard_names(shards)),
+        "shards": len(features.shards),
+        "bytes": sum(shard.path.stat().st_size for shard in features.shards),
         "items": len(features),
         "arrays": {name: {"shape": list(one.shape), "dtype": str(one.dtype)} for name, one in arrays.items()},
         "attributes": dict(features.attributes),
@@ -109,11 +101,7 @@ def _text(facts: dict[str, Any]) -> str:
 
 
 def problems_of(folder: str | Path, shards: int, manifest_sha256: str | None = None) -> list[str]:
-    """Everything that is wrong with a set of shards, a line each; all of it is read.
-
-    Args:
-        folder, shards, manifest_sha256: As of ``Features``.
-    """
+    """Everything that is wrong with a set of shards, a line each; all of it is read. See ``Features``."""
     problems: list[str] = []
     first: Shard | None = None
     for index in range(shards):
@@ -135,20 +123,17 @@ def _problems_of_array(shard: Shard, name: str) -> list[str]:
     with reading_h5(shard.path, FEATURES_SCHEMA) as file, StoredArray(shard.path, file, name) as stored:
         for start in range(0, len(shard.row), stored.step):
             rows = shard.row[start : start + stored.step]
-            piece = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
+            block = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
             try:
-                stored.read(start, piece)
+                stored.read(start, block)
+                bad += rows[not_finite(block)].tolist()
             except StorageError as error:
                 damaged.append(str(error))
-                continue
-            bad += rows[~np.isfinite(piece).reshape(len(piece), -1).all(axis=1)].tolist()
-    lines = [damaged[0] + f" ({len(damaged)} such parts)" * (len(damaged) > 1)] if damaged else []
+    problems = [damaged[0] + f" ({len(damaged)} such parts)" * (len(damaged) > 1)] if damaged else []
     if bad:
-        lines.append(
-            f"{shard.path}: {name} of row {bad[0]} hold NaN or infinity ({len(bad)} such rows); "
-            "fix the image or the backbone"
-        )
-    return lines
+        what = f"{name} of row {bad[0]} hold NaN or infinity ({len(bad)} such rows)"
+        problems.append(f"{shard.path}: {what}; fix the image or the backbone")
+    return problems
 
 
 def link(folder: str | Path, shards: int) -> Path:
@@ -162,22 +147,19 @@ def link(folder: str | Path, shards: int) -> Path:
         StorageError: If the shards do not make one set.
     """
     features = Features(folder, shards)
+    members = [shard for shard in features.shards if len(shard.row)]
+    arrays: dict[str, Any] = {"row": ((), np.int64, -1)}
+    arrays |= {name: (shape[1:], members[0].dtypes[name], np.nan) for name, shape in members[0].shapes.items()}
     path = Path(folder) / "all.h5"
     with writing(path) as part, h5py.File(part, "w", libver="v110") as file:
         file.attrs.update({**features.attributes, "start": 0, "stop": features.attributes["rows"]})
-        for name in ("row", *features.arrays):
-            _link_array(file, name, [shard for shard in features.shards if len(shard.row)])
+        for name, (width, dtype, missing) in arrays.items():
+            layout, stop = h5py.VirtualLayout((len(features), *width), dtype), 0
+            for shard in members:
+                start, stop = stop, stop + len(shard.row)
+                layout[start:stop] = h5py.VirtualSource(shard.path.name, name, (stop - start, *width))
+            file.create_virtual_dataset(name, layout, fillvalue=missing)
     return path
-
-
-def _link_array(file: Any, name: str, shards: Sequence[Shard]) -> None:
-    width, dtype = ((), shards[0].row.dtype) if name == "row" else (shards[0].shapes[name][1:], shards[0].dtypes[name])
-    layout, filled = h5py.VirtualLayout((sum(len(shard.row) for shard in shards), *width), dtype), 0
-    for shard in shards:
-        count = len(shard.row)
-        layout[filled : filled + count] = h5py.VirtualSource(shard.path.name, name, (count, *width))
-        filled += count
-    file.create_virtual_dataset(name, layout, fillvalue=-1 if name == "row" else np.nan)
 
 
 def _write_npy(out: Path, features: Features, manifest: Manifest | None) -> None:
@@ -191,9 +173,9 @@ def _write_npy(out: Path, features: Features, manifest: Manifest | None) -> None
 
 
 def _stream(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], blocks: Iterable[np.ndarray]) -> None:
-    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with writing(path) as part, open(part, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, described)
+        np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             file.write(block.data)
 
@@ -209,31 +191,24 @@ def _label_array(labels: Labels) -> np.ndarray:
 
 def _write_parquet(out: Path, features: Features, manifest: Manifest | None) -> None:
     """Write a row group per block: ``row``, ``features``; and of a manifest ``path``, ``labels`` and the splits."""
-    arrow, parquet = _pyarrow(out)
-    width = int(np.prod(features.shape[1:]))
-    fields = {"row": arrow.int64(), "features": arrow.list_(arrow.from_numpy_dtype(features.dtype), width)}
-    if manifest:
-        fields |= {"path": arrow.string(), "labels": arrow.list_(arrow.int64())}
-        fields |= dict.fromkeys(("query", "database", "train"), arrow.bool_())
-    about = {"shape": list(features.shape), **features.attributes}
-    schema = arrow.schema(list(fields.items()), metadata={"sdc": json.dumps(about, sort_keys=True)})
-
-    with writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
-        for rows, block in features.blocks():
-            columns = {"row": rows, "features": arrow.FixedSizeListArray.from_arrays(arrow.array(block.ravel()), width)}
-            if manifest:
-                columns |= {
-                    "path": [manifest.paths[row] for row in rows],
-                    "labels": [manifest.labels[row] for row in rows],
-                }
-                columns |= {split: getattr(manifest, split)[rows] for split in ("query", "database", "train")}
-            writer.write_table(arrow.table(columns, schema=schema))
-
-
-def _pyarrow(out: Path) -> tuple[Any, Any]:
     try:
         import pyarrow
-        import pyarrow.parquet
+        from pyarrow import parquet
     except ImportError as error:
         raise SDCError(f"{out}: needs pyarrow; pip install 'sdc-hashing[parquet]', or export .npy") from error
-    return pyarrow, pyarrow.parquet
+    width = int(np.prod(features.shape[1:]))
+    vector = pyarrow.list_(pyarrow.from_numpy_dtype(features.dtype), width)
+    fields = {"row": pyarrow.int64(), "features": vector}
+    if manifest:
+        fields |= {"path": pyarrow.string(), "labels": pyarrow.list_(pyarrow.int64())}
+        fields |= dict.fromkeys(SPLITS, pyarrow.bool_())
+    about = {"shape": list(features.shape), **features.attributes}
+    schema = pyarrow.schema(list(fields.items()), metadata={"sdc": json.dumps(about, sort_keys=True)})
+    with writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
+        for rows, block in features.blocks():
+            columns = {"row": rows, "features": pyarrow.FixedSizeListArray.from_arrays(block.ravel(), width)}
+            if manifest:
+                columns["path"] = [manifest.paths[row] for row in rows]
+                columns["labels"] = [manifest.labels[row] for row in rows]
+                columns |= {split: getattr(manifest, split)[rows] for split in SPLITS}
+            writer.write_table(pyarrow.table(columns, schema=schema))

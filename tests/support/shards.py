@@ -5,7 +5,7 @@ import numpy as np
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage.features import FEATURES_SCHEMA
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import writing_h5
 
 
 def write_shards(folder, shards=3, rows=10, dim=4, **changes):
@@ -17,7 +17,7 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
             "features_version": FEATURES_VERSION,
             "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
         }  # fmt: skip
-        with H5Writer(folder / f"{name}.h5", attributes) as writer:
+        with writing_h5(folder / f"{name}.h5", attributes) as writer:
             writer.create("row", (stop - start,), np.int64)
             writer.append(row=np.arange(start, stop))
             writer.create("features", (stop - start, dim), np.float32)
@@ -40,10 +40,9 @@ def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
         }  # fmt: skip
         held = views[written : written + len(rows[shard])]
         written += len(held)
-        with H5Writer(folder / f"{name}.h5", attributes) as writer:
+        with writing_h5(folder / f"{name}.h5", attributes) as writer:
             # A shard without rows knows no width.
             arrays = {"row": np.array(rows[shard], np.int64), "features": held if len(held) else np.zeros((0, 2, 0))}
             for array, values in arrays.items():
-                writer.create(array, values.shape, values.dtype)
-                writer.append(**{array: values})
+                writer.write(**{array: values})
     return views

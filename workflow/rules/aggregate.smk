@@ -77,8 +77,8 @@ rule aggregate_report:
         metrics=lambda wildcards: inputs(run_of("everything", {}), plan.selections.Reads()),
         manifests=ancient(expand("results/manifests/{dataset}.json", dataset=config["run"]["datasets"])),
         benchmarks=lambda wildcards: benchmarks(run_of("everything", {}), "prepare", "extract", "train"),
-        figures=report_figures(),
-        embed=report_parts(),
+        figures=in_results(targets.report_figures(config)),
+        embed=in_results(targets.report_parts(config)),
     output:
         "results/report.html",
     log:
@@ -107,7 +107,9 @@ onerror:
     if workflow.execution_settings.keep_going:
         log_file = "results/logs/aggregate_report/incomplete.log"
         os.makedirs(os.path.dirname(log_file), exist_ok=True)
-        shell(f"({incomplete_report()}) 2>{log_file}".replace("{", "{{").replace("}", "}}"))
+        calls = targets.incomplete(config, Path("results"), Path("results/incomplete"))
+        command = f"({' && '.join(map(shlex.join, calls))}) 2>{log_file}"
+        shell(command.replace("{", "{{").replace("}", "}}"))
         logger.warning(
             "some jobs failed: results/incomplete/report.html shows what there is, and why the rest is not"
         )

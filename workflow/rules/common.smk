@@ -1,20 +1,22 @@
-"""What the rules share: the checked config, wildcards, and the functions that choose files."""
+"""What the rules share: the checked config, wildcards, and what the plan says of a job."""
 
 import functools
 import json
 import os
 import re
 import shlex
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import ExecMode
 
 import sdc.plan.checks
 import sdc.plan.resources
-import sdc.plan.selections
 from sdc import devices, plan, registry
 from sdc.errors import SDCError
-from sdc.report import catalogue
+from sdc.plan import selections
+from sdc.plan.entries import canonical
+from sdc.report import catalogue, targets
 
 try:
     plan.checks.check_config(config)
@@ -27,7 +29,7 @@ except SDCError as error:
 if workflow.exec_mode == ExecMode.DEFAULT:
     for dataset in plan.entries.datasets_used(config):
         if not os.path.exists(f"results/manifests/{dataset}.csv"):
-            for line in plan.entries.missing(config, dataset):
+            for line in plan.entries.build_entry(config, "datasets", dataset).missing():
                 logger.warning(f"datasets.{dataset}: {line}")
 
 if os.path.exists("results") and not os.access("results", os.W_OK):
@@ -64,15 +66,10 @@ os.environ.update(APPTAINER_BIND=",".join(filter(None, dict.fromkeys(BINDS))))
 shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(ROOT)}; ")
 
 
-def names(catalogue):
-    """Every name of a catalogue, registered or in the config, as a regular expression."""
-    return "|".join(map(re.escape, {**registry.CATALOGUES[catalogue], **config.get(catalogue, {})}))
-
-
 wildcard_constraints:
-    dataset=names("datasets"),
-    backbone=names("backbones"),
-    method=names("methods"),
+    dataset="|".join(map(re.escape, registry.names("datasets", config))),
+    backbone="|".join(map(re.escape, registry.names("backbones", config))),
+    method="|".join(map(re.escape, registry.names("methods", config))),
     ablation="|".join(config.get("ablations", {})) or "none",
     figure="|".join(entry.name for entry in catalogue.entries("pair")),
     bits=r"\d+",
@@ -82,28 +79,29 @@ wildcard_constraints:
     shards=r"\d+",
 
 
-def method_settings(wildcards):
-    """The catalogue entry of a job's method as one JSON string."""
-    return plan.entries.canonical(plan.entries.entry(config, "methods", wildcards.method))
+def of_job(function, *wanted, write=canonical):
+    """From a job's wildcards to what a function of the plan says of some of them, by default as JSON."""
+    return lambda wildcards: write(function(config, *(wildcards[name] for name in wanted)))
 
 
-def backbone_settings(wildcards):
-    """The settings of a job's backbone for its dataset, as one JSON string."""
-    made = plan.entries.backbone_settings(config, wildcards.dataset, wildcards.backbone)
-    if wildcards.kind != "tokens":
-        # How tokens are pooled changes nothing else.
-        made.pop("tokens", None)
-    return plan.entries.canonical(made)
+def options(values):
+    """Values by name as options of a command: ``--map-at all --precision-at 1 5 --recentre``."""
+    words = []
+    for name, value in values.items():
+        texts = list(map(str, value)) if isinstance(value, list) else [str(value)] * (value is not True)
+        words += [f"--{name.replace('_', '-')}", *texts] * (value is not False)
+    return " ".join(words)
 
 
-def manifest_settings(wildcards):
-    """What the manifest of a job's dataset depends on, as one JSON string."""
-    return plan.entries.canonical(plan.entries.manifest_settings(config, wildcards.dataset))
-
-
-def shards(wildcards):
-    """How many shards the features of a job's dataset have."""
-    return plan.shards.shard_count(config, wildcards.dataset)
+shards = of_job(plan.shards.shard_count, "dataset", write=int)
+training_kinds = of_job(plan.shards.training_kinds, "dataset", "backbone", "method", write=dict)
+manifest_settings = of_job(plan.entries.manifest_settings, "dataset")
+decoding = of_job(plan.entries.decoding_settings, "dataset")
+view_options = of_job(plan.entries.view_settings, "dataset", "kind", write=options)
+backbone_settings = of_job(plan.entries.backbone_settings, "dataset", "backbone", "kind")
+method_settings = of_job(lambda config, method: plan.entries.entry(config, "methods", method), "method")
+head_options = of_job(plan.entries.head_settings, "dataset", write=options)
+scoring = of_job(plan.entries.evaluation_settings, "dataset", write=options)
 
 
 def beside_manifest(wildcards):
@@ -111,25 +109,29 @@ def beside_manifest(wildcards):
 
     Elsewhere they are not listed: they say where the images are, and moving these does not change a feature.
     """
-    if SHARED:
-        return []
-    return [f"results/manifests/{wildcards.dataset}{suffix}" for suffix in (".json", ".relevance.json")]
-
-
-def kind_folder(wildcards, kind="clean"):
-    """The folder of the features of a kind that a job reads."""
-    return f"results/features/{wildcards.dataset}/{wildcards.backbone}/{kind}"
+    return [f"results/manifests/{wildcards.dataset}{suffix}" for suffix in (".json", ".relevance.json") if not SHARED]
 
 
 def feature_shards(wildcards, kind="clean"):
     """The feature shards a job reads."""
-    return [f"{kind_folder(wildcards, kind)}/{name}.h5" for name in plan.shards.shard_names(shards(wildcards))]
+    folder = f"results/features/{wildcards.dataset}/{wildcards.backbone}/{kind}"
+    return [f"{folder}/{name}.h5" for name in plan.shards.shard_names(shards(wildcards))]
+
+
+def training_shards(wildcards):
+    """The shards of every kind of feature a job's method trains on, by the option that takes them."""
+    return {option: feature_shards(wildcards, kind) for option, kind in training_kinds(wildcards).items()}
 
 
 def vector_files(wildcards):
     """The files of a job's dataset that holds vectors, as far as they are there; prepare says which are not."""
-    made = plan.entries.vector_files(config, wildcards.dataset) if SHARED else []
-    return [path for path in made if os.path.exists(path)]
+    paths = plan.entries.build_entry(config, "datasets", wildcards.dataset).vector_files() if SHARED else []
+    return [path for path in paths if os.path.exists(path)]
+
+
+def weights(wildcards):
+    """The state dict of a job's backbone, where the config names one: a new file makes new features."""
+    return (SHARED and plan.entries.state_dict(config, wildcards.backbone)) or []
 
 
 def head(wildcards):
@@ -139,63 +141,22 @@ def head(wildcards):
     return f"results/{cell.folder}/head.safetensors"
 
 
-def head_options(wildcards):
-    """The options of a job whose head was trained on another dataset."""
-    made = plan.entries.head_settings(config, wildcards.dataset)
-    return f"--train-on {made['train_on']}{' --recentre' * made['recentre']}" if made else ""
+# Folders are those of a job's input, which a storage plugin may put anywhere. Snakemake does not compare parameters
+# that depend on input with the last time's: the input itself says it all.
+def features_folder(wildcards, input):
+    """The folder of the features a job reads."""
+    return os.path.dirname(input.features[0])
 
 
-def training_kinds(wildcards):
-    """The kinds of features a job's method trains on, by the option that takes them."""
-    return plan.shards.training_kinds(config, wildcards.dataset, wildcards.backbone, wildcards.method)
+def training_folders(wildcards, input):
+    """The options that name the folders of what a job trains on."""
+    return options({option: os.path.dirname(input[option][0]) for option in training_kinds(wildcards)})
 
 
-def training_shards(wildcards):
-    """The shards of every kind of feature a job's method trains on, by the option that takes them."""
-    return {option: feature_shards(wildcards, kind) for option, kind in training_kinds(wildcards).items()}
-
-
-if SHARED:
-
-    def features_folder(wildcards):
-        """The folder of the features a job reads."""
-        return kind_folder(wildcards)
-
-    def training_folders(wildcards):
-        """The options that name the folders of what a job trains on."""
-        kinds = training_kinds(wildcards)
-        return " ".join(f"--{option} {kind_folder(wildcards, kind)}" for option, kind in kinds.items())
-
-    def results_folder(wildcards):
-        """The folder below which the runs of a table lie."""
-        return "results"
-
-else:
-    # A job's input is where its storage plugin puts it. Elsewhere these are not used: what depends on the input is
-    # not compared with the last time, and all results would be made anew.
-
-    def features_folder(wildcards, input):
-        return os.path.dirname(input.features[0])
-
-    def training_folders(wildcards, input):
-        return " ".join(f"--{option} {os.path.dirname(input[option][0])}" for option in training_kinds(wildcards))
-
-    def results_folder(wildcards, input):
-        path = input[0]
-        return path[: path.rindex("results/") + len("results")]
-
-
-def view_options(wildcards):
-    """The options of a job that extracts augmented views; clean features depend on none of them."""
-    if wildcards.kind == "clean":
-        return ""
-    made = plan.entries.view_settings(config, wildcards.dataset)
-    return " ".join(f"--{option.replace('_', '-')} {value}" for option, value in made.items())
-
-
-def decoding(wildcards):
-    """How a job's image files are read, as one JSON string."""
-    return plan.entries.canonical(plan.entries.decoding_settings(config, wildcards.dataset))
+def results_folder(wildcards, input):
+    """The folder below which the runs of a table lie."""
+    path = next(iter(input), "results/")
+    return path[: path.rindex("results/") + len("results")]
 
 
 def extract_threads(wildcards):
@@ -205,17 +166,21 @@ def extract_threads(wildcards):
 
 @functools.lru_cache(maxsize=256)
 def counts_of(sidecar, changed):
-    """The counts of a manifest, read once and not for every job that asks; ``changed`` is when it was made."""
+    """The counts of a manifest, read once and not for every job that asks; ``changed`` is when it was written."""
     with open(sidecar) as file:
         return json.load(file)["counts"]
+
+
+def by_name(files):
+    """A job's input or output files: lists of paths by name."""
+    return {name: [paths] if isinstance(paths, str) else paths for name, paths in files.items()}
 
 
 def needs(wildcards, input, threads, rulename):
     """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
     sidecar = f"results/manifests/{wildcards.dataset}.json"
     counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
-    named = ((name, [paths] if isinstance(paths, str) else paths) for name, paths in input.items())
-    sizes = {name: sum(os.path.getsize(path) for path in paths if os.path.exists(path)) for name, paths in named}
+    sizes = {name: sum(map(os.path.getsize, filter(os.path.exists, paths))) for name, paths in by_name(input).items()}
     return plan.resources.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
 
 
@@ -229,46 +194,42 @@ def minutes(wildcards, input, threads, rulename, attempt):
     return needs(wildcards, input, threads, rulename).minutes * 2 ** (attempt - 1)
 
 
-def scoring(wildcards):
-    """The options of a job's metrics: R of mAP@R, K of precision@K, the rule of ties and the convention."""
-    made = plan.entries.evaluation_settings(config, wildcards.dataset)
-    map_at = made["map_at"] or "all"
-    precision_at = " ".join(map(str, made["precision_at"]))
-    return f"--map-at {map_at} --precision-at {precision_at} --ties {made['ties']} --convention {made['convention']}"
-
-
-def weights(wildcards):
-    """The state dict of a job's backbone, where the config names one: a new file makes new features."""
-    return (SHARED and plan.entries.state_dict(config, wildcards.backbone)) or []
-
-
 def in_results(paths):
     """Paths below the folder of results."""
     return [f"results/{path}" for path in paths]
 
 
+def run_of(scope, wildcards):
+    """The selection of a job's tables or figures of a scope."""
+    return selections.selection(config, scope, dict(wildcards.items()))
+
+
+def selection_of(scope):
+    """From a job's wildcards to the selection of its tables and figures, as one JSON string."""
+    return lambda wildcards: canonical(run_of(scope, wildcards))
+
+
 def inputs_of(scope):
     """From a job's wildcards to what its tables and figures of a scope are made from."""
-    reads = plan.selections.joined(entry.reads for entry in catalogue.entries(scope))
+    reads = selections.joined(entry.reads for entry in catalogue.entries(scope))
     return lambda wildcards: inputs(run_of(scope, wildcards), reads)
 
 
 def inputs(run, reads):
     """The files of the runs of a selection that tables or figures are made from."""
-    files = in_results(plan.selections.inputs(config, run, reads))
+    files = in_results(selections.inputs(config, run, reads))
     return files + (benchmarks(run, "train") if reads.benchmarks else [])
 
 
-def run_of(scope, wildcards):
-    """The selection of a job's tables or figures of a scope."""
-    if scope == "pair":
-        return plan.selections.figure_run(config, wildcards.dataset, wildcards.backbone)
-    return plan.selections.table_run(config, scope, dict(wildcards.items()))
-
-
-def selection_of(scope):
-    """From a job's wildcards to the selection of its tables and figures, as one JSON string."""
-    return lambda wildcards: plan.entries.canonical(run_of(scope, wildcards))
+def benchmarks(run, *stages):
+    """What Snakemake measured of the jobs of a selection; what is there is not made again where that is lost."""
+    files = selections.benchmarks(config, run, stages)
+    return in_results(
+        path
+        for stage in stages
+        for path, artefact in files[stage].items()
+        if not SHARED or os.path.exists(f"results/{path}") or not os.path.exists(f"results/{artefact}")
+    )
 
 
 def outputs_of(scope):
@@ -297,81 +258,14 @@ def names_made(wildcards, output):
     """The catalogue's name of each output of a job."""
     if "figure" in wildcards.keys():
         return [wildcards.figure] * len(output)
-    named = ((name, [paths] if isinstance(paths, str) else paths) for name, paths in output.items())
-    return [name for name, paths in named for path in paths]
-
-
-def benchmarks(run, *stages):
-    """What Snakemake measured of the jobs of a selection; what is there is not made again where that is lost."""
-    files = plan.selections.benchmarks(config, run, stages)
-    return in_results(
-        path
-        for stage in stages
-        for path, artefact in files[stage].items()
-        if not SHARED or os.path.exists(f"results/{path}") or not os.path.exists(f"results/{artefact}")
-    )
+    return [name for name, paths in by_name(output).items() for _ in paths]
 
 
 def retrieved(wildcards):
     """What the runs retrieve whose neighbours the figures of a dataset and backbone show."""
-    run = run_of("pair", wildcards)
-    return in_results(f"{cell.folder}/retrieved.csv" for cell in plan.selections.retrieving(run))
-
-
-def files_of(entry, suffix):
-    """All files of a table or figure that the config has, in one format."""
-    every = plan.selections.targets(config, entry.of)
-    return [f"results/{entry.path.format(**wildcards)}{suffix}" for wildcards in every]
-
-
-def everything():
-    """Every table and figure of the config, in its first format."""
-    return [path for entry in catalogue.entries() for path in files_of(entry, entry.suffixes[0])]
-
-
-def report_figures():
-    """The figures that are in the report, and their numbers."""
-    drawn = catalogue.entries("pair")
-    return [path for entry in drawn for suffix in (".svg", ".csv") for path in files_of(entry, suffix)]
-
-
-def report_parts():
-    """The tables, and the figures of ablations, that are in the report."""
-    whole = [entry for entry in catalogue.entries() if entry.embedded and entry.of != "pair"]
-    return [path for entry in whole for path in files_of(entry, entry.embedded)]
-
-
-def incomplete_thumbnails(folder):
-    """Commands that make the thumbnails of what runs retrieve that are there."""
-    for wildcards in plan.selections.targets(config, "pair"):
-        runs = plan.selections.runs_of(plan.selections.figure_run(config, **wildcards))
-        there = [path for path in in_results(f"{cell.folder}/retrieved.csv" for cell in runs) if os.path.exists(path)]
-        facts = f"results/manifests/{wildcards['dataset']}.json"
-        out = f"{folder}/{plan.selections.thumbnails(**wildcards)}.png"
-        if there:
-            yield ["python", "-m", "sdc", "thumbnails", "--facts", facts, "--retrieved", *there, "--out", out]
-
-
-def incomplete_report():
-    """A command that makes the report of what there is, with gaps where jobs failed."""
-    folder, run, table = "results/incomplete", run_of("everything", {}), catalogue.TABLES["table1"]
-    tables = [f"{folder}/{table.path}{suffix}" for suffix in table.suffixes]
-    calls = [(run, [table.name] * len(tables), tables, [])]
-    for wildcards in plan.selections.targets(config, "pair"):
-        drawn = [(entry, suffix) for entry in catalogue.entries("pair") for suffix in (".svg", ".csv")]
-        paths = [f"{folder}/{entry.path.format(**wildcards)}{suffix}" for entry, suffix in drawn]
-        calls.append((plan.selections.figure_run(config, **wildcards), [entry.name for entry, _ in drawn], paths, []))
-    more = ["--embed", tables[-1], "--config", plan.entries.canonical(config)]
-    calls.append((run, ["report"], [f"{folder}/report.html"], more))
-    stage = ["python", "-m", "sdc", "aggregate", "--allow-missing", "--results", "results"]
-    commands = list(incomplete_thumbnails(folder))
-    commands += [
-        [*stage, "--selection", plan.entries.canonical(run), *more, "--make", *make, "--out", *out]
-        for run, make, out, more in calls
-    ]
-    return " && ".join(map(shlex.join, commands))
+    return in_results(f"{cell.folder}/retrieved.csv" for cell in selections.retrieving(run_of("pair", wildcards)))
 
 
 def whole_config(wildcards):
     """The config as one JSON string; a function of a job, for its braces are no wildcards."""
-    return plan.entries.canonical(config)
+    return canonical(config)

@@ -2,6 +2,7 @@ import pytest
 
 from sdc.plan.entries import (
     backbone_settings,
+    build_entry,
     canonical,
     decoding_settings,
     entry,
@@ -9,10 +10,8 @@ from sdc.plan.entries import (
     head_settings,
     instance_datasets,
     manifest_settings,
-    missing,
     state_dict,
     trained_on,
-    vector_files,
     view_settings,
     weights_file,
 )
@@ -82,8 +81,8 @@ def test_weights_of_vectors_are_words_and_no_file():
     config = {"backbones": {"imported": {"weights": "openai/clip"}, "resnet18": {"weights": "a.pth"}}}
     assert state_dict(config, "imported") is None
     assert state_dict(config, "resnet18") == "a.pth"
-    assert vector_files({"datasets": CLIP}, "clip") == ["x.npy"]
-    assert vector_files({}, "digits") == []
+    assert build_entry({"datasets": CLIP}, "datasets", "clip").vector_files() == ["x.npy"]
+    assert build_entry({}, "datasets", "digits").vector_files() == []
 
 
 def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
@@ -97,8 +96,10 @@ def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
 
 def test_missing_names_what_is_not_there(tmp_path):
     config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
-    assert missing(config, "folder") == [f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"]
-    assert missing({}, "digits") == []
+    assert build_entry(config, "datasets", "folder").missing() == [
+        f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"
+    ]
+    assert build_entry({}, "datasets", "digits").missing() == []
 
 
 def test_instance_datasets_are_those_with_listed_relevance():

@@ -3,12 +3,11 @@ from sdc.plan.cells import Cell
 from sdc.plan.selections import (
     Reads,
     benchmarks,
-    figure_run,
     inputs,
     joined,
     retrieving,
     selected_entries,
-    table_run,
+    selection,
     targets,
 )
 
@@ -34,18 +33,18 @@ def test_the_selection_of_a_table_is_the_part_that_it_is_of():
         "run": {**RUN, "datasets": ["digits", "cifar10"]},
         "ablations": {"rank": {"method": "itq", "vary": {"iterations": [1, 2]}}},
     }
-    whole = table_run(config, "everything", {})
+    whole = selection(config, "everything", {})
     assert (whole["datasets"], whole["bits"], whole["features"]) == (["digits", "cifar10"], [16, 32], True)
-    length = table_run(config, "code length", {"dataset": "digits", "bits": "32"})
+    length = selection(config, "code length", {"dataset": "digits", "bits": "32"})
     assert (length["datasets"], length["bits"], length["features"]) == (["digits"], [32], False)
-    assert table_run(config, "long tail", {"dataset": "digits"})["datasets"] == ["digits"]
-    assert table_run(config, "instance", {})["datasets"] == []
+    assert selection(config, "long tail", {"dataset": "digits"})["datasets"] == ["digits"]
+    assert selection(config, "instance", {})["datasets"] == []
     config["methods"] = variant_entries(config)
-    ablation = table_run(config, "ablation", {"ablation": "rank"})
+    ablation = selection(config, "ablation", {"ablation": "rank"})
     assert [method for method, _ in ablation["ablation"]["rows"]] == ablation["methods"]
     assert not ablation["features"]
     without = {**config, "evaluation": {"features": False}}
-    assert not table_run(without, "everything", {})["features"]
+    assert not selection(without, "everything", {})["features"]
 
 
 def test_the_selection_of_figures_is_of_one_dataset_and_backbone():
@@ -53,7 +52,7 @@ def test_the_selection_of_figures_is_of_one_dataset_and_backbone():
         "run": {**RUN, "methods": ["sh", "sdc"], "only": {"pixels": ["sh"], "vgg16": ["sdc"]}},
         "report": {"retrieval": ["sdc"]},
     }
-    run = figure_run(config, "digits", "pixels")
+    run = selection(config, "pair", {"dataset": "digits", "backbone": "pixels"})
     assert (run["datasets"], run["backbones"], run["only"]) == (["digits"], ["pixels"], {"pixels": ["sh"]})
     assert (run["once"], run["retrieval"], run["features"]) == (["sh"], ["sdc"], True)
 

@@ -10,7 +10,7 @@ from sdc.registry import FEATURES_VERSION
 from sdc.storage import features as storage_features
 from sdc.storage import hdf5
 from sdc.storage.features import FEATURES_SCHEMA, Features
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import writing_h5
 from tests.support.shards import write_shards, write_views
 
 
@@ -116,7 +116,7 @@ def test_any_rows_in_any_steps(tmp_path_factory, rows, step, batch, data):
     attributes = {"schema": FEATURES_SCHEMA, "features_version": FEATURES_VERSION, "manifest_sha256": ""}
     checked, hdf5._CHECKED_BYTES = hdf5._CHECKED_BYTES, 6 * step
     try:
-        with H5Writer(folder / "0-of-1.h5", {**attributes, "rows": rows, "start": 0, "stop": rows}) as writer:
+        with writing_h5(folder / "0-of-1.h5", {**attributes, "rows": rows, "start": 0, "stop": rows}) as writer:
             writer.create("row", (rows,), np.int64)
             writer.append(row=np.arange(rows))
             writer.create("features", values.shape, values.dtype)
@@ -151,10 +151,9 @@ def test_nan_names_shard_and_row(tmp_path):
     bad[1, 2] = np.inf
     attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10}
     attributes["features_version"] = FEATURES_VERSION
-    with H5Writer(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
+    with writing_h5(tmp_path / "2-of-3.h5", {**attributes, "start": 6, "stop": 10}) as writer:
         for name, array in {"row": np.arange(6, 10), "features": bad}.items():
-            writer.create(name, array.shape, array.dtype)
-            writer.append(**{name: array})
+            writer.write(**{name: array})
     with pytest.raises(StorageError, match=r"2-of-3.h5: row 7 holds NaN or infinity"):
         Features(tmp_path, 3).read()
 
@@ -203,10 +202,9 @@ def test_other_arrays_of_the_shards(tmp_path):
         }  # fmt: skip
         means[shard] = np.full((3, 2), shard, np.float32)
         arrays = {"row": np.arange(start, stop), "features": np.zeros((3, 5)), "token_means": means[shard]}
-        with H5Writer(tmp_path / f"{name}.h5", attributes) as writer:
+        with writing_h5(tmp_path / f"{name}.h5", attributes) as writer:
             for array, values in arrays.items():
-                writer.create(array, values.shape, values.dtype)
-                writer.append(**{array: values})
+                writer.write(**{array: values})
     features = Features(tmp_path, 2)
     assert features.arrays == ("features", "token_means")
     assert features.shape == (6, 5)

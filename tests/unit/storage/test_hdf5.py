@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sdc.errors import StorageError
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import writing_h5
 
 
 @pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
@@ -13,11 +13,11 @@ def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
     program = (
         "import resource, signal, sys, numpy as np\n"
         "from sdc.errors import StorageError\n"
-        "from sdc.storage.hdf5 import H5Writer\n"
+        "from sdc.storage.hdf5 import writing_h5\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "try:\n"
-        "    with H5Writer(sys.argv[1], {'schema': 'x'}) as writer:\n"
+        "    with writing_h5(sys.argv[1], {'schema': 'x'}) as writer:\n"
         "        writer.create('features', (1000, 4), np.float32)\n"
         "        for _ in range(250): writer.append(features=np.ones((4, 4), np.float32))\n"
         "except StorageError as error: print(error)\n"
@@ -35,7 +35,7 @@ def test_file_that_cannot_grow_ends_in_one_line_and_no_crash(tmp_path, limit):
 def test_writer_refuses_an_unfilled_array(tmp_path):
     with (
         pytest.raises(StorageError, match="rows are missing in features"),
-        H5Writer(tmp_path / "a.h5", {}) as writer,
+        writing_h5(tmp_path / "a.h5", {}) as writer,
     ):
         writer.create("features", (3, 2), np.float32)
         writer.append(features=np.zeros((2, 2), np.float32))

@@ -10,7 +10,7 @@ from sdc.stages import extract, prepare
 from sdc.storage import features as storage_features
 from sdc.storage import hdf5
 from sdc.storage.features import FEATURES_SCHEMA, Features
-from sdc.storage.hdf5 import H5Writer
+from sdc.storage.hdf5 import writing_h5
 from sdc.storage.manifest import read_manifest, write_manifest
 from sdc.tools.features import link, problems_of
 from tests.support.shards import write_shards, write_views
@@ -161,7 +161,7 @@ def test_all_problems_of_a_set(tmp_path, monkeypatch):
         (tmp_path / f"{name}.h5").write_bytes(content)
     attributes = {"schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 12}
     attributes["features_version"] = FEATURES_VERSION
-    with H5Writer(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
+    with writing_h5(tmp_path / "3-of-4.h5", {**attributes, "start": 9, "stop": 12}) as writer:
         writer.create("row", (3,), np.int64)
         writer.append(row=np.arange(9, 12))
         writer.create("features", (3, 4), np.float32)
