@@ -3,7 +3,7 @@
 Name = config key = wildcard = module: one more dataset, backbone or method is one file and one line here.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +87,7 @@ def names(catalogue: str, config: Mapping[str, Any]) -> list[str]:
 
 def load(catalogue: str, kind: str) -> type[Settings]:
     """Import the class behind a registered name, for example ``load("methods", "itq")``."""
-    module, _, name = CATALOGUES[catalogue][kind].partition(":")
-    cls: type[Settings] = getattr(importlib.import_module(module), name)
+    cls: type[Settings] = pkgutil.resolve_name(CATALOGUES[catalogue][kind])
     return cls
 
 

@@ -43,8 +43,7 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
+        return dict(json.loads(json.dumps(dataclasses.asdict(self))))
 
 
 def schema_of(cls: type[Settings], without: Iterable[str] = ()) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def check_name(key: str, value: str, allowed: Iterable[str], where: str) -> None
 
 
 def _explain(error: Any, where: str) -> str:
-    path = [where, *map(str, error.absolute_path)] if where else [str(part) for part in error.absolute_path]
+    path = [*filter(None, [where]), *map(str, error.absolute_path)]
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
         key = next(key for key in error.instance if key not in allowed)
@@ -125,20 +124,17 @@ def _describe(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         # Limits beside anyOf hold for whichever of the types has them.
         shared = {key: schema[key] for key in _LIMITS if key in schema}
-        numeric = ("integer", "number")
-        return " or ".join(
-            _describe({**shared, **one} if one.get("type") in numeric else one) for one in schema["anyOf"]
-        )
+        kinds = ({**shared, **one} if one.get("type") in ("integer", "number") else one for one in schema["anyOf"])
+        return " or ".join(map(_describe, kinds))
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     kind = schema.get("type", "value")
     if isinstance(kind, list):
         return " or ".join(f"a non-empty {one}" if one in ("object", "array") else one for one in kind)
     if kind == "array":
-        words = ["a list"] if not schema.get("uniqueItems") else ["a list without repeats"]
-        if "minItems" in schema:
-            words.append(f"of at least {schema['minItems']}")
-        return " ".join(words) + (f" with items: {_describe(schema['items'])}" if "items" in schema else "")
+        least = f" of at least {schema['minItems']}" if "minItems" in schema else ""
+        items = f" with items: {_describe(schema['items'])}" if "items" in schema else ""
+        return "a list" + " without repeats" * schema.get("uniqueItems", False) + least + items
     limits = [text.format(schema[key]) for key, text in _LIMITS.items() if key in schema]
     pattern = f" matching {schema['pattern']}" if "pattern" in schema else ""
     return " ".join([str(kind) + pattern, ", ".join(limits)]).strip()

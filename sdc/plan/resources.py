@@ -25,11 +25,10 @@ def needs(
 
     Args:
         stage: Name of the rule.
-        wildcards: Of the job.
+        wildcards, threads: Of the job.
         counts: Of the dataset: ``images``, ``query``, ``database`` and ``train``; what is missing is assumed.
         sizes: Bytes of what is there of each input of the rule, by its name: ``features``, ``views``, ``tokens``. The
             dimension of features is known from nothing else.
-        threads: Of the job.
     """
     known = {**USUAL_COUNTS, **counts}
     images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]

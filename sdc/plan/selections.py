@@ -83,13 +83,13 @@ def _training(config: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cell]:
 
 def inputs(config: Mapping[str, Any], run: Mapping[str, Any], reads: Reads) -> list[str]:
     """The files below ``results/`` that a table or figure of a selection is made from, but for ``benchmarks``."""
-    made = [f"{cell.folder}/{name}" for cell in runs_of(run) for name in reads.runs]
-    made += [f"{cell.folder}/{name}" for cell in _training(config, run) for name in reads.training]
+    files = [f"{cell.folder}/{name}" for cell in runs_of(run) for name in reads.runs]
+    files += [f"{cell.folder}/{name}" for cell in _training(config, run) for name in reads.training]
     if run["features"]:
-        made += [f"{baseline(*pair)}/{name}" for pair in pairs(run) for name in reads.baselines]
+        files += [f"{baseline(*pair)}/{name}" for pair in pairs(run) for name in reads.baselines]
     if reads.thumbnails:
-        made += [f"{thumbnails(*pair)}{suffix}" for pair in pairs(run) for suffix in (".png", ".csv")]
-    return made
+        files += [f"{thumbnails(*pair)}{suffix}" for pair in pairs(run) for suffix in (".png", ".csv")]
+    return files
 
 
 def benchmarks(
@@ -147,6 +147,6 @@ def selected_entries(config: Mapping[str, Any], run: Mapping[str, Any]) -> dict[
     for catalogue in registry.CATALOGUES:
         entries = {name: entry(config, catalogue, name) for name in run[catalogue]}
         if catalogue != "methods":
-            entries = {name: {"type": known["type"]} for name, known in entries.items() if "type" in known}
+            entries = {name: {key: known[key] for key in known if key == "type"} for name, known in entries.items()}
         selected[catalogue] = {name: known for name, known in entries.items() if known}
     return selected

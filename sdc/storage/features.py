@@ -26,7 +26,6 @@ class Shard:
     """What a feature shard says of itself.
 
     Attributes:
-        path: The file.
         row: Manifest rows, shape ``(n,)``, int64, ascending.
         shapes, dtypes: Of its arrays by name.
         attributes: Those that all shards of a set share.
@@ -51,11 +50,7 @@ class Shard:
 
 
 def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str | None) -> Shard:
-    """What one shard of a set says of itself; of its features nothing is read.
-
-    Args:
-        folder, shards, manifest_sha256: As of ``Features``.
-        shard: Which, from 0.
+    """What one shard of a set, counted from 0, says of itself; of its features nothing is read.
 
     Raises:
         StorageError: If it is missing or damaged, or not that shard of the manifest by this version of the extraction.
@@ -66,8 +61,7 @@ def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str
         names = [name for name in sorted(file) if name != "row"]
         shapes, dtypes = {name: file[name].shape for name in names}, {name: file[name].dtype for name in names}
         start, stop = attributes.pop("start"), attributes.pop("stop")
-        for own in ("shard", "truncated"):
-            attributes.pop(own, None)
+        attributes = {key: value for key, value in attributes.items() if key not in ("shard", "truncated")}
         if manifest_sha256 not in (None, attributes["manifest_sha256"]):
             raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
         if attributes["features_version"] != FEATURES_VERSION:
@@ -82,7 +76,7 @@ def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str
 
 
 class Features:
-    """All shards of one kind of feature as one row-indexable array that reads only what it is asked for.
+    """All shards of one kind of feature as one row-indexable array that reads only the rows that are wanted.
 
     Args:
         folder: ``results/features/{dataset}/{backbone}/{kind}``.
@@ -129,13 +123,10 @@ class Features:
         return self.shape[0]
 
     def blocks(self, wanted: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(rows, features)`` in row order, at most 64 MiB of features at a time.
+        """Yield the wanted rows ``(b,)`` int64 and their features ``(b, …)`` as stored, at most 64 MiB at a time.
 
         Args:
             wanted: Boolean mask over all rows of the manifest; None wants every row.
-
-        Yields:
-            Manifest rows ``(b,)`` int64 and features ``(b, …)`` as stored.
 
         Raises:
             StorageError: If a block does not pass its checksum or holds NaN or infinity.

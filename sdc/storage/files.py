@@ -41,13 +41,13 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file, complete or not at all."""
     with writing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, values: Mapping[str, Any], indent: int | None = 2) -> None:
-    """Write JSON whole or not at all; NaN and infinity are refused, for no reader agrees on them."""
+    """Write a JSON file, complete or not at all; NaN and infinity are refused, for readers do not agree on them."""
     write_text(path, json.dumps(values, indent=indent, allow_nan=False) + "\n")
 
 
