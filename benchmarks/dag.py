@@ -30,7 +30,8 @@ METHODS = ["lsh", "itq", "ssdh", "greedyhash", "bihalf", "sdc"]
 DIM, BITS, QUERIES, CELLS = 2048, 64, 10_000, 33  # of the projection: ResNet50, 11 methods x 3 code lengths
 STUB = f"""#!/bin/sh
 case "$3" in prepare) exec {sys.executable} "$@" ;; esac
-for word; do case "$word" in results/*) [ -e "$word" ] || : > "$word" ;; esac; done
+for word; do case "$word" in results/*) out=$word; [ -e "$out" ] || : > "$out" ;; esac; done
+[ "$3" != evaluate ] || (cd "${{out%/*}}" && touch average_precision.csv pairs.csv ranks.csv per_class.csv bits.csv retrieved.csv)
 """
 
 
