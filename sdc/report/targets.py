@@ -6,12 +6,12 @@ from typing import Any
 
 from sdc.plan.entries import canonical
 from sdc.plan.selections import runs_of, selection, targets, thumbnails
-from sdc.report.catalogue import TABLES, Figure, Table, entries
+from sdc.report.catalogue import TABLES, Entry, entries
 
 _REPORTED = (".svg", ".csv")  # of the figures of a dataset and backbone
 
 
-def files(config: Mapping[str, Any], entry: Table | Figure, suffix: str) -> list[str]:
+def files(config: Mapping[str, Any], entry: Entry, suffix: str) -> list[str]:
     """All files of a table or figure in one format, below ``results/`` as all of this module."""
     return [entry.path.format(**wildcards) + suffix for wildcards in targets(config, entry.of)]
 
