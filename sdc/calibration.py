@@ -4,8 +4,6 @@ Source: SDC (BMVC 2023), section 3; the paper's choice is Beta(5, 5) stretched f
 baseline of this project, has a distribution's mean and deviation but not its shape (``sdc.methods.losses.SDCLoss``).
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from typing import Any

@@ -3,8 +3,6 @@
 A code of K bits is K/8 bytes in ``numpy.packbits`` order, which is FAISS's order too.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 # Items at a time, so that their words and distances stay in a core's cache.

@@ -4,8 +4,6 @@ Single precision is fast but its last digits depend on the processor's matrix pr
 near zero for it to decide are computed again in double precision: every bit is the one that double precision gives.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

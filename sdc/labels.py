@@ -61,11 +61,6 @@ class Labels(Sequence[tuple[int, ...]]):
         return np.diff(self.offsets)
 
     @property
-    def is_single(self) -> bool:
-        """Whether every item has exactly one label."""
-        return len(self.indices) == len(self) and bool((self.counts == 1).all())
-
-    @property
     def owners(self) -> np.ndarray:
         """The item of each of ``indices``, shape as theirs."""
         return np.repeat(np.arange(len(self)), self.counts)

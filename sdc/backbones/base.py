@@ -3,8 +3,6 @@
 Extraction uses what is declared here and nothing else. A backbone that takes vectors gives ``convert`` instead.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """From images to features: threads that decode, a device that computes, and blocks of arrays in the images' order."""
 
-from __future__ import annotations
-
 import collections
 import concurrent.futures
 import contextlib

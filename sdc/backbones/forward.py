@@ -1,7 +1,5 @@
 """The forward pass on a device: scaling, precision, pooling, several scales, and batches that fit in memory."""
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

@@ -1,7 +1,5 @@
 """No network: vectors that some network has made already, and what it was."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import NoReturn
 

@@ -1,7 +1,5 @@
 """A network of one's own: what a function somewhere in Python returns."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import hashlib

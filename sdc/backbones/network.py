@@ -1,7 +1,5 @@
 """What all networks have in common: preprocessing, precision, and what is done to their features."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from collections.abc import Callable

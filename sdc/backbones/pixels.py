@@ -1,7 +1,5 @@
 """The pixels themselves as features: no network, so the whole pipeline runs anywhere."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Literal

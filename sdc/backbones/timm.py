@@ -1,7 +1,5 @@
 """Networks of timm, which has more of them than torchvision: DINOv2, CLIP's image towers and so on."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import importlib

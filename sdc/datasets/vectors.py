@@ -13,7 +13,7 @@ from sdc.storage.arrays import ArrayFile, as_text, open_array
 from sdc.storage.tables import with_slashes
 
 # Read from a file at a time: what is mapped counts as memory until the file is closed.
-_WINDOW_BYTES = 16 * 2**20
+WINDOW_BYTES = 16 * 2**20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class VectorFile(ArrayFile):
     @property
     def _step(self) -> int:
         """How many rows a window has."""
-        return max(1, _WINDOW_BYTES // (self.dtype.itemsize * self.shape[1]))
+        return max(1, WINDOW_BYTES // (self.dtype.itemsize * self.shape[1]))
 
 
 class Vectors:

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sdc import calibration
-
 NO_PAIRS: dict[str, list[float]] = {"similarity": [], "positive_pairs": [], "negative_pairs": []}
 
 
@@ -117,15 +115,6 @@ class HammingPairs:
             return None, None
         p, u = shares(self.relevant[both]), shares(others[both])
         return float(overlap(p, u).mean()), float(auc(p, u).mean())
-
-    def w1(self, target_distribution: str) -> float | None:
-        """Wasserstein-1 distance to a target distribution (``calibration.quantiles``) in 10,000 steps; needs SciPy."""
-        if not self.pairs.any():
-            return None
-        counts, similarities = self.pairs[::-1], self.similarities[::-1]
-        targets = calibration.quantiles(target_distribution, 10_000, len(counts) - 1)
-        ranks = (np.arange(len(targets)) + 0.5) / len(targets) * counts.sum()
-        return float(np.abs(similarities[np.searchsorted(np.cumsum(counts), ranks)] - targets).mean())
 
     def w1_binomial(self) -> float | None:
         """Wasserstein-1 distance to codes with independent, even bits, whose distances are binomial; exact."""

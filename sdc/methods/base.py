@@ -4,8 +4,6 @@ A method is a frozen dataclass of hyper-parameters. Closed-form methods override
 ``TrainedMethod`` and give ``build_head`` and ``loss``. Methods know arrays and tensors: no files, no config, no device.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from collections.abc import Callable

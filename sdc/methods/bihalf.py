@@ -3,8 +3,6 @@
 Source: Y. Li, J. van Gemert, "Deep Unsupervised Image Hashing by Maximizing Bit Entropy", AAAI 2021.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, Literal
 

@@ -4,8 +4,6 @@ Source: Z. Qiu, Q. Su, Z. Ou, J. Yu, C. Chen, "Unsupervised Hashing with Contras
 2021.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from sdc.methods.base import TrainedMethod

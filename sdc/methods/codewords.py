@@ -1,7 +1,5 @@
 """Target codes of classes, and what the supervised methods that regress onto them share."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

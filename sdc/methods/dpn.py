@@ -4,8 +4,6 @@ Source: L. Fan, K. W. Ng, C. Ju, T. Zhang, C. S. Chan, "Deep Polarized Network f
 Binary Hashing Codes", IJCAI 2020.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

@@ -4,8 +4,6 @@ Source: S. Su, C. Zhang, K. Han, Y. Tian, "Greedy Hash: Towards Fast Optimizatio
 NeurIPS 2018.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from sdc.methods.data import Batch, Tensor

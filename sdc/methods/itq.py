@@ -4,8 +4,6 @@ Source: Y. Gong, S. Lazebnik, "Iterative quantization: a Procrustean approach to
 Gong, Lazebnik, Gordo, Perronnin, TPAMI 2013.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, Literal
 

@@ -4,8 +4,6 @@ There torch leaves them to MKL, which on processors of other makers than Intel m
 library that torch has for convolutions and bfloat16 (benchmarks/train.py --products).
 """
 
-from __future__ import annotations
-
 import platform
 
 import torch
@@ -13,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Multiplications from which on oneDNN's preparations are worth it.
-_WORTH = 2**23
+WORTH = 2**23
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``rows @ weight.T + bias`` of shapes ``(n, dim)``, ``(width, dim)`` and ``(width,)``, with gradients."""
-    if rows.numel() * len(weight) >= _WORTH and _on_onednn(rows, weight):
+    if rows.numel() * len(weight) >= WORTH and _on_onednn(rows, weight):
         return F.linear(rows.to_mkldnn(), weight, bias).to_dense()
     return F.linear(rows, weight, bias)
 

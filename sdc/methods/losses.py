@@ -1,7 +1,5 @@
 """Losses as plain ``torch.nn.Module``, for the shared loop and for whoever trains a network end to end."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

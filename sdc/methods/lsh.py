@@ -3,8 +3,6 @@
 Source: M. Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

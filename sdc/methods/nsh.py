@@ -5,8 +5,6 @@ the sorter is SoftSort, Prillo & Eisenschlos, ICML 2020. The authors released no
 the SDC authors' code.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, Literal
 

@@ -4,8 +4,6 @@ Source: J. T. Hoe, K. W. Ng, T. Zhang, C. S. Chan, Y.-Z. Song, T. Xiang, "One Lo
 Cosine Similarity based Learning Objective", NeurIPS 2021.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Principal axes, exact and the same on every machine, for the methods that start from them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -3,8 +3,6 @@
 Source: this project; docs/methods.md has what was tried and what it was worth.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, Literal
 

@@ -3,8 +3,6 @@
 Source: as for ``sdc.methods.sdc``; the contrastive term is T. Chen et al., ICML 2020, on the continuous head outputs.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from sdc.errors import SDCError

@@ -3,8 +3,6 @@
 Source: Y. Weiss, A. Torralba, R. Fergus, "Spectral hashing", NIPS 2008.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -3,8 +3,6 @@
 Source: E. Yang, C. Deng, T. Liu, W. Liu, D. Tao, "Semantic Structure-based Unsupervised Deep Hashing", IJCAI 2018.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -17,7 +15,7 @@ from sdc.settings import option
 _BIN = 0.01
 # So that a distance of zero lies in the first bin whatever its rounding; the authors' value.
 _START = -1e-8
-_BLOCK_ROWS = 512
+BLOCK_ROWS = 512
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,8 +131,8 @@ def _distances(features: Tensor, included: bool) -> Iterator[Tensor]:
     import torch
 
     rows = features.double() if features.device.type != "mps" else features
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = 1 - _cosines(rows[start : start + _BLOCK_ROWS], rows)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = 1 - _cosines(rows[start : start + BLOCK_ROWS], rows)
         if not included:
             own = torch.ones_like(block, dtype=torch.bool)
             own[torch.arange(len(block)), torch.arange(start, start + len(block))] = False

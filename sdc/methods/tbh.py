@@ -4,8 +4,6 @@ Source: Y. Shen, J. Qin, J. Chen, M. Yu, L. Liu, F. Zhu, F. Shen, L. Shao, "Auto
 CVPR 2020.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

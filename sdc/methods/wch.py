@@ -3,8 +3,6 @@
 Source: J. Yu, H. Qiu, D. Chen, H. Zhang, "Weighted Contrastive Hashing", ACCV 2022 (arXiv 2209.14099).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """encode: from cached features and a head to the codes of queries and database."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """extract: from the images of a range of manifest rows to one feature shard."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json

@@ -1,7 +1,5 @@
 """train: from cached training features to a hash head."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -8,7 +8,7 @@ import numpy as np
 from sdc.errors import SDCError
 from sdc.storage.arrays import open_array
 
-_BLOCK_VALUES = 2**24
+BLOCK_VALUES = 2**24
 
 
 class PackedCodes(NamedTuple):
@@ -37,7 +37,7 @@ def read_codes(path: str | Path, bits: int | None = None) -> PackedCodes:
         raise SDCError(f"{path}: codes have shape {file.shape} and type {file.dtype}; a row per item is needed")
     count, width = file.shape
     with file.opened() as array:
-        step = max(1, _BLOCK_VALUES // width)
+        step = max(1, BLOCK_VALUES // width)
         slices = [slice(start, start + step) for start in range(0, count, step)]
         may_be_packed = file.dtype == np.uint8 and bits != width
         if may_be_packed and (bits == 8 * width or any(np.max(array[part]) > 1 for part in slices)):

@@ -18,7 +18,7 @@ from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array,
 FEATURES_SCHEMA = "sdc.features/1"
 # Attributes of what made the features, which heads repeat.
 IDENTITY = ("backbone", "weights", "transform")
-_BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 64 * 2**20
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ class Features:
             StorageError: If a block does not pass its checksum or holds NaN or infinity.
         """
         for shard, stored in self._opened():
-            step = stored.step * max(1, _BLOCK_BYTES // stored.step_bytes)
+            step = stored.step * max(1, BLOCK_BYTES // stored.step_bytes)
             for low in range(0, len(shard.row), step):
                 rows = shard.row[low : low + step]
                 kept = rows if wanted is None else rows[wanted[rows]]

@@ -14,7 +14,6 @@ def test_labels_behave_as_the_tuples_they_stand_for(tuples, data):
     assert list(labels) == tuples
     assert [labels[row] for row in range(len(tuples))] == tuples
     assert labels.counts.tolist() == [len(item) for item in tuples]
-    assert labels.is_single == all(len(item) == 1 for item in tuples)
     assert labels.owners.tolist() == [row for row, item in enumerate(tuples) for _ in item]
     assert labels.histogram(6).tolist() == [sum(label in item for item in tuples) for label in range(6)]
     rows = data.draw(st.lists(st.integers(0, len(tuples) - 1), max_size=6)) if tuples else []
@@ -27,5 +26,4 @@ def test_labels_behave_as_the_tuples_they_stand_for(tuples, data):
 def test_single_labels_may_be_none():
     labels = Labels.single(np.array([2, -1, 0]))
     assert list(labels) == [(2,), (), (0,)]
-    assert not labels.is_single
     assert labels != Labels.single(np.array([2, 0]))

@@ -102,6 +102,7 @@ backbone_settings = of_job(plan.entries.backbone_settings, "dataset", "backbone"
 method_settings = of_job(lambda config, method: plan.entries.entry(config, "methods", method), "method")
 head_options = of_job(plan.entries.head_settings, "dataset", write=options)
 scoring = of_job(plan.entries.evaluation_settings, "dataset", write=options)
+whole_config = of_job(dict)
 
 
 def beside_manifest(wildcards):
@@ -264,8 +265,3 @@ def names_made(wildcards, output):
 def retrieved(wildcards):
     """What the runs retrieve whose neighbours the figures of a dataset and backbone show."""
     return in_results(f"{cell.folder}/retrieved.csv" for cell in selections.retrieving(run_of("pair", wildcards)))
-
-
-def whole_config(wildcards):
-    """The config as one JSON string; a function of a job, for its braces are no wildcards."""
-    return canonical(config)

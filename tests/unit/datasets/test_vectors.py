@@ -58,7 +58,7 @@ BARE = {"a.npy", "bare.pth"}
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_holds_the_same(tmp_path, features, name, monkeypatch):
-    monkeypatch.setattr(vectors, "_WINDOW_BYTES", 5 * 6 * 4)  # five rows
+    monkeypatch.setattr(vectors, "WINDOW_BYTES", 5 * 6 * 4)  # five rows
     WRITERS[name](tmp_path / name, features)
     file = open_vectors(tmp_path / name)
     assert (file.shape, file.dtype, len(file)) == ((50, 6), np.float32, 50)
@@ -83,7 +83,7 @@ def test_rows_come_in_the_order_asked_for(tmp_path_factory, rows, window):
     features = np.arange(100, dtype=np.float16).reshape(50, 2)
     np.save(path, features)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "_WINDOW_BYTES", 4 * window)
+        patch.setattr(vectors, "WINDOW_BYTES", 4 * window)
         rows = np.array(rows, np.int64)
         assert np.array_equal(open_vectors(path).take(rows), features[rows])
 
@@ -169,7 +169,7 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
 
 
 def test_rows_that_are_not_finite_are_counted_and_the_first_is_named(tmp_path, features, monkeypatch):
-    monkeypatch.setattr(vectors, "_WINDOW_BYTES", 5 * 6 * 4)
+    monkeypatch.setattr(vectors, "WINDOW_BYTES", 5 * 6 * 4)
     np.save(tmp_path / "a.npy", features)
     open_vectors(tmp_path / "a.npy").check(Problems())
     features[[17, 31], [0, 5]] = np.nan, np.inf

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from sdc import calibration, hamming
+from sdc import hamming
 from sdc.evaluation import collapse
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.metrics import measure
@@ -90,17 +90,12 @@ def test_collapsed_and_separated_codes():
     assert [apart[f"hamming_{name}"] for name in ("overlap", "auc", "tie_mass", "ks", "gap")] == [0, 1, 0, 1, 2]
 
 
-def test_distance_to_a_target_distribution():
+def test_distance_to_random_codes():
     counts = np.array([[3, 0, 4, 7, 2, 1, 0, 0, 1]])
     similarities = np.repeat(1 - np.arange(9) / 4, counts[0])
     pairs = HammingPairs(counts, counts // 2)
-    drawn = stats.beta(5, 5, loc=-1, scale=2).rvs(200_000, random_state=0)
-    assert pairs.w1("beta(5,5)") == pytest.approx(stats.wasserstein_distance(similarities, drawn), abs=2e-3)
     random = 1 - np.arange(9) / 4, stats.binom(8, 0.5).pmf(np.arange(9))
     assert pairs.w1_binomial() == pytest.approx(stats.wasserstein_distance(similarities, random[0], None, random[1]))
-    assert pairs.w1("uniform") == pytest.approx(
-        stats.wasserstein_distance(similarities, calibration.quantiles("uniform", 20_000, 8)), abs=1e-3
-    )
 
 
 @settings(max_examples=50)
@@ -123,7 +118,7 @@ def test_random_codes_have_binomial_distances():
     counts = np.stack([np.bincount(row, minlength=33) for row in hamming.distances(codes[:100], codes[100:])])
     pairs = HammingPairs(counts, counts // 2)
     assert separation_of(counts, counts // 2)["hamming_w1_binomial"] == pairs.w1_binomial()
-    assert pairs.w1_binomial() < 0.01 < pairs.w1("beta(5,5)")
+    assert pairs.w1_binomial() < 0.01
 
 
 def test_two_histograms_by_hand():

@@ -38,7 +38,7 @@ def test_blocks_and_scale_do_not_matter(features, diagonal, monkeypatch):
     method = SSDH(diagonal=diagonal)
     expected = method.thresholds(features)
     assert method.thresholds(2 * features) == pytest.approx(expected, abs=1e-12)
-    monkeypatch.setattr(ssdh, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(ssdh, "BLOCK_ROWS", 7)
     assert method.thresholds(features) == pytest.approx(expected, abs=1e-12)
 
 

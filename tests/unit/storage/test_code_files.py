@@ -58,7 +58,7 @@ def test_zeros_among_signs_are_counted(outputs):
 
 def test_in_blocks(tmp_path, monkeypatch):
     whole = code_files.read_codes(saved(tmp_path, BITS))
-    monkeypatch.setattr(code_files, "_BLOCK_VALUES", 32)
+    monkeypatch.setattr(code_files, "BLOCK_VALUES", 32)
     assert np.array_equal(code_files.read_codes(tmp_path / "codes.npy").codes, whole.codes)
 
 

@@ -29,7 +29,7 @@ def test_features_are_one_array(tmp_path):
 def test_features_are_read_in_small_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5, "_CHECKED_BYTES", 1)
     expected = write_shards(tmp_path)
-    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 2 * 4 * 4)
+    monkeypatch.setattr(storage_features, "BLOCK_BYTES", 2 * 4 * 4)
     features = Features(tmp_path, 3)
     assert max(len(rows) for rows, _ in features.blocks()) == 2
     assert np.array_equal(features.read(), expected)
@@ -171,7 +171,7 @@ def test_views_are_one_array_over_the_rows_they_hold(tmp_path, monkeypatch):
     wanted = np.zeros(10, bool)
     wanted[[0, 2, 3, 9]] = True  # rows that are not held are left out
     assert np.array_equal(features.read(wanted, np.float16), expected[[1, 3]])
-    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(storage_features, "BLOCK_BYTES", 1)
     assert [rows.tolist() for rows, _ in features.blocks()] == [[1], [2], [7], [9]]
 
 

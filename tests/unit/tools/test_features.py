@@ -91,7 +91,7 @@ def test_labels_of_several_classes_are_columns(tmp_path):
 
 def test_export_to_parquet_in_blocks(cached, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(storage_features, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(storage_features, "BLOCK_BYTES", 1)
     manifest, folder = cached
     out = tmp_path / "x.parquet"
     assert main(["features", "export", str(folder), "--out", str(out), "--manifest", str(manifest)]) == 0
