@@ -8,7 +8,13 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ENVS = {"features": ["prepare", "extract"], "heads": ["train"], "tables": ["encode", "evaluate", "aggregate"]}
+from sdc.cli import COMMANDS
+
+ENVS = {
+    "features": ["prepare", "extract", "thumbnails"],
+    "heads": ["train"],
+    "tables": ["encode", "evaluate", "aggregate"],
+}
 # Import name -> distribution; what is not here is called the same.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -17,10 +23,10 @@ DISTRIBUTIONS = {
     "xxhash": "python-xxhash",
     "yaml": "pyyaml",
 }
-# Packages, or modules, of sdc that a stage reaches, besides those that every stage reaches.
+# Packages of sdc that a command reaches, besides those that every command reaches.
 REACHES = {
     "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods", "evaluation"],
-    "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
+    "thumbnails": ["datasets"], "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
 }  # fmt: skip
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 
@@ -46,11 +52,11 @@ def third_party(path):
 def test_environment_has_what_its_stages_import(root, name):
     needed = set()
     for stage in ENVS[name]:
-        modules = [root / "sdc/stages" / f"{stage}.py", *(root / "sdc" / f"{module}.py" for module in BASE)]
+        modules = [COMMANDS[stage], *(root / "sdc" / f"{module}.py" for module in BASE)]
         for package in ["plan", "storage", *REACHES[stage]]:
             # No stage reaches the first, which people call; only datasets reach the arrays that others wrote.
             called = ("tensors",) if "datasets" in REACHES[stage] else ("tensors", "arrays")
-            found = (root / "sdc").glob(f"{package}.py" if "/" in package else f"{package}/*.py")
+            found = (root / "sdc" / package).rglob("*.py")
             modules += (path for path in found if path.stem not in called)
         needed |= {distribution for path in modules for distribution in third_party(path)}
     if name == "heads":
@@ -63,9 +69,11 @@ def test_every_rule_names_an_environment_that_exists(root):
         text = path.read_text()
         rules = [name or path.stem for name in re.findall(r"^ *rule ?(\w*):", text, re.MULTILINE)]
         named = re.findall(r'conda:\s+"../../envs/(\w+).yaml"', text)
-        assert len(named) == len(rules), path
-        for rule, name in zip(rules, named, strict=True):
-            assert rule.split("_")[0] in ENVS[name]
+        commands = re.findall(r"python -m sdc (\w+)", text)
+        assert len(named) == len(rules) == len(commands), path
+        for rule, command, name in zip(rules, commands, named, strict=True):
+            assert command in ENVS[name]
+            assert command == "thumbnails" or rule.split("_")[0] in ENVS[name]
 
 
 def constraints(root):

@@ -43,6 +43,16 @@ def scored(method, bits, seed, score, backbone="pixels"):
     }  # fmt: skip
 
 
+# Two methods, one of which is there at two code lengths.
+SCORED = [
+    scored("sdc", 32, 0, 0.5),
+    scored("sdc", 32, 1, 0.7),
+    scored("sdc", 16, 0, 0.4),
+    scored("itq", 32, 0, 0.61),
+    scored("itq", 32, 1, 0.61),
+]
+
+
 def paper(value, status="clear", backbone="vgg16"):
     """A cell of the paper."""
     return published.Cell("Table 1", "cifar10", backbone, "sdc", {}, 16, value, status)

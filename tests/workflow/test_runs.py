@@ -115,7 +115,7 @@ esac
     assert timeless(workflow.files()) == reference
     assert outcome.text.count("Activating conda environment") == sum(outcome.jobs.values())
     assert {line for line in made.read_text().splitlines() if line.startswith("# ")} == {
-        "# prepare, extract",
+        "# prepare, extract, thumbnails",
         "# train",
         "# encode, evaluate, aggregate",
     }

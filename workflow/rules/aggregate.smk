@@ -58,7 +58,7 @@ rule aggregate_thumbnails:
     log:
         "results/logs/aggregate_thumbnails/{dataset}/{backbone}.log",
     conda:
-        "../../envs/tables.yaml"
+        "../../envs/features.yaml"
     resources:
         mem_mb=memory,
         runtime=minutes,

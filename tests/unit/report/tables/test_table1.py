@@ -10,17 +10,10 @@ from sdc.plan.cells import Cell
 from sdc.report import published
 from sdc.report.tables import table1
 from sdc.report.tables.typeset import render
+from tests.support.report import SCORED as RUNS
 from tests.support.report import paper as cell
 from tests.support.report import runs_of
 from tests.support.report import scored as run
-
-RUNS = [
-    run("sdc", 32, 0, 0.5),
-    run("sdc", 32, 1, 0.7),
-    run("sdc", 16, 0, 0.4),
-    run("itq", 32, 0, 0.61),
-    run("itq", 32, 1, 0.61),
-]
 
 
 def rendered(metrics, suffix, alike=(), oracle=(), **more):
