@@ -17,6 +17,32 @@ SPLITS = ("query", "database", "train")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """All images of a dataset in an order that no split changes.
+
+    Attributes:
+        paths: n strings, relative to the data root, or indices into an array dataset.
+        labels: For each image its class indices; empty for an image without labels.
+        groups: For each image what its source says of its place: the list, folder or official part it is in (several
+            blank-separated, empty for none), from which splits are made.
+        facts: For the sidecar: class names, source hashes, what was dropped.
+        relevance: As in ``Manifest``.
+    """
+
+    paths: Sequence[str]
+    labels: Labels
+    groups: Sequence[str]
+    facts: Mapping[str, Any]
+    relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", Labels.of(self.labels))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Manifest:
     """The images of a dataset in a fixed order, and which of them are queries, database and training items.
 
