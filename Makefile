@@ -5,11 +5,14 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 CORES ?= all
+# What is installed, with the hash of each file. `make LOCK=` has the same versions but no hashes: for torch from elsewhere.
+LOCK ?= locks/dev.txt
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes format clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -39,11 +42,24 @@ format: $(VENV)/.installed
 	$(VENV)/bin/python -m sdc.plan.schema > workflow/schemas/config.schema.json
 	$(VENV)/bin/python tests/unit/test_cli.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# After a change to pyproject.toml or constraints.txt; SECURITY.md. Both need uv and a package index.
+lock:
+	@for extra in workflow dev; do $(LOCKING) --extra $$extra --output-file locks/$$extra.txt pyproject.toml; done
+LOCKING = uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --constraint constraints.txt
+
+audit:
+	@uvx pip-audit --disable-pip --require-hashes --requirement locks/dev.txt
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(LOCK)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (minutes the first time; torch is large)"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+ifneq ($(LOCK),)
+	@$(PIP) --require-hashes --requirement $(LOCK)
+	@$(PIP) --no-deps --no-build-isolation --editable .
+else
+	@$(PIP) --constraint constraints.txt --editable '.[dev]'
+endif
 	@touch $@
 
 clean:

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +16,7 @@ from sdc import registry
 from sdc.datasets.base import Dataset, ImageFiles
 from sdc.datasets.decode import decode
 from sdc.datasets.problems import NAMED, Problems, some
+from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.storage.manifest import SPLITS, Manifest
 
@@ -95,11 +96,10 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Ite
 
 def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Item]:
     try:
-        vectors = dataset.vectors(manifest)
+        vectors = cast("Vectors", dataset.vectors(manifest))
     except SDCError as error:
         problems(str(error))
         return [_Item(mode="vector")] * len(manifest)
-    assert vectors is not None
     blocks = np.split(np.arange(len(manifest)), range(16384, len(manifest), 16384))
     return [_Item(hashlib.sha256(row.tobytes()).digest(), "vector") for rows in blocks for row in vectors.take(rows)]
 

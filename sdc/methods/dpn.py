@@ -5,7 +5,7 @@ Binary Hashing Codes", IJCAI 2020.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, cast
 
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
@@ -45,10 +45,9 @@ class DPN(CodewordMethod):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``polarisation``, and ``shrinkage`` if it has a weight."""
-        assert batch.labels is not None
         hinges = (self.margin - batch.logits[:, None] * batch.auxiliary.codes).relu()
         per_class = hinges.sum(dim=2) if self.bit_reduction == "sum" else hinges.mean(dim=2)
-        terms = {"polarisation": (per_class * batch.labels).sum(dim=1).mean()}
+        terms = {"polarisation": (per_class * cast("Tensor", batch.labels)).sum(dim=1).mean()}
         if self.shrinkage:
             terms["shrinkage"] = self.shrinkage * batch.logits.square().mean()
         return terms

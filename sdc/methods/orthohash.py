@@ -5,7 +5,7 @@ Cosine Similarity based Learning Objective", NeurIPS 2021.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, cast
 
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
@@ -49,17 +49,16 @@ class OrthoHash(CodewordMethod):
 
         from sdc.methods.losses import quantisation_gap
 
-        assert batch.labels is not None
-        codes = batch.auxiliary.codes
+        codes, labels = batch.auxiliary.codes, cast("Tensor", batch.labels)
         cosines = F.normalize(batch.logits, dim=1, eps=1e-12) @ codes.T / codes.shape[1] ** 0.5
         shifted = cosines - self.margin
         if self.margin_kind == "arc":
             # The derivative of the arc cosine grows without bound towards 1.
             shifted = (cosines.clamp(-0.99999, 0.99999).acos() + self.margin).cos()
         scale = self.scale or codes.shape[1] ** 0.5
-        scores = scale * cosines.where(batch.labels == 0, shifted)
+        scores = scale * cosines.where(labels == 0, shifted)
         # An item without a class takes no part.
-        shares = batch.labels / batch.labels.sum(dim=1, keepdim=True).clamp_min(1)
+        shares = labels / labels.sum(dim=1, keepdim=True).clamp_min(1)
         terms = {"classification": -(shares * scores.log_softmax(dim=1)).sum(dim=1).mean()}
         if self.quantisation:
             terms["quantisation"] = self.quantisation * quantisation_gap(batch.logits)

@@ -9,7 +9,7 @@ even where their features are far apart.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -62,8 +62,8 @@ class PairwiseMethod(TrainedMethod):
             return half_split_cosines(batch.features.detach())
         if self.similarity == "centred":
             return half_split_cosines((batch.features - batch.auxiliary.mean).detach())
-        assert batch.index is not None
-        first, second = batch.index[: len(batch.index) // 2 * 2].chunk(2)
+        index = cast("Tensor", batch.index)
+        first, second = index[: len(index) // 2 * 2].chunk(2)
         if hasattr(batch.auxiliary, "table"):
             return batch.auxiliary.table[first, second]
         return (batch.auxiliary.embedding[first] * batch.auxiliary.embedding[second]).sum(dim=1)

@@ -83,8 +83,7 @@ def run(
     )  # fmt: skip
     if codes is not None:
         scored = _score_codes(codes, images, relevance, query_classes, score)
-    else:
-        assert features is not None
+    elif features is not None:
         scored = _score_features(Features(features, shards, images.sha256), images, relevance, query_classes, score)
     facts, scores = images.facts, scored.scores
     precisions = scores.precisions(images.rows("query"))

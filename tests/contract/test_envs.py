@@ -113,3 +113,36 @@ def test_what_is_installed_is_what_was_tested(root):
         if Version(found).public != Version(expected).public:
             wrong[name] = (found, expected)
     assert not wrong
+
+
+def test_every_dependency_says_from_which_version_on_it_works(root):
+    import tomllib
+
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    without = [line for line in lines if not {">=", "=="} & {one.operator for one in Requirement(line).specifier}]
+    assert [line for line in without if not line.startswith(("sdc-hashing", "types-"))] == []
+
+
+@pytest.mark.parametrize("extra", ["workflow", "dev"])
+def test_a_lock_has_the_tested_versions_by_hash(root, extra):
+    tested = constraints(root)
+    pins = (root / f"locks/{extra}.txt").read_text().replace("\\\n", "").splitlines()
+    # No option and no address of a registry: only NAME==VERSION [; MARKER] --hash=… …
+    form = re.compile(r"([\w.-]+)==([\w.]+)(?: ; .+?)?(?: +--hash=sha256:[0-9a-f]{64})+")
+    locked = {match[1]: match[2] for match in map(form.fullmatch, pins)}
+    assert [name for name in locked if locked[name] != tested.get(name, locked[name])] == []
+    # It builds the package itself too.
+    assert {"torch", "h5py", "snakemake", "setuptools"} <= set(locked)
+    # What constraints.txt leaves out: what torch pins itself, and other systems' alone.
+    others = ("cuda-", "nvidia-", "triton", "setuptools", "colorama", "pyreadline3", "httpx2-jsfetch")
+    assert [name for name in locked if name not in tested and not name.startswith(others)] == []
+    assert extra != "dev" or set(tested) <= set(locked)
+
+
+def test_what_is_installed_fits_together():
+    import subprocess
+    import sys
+
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout

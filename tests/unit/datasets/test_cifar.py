@@ -8,9 +8,14 @@ import threading
 import numpy as np
 import pytest
 
+from sdc.datasets import pickles
 from sdc.datasets.cifar import BATCHES, PARTS, Cifar10, Cifar100
 from sdc.errors import SDCError
 from tests.support.datasets import make_cifar10, make_cifar100
+
+
+def md5_of(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def test_rows_are_train_then_test_in_file_order(small):
 
 
 def test_images_have_their_channels_last(small, tmp_path):
-    batch = pickle.loads((tmp_path / Cifar10.folder / "test_batch").read_bytes())
+    batch = pickles.load(tmp_path / Cifar10.folder / "test_batch")
     image = np.asarray(small.opener()("100"))
     assert image.shape == (32, 32, 3)
     assert np.array_equal(image[:, :, 1].ravel(), batch["data"][0][1024:2048])
@@ -128,7 +133,7 @@ def test_wrong_checksum_names_the_file(small, tmp_path):
 
 
 def test_right_checksum_passes(small, tmp_path, monkeypatch):
-    sums = {name: hashlib.md5((tmp_path / Cifar10.folder / name).read_bytes()).hexdigest() for name in BATCHES}
+    sums = {name: md5_of(tmp_path / Cifar10.folder / name) for name in BATCHES}
     monkeypatch.setattr(Cifar10, "files", sums)
     assert len(Cifar10(root=str(tmp_path), download=False, query=2, train=3).prepare()) == 120
 
@@ -156,7 +161,7 @@ def test_download_puts_the_batches_in_place(small, tmp_path, monkeypatch):
         tar.add(tmp_path / Cifar10.folder, Cifar10.folder)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(Cifar10, "published", {archive.name: hashlib.md5(archive.read_bytes()).hexdigest()})
+    monkeypatch.setattr(Cifar10, "published", {archive.name: md5_of(archive)})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         monkeypatch.setattr(Cifar10, "mirrors", (f"http://127.0.0.1:{server.server_port}/",))
@@ -194,7 +199,7 @@ def test_fine_labels_of_train_then_test(small_fine, tmp_path):
     assert manifest.facts["counts"] == {"images": 400, "query": 100, "database": 300, "train": 100}
     assert list(manifest.labels) == [(index % 100,) for index in range(300)] + [(index,) for index in range(100)]
     assert set(manifest.facts["sources"]) == set(PARTS)
-    test = pickle.loads((tmp_path / Cifar100.folder / "test").read_bytes())
+    test = pickles.load(tmp_path / Cifar100.folder / "test")
     image = np.asarray(small_fine().opener()("301"))
     assert np.array_equal(image[:, :, 2].ravel(), test["data"][1][2048:])
 

@@ -30,7 +30,7 @@ def tar_of(members):
 
 
 def md5_of(content):
-    return hashlib.md5(content).hexdigest()
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 class Site:

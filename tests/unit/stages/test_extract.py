@@ -1,6 +1,5 @@
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -422,7 +421,7 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypa
     out = stages.features / "0-of-1.h5"
     stages.extract(shards=1, batch_size=2)
     expected = out.read_bytes()
-    draw, killed = random.Random(0), 0
+    draw, killed = np.random.default_rng(0), 0
     for _ in range(12):
         out.unlink(missing_ok=True)
         child = in_child(lambda: stages.extract(shards=1, batch_size=2))
