@@ -18,6 +18,8 @@ _COUNTS = {
 }  # fmt: skip
 # The paper's deviation, and the Laplace distribution that shares it; and the paper's Beta distribution.
 _DEFAULTS = {"gaussian": (0.3,), "laplace": (0.3 / 2**0.5,), "linear": (5.0, 5.0)}
+# Of parameters: beyond, a distribution on [-1, 1] is a point, or no different from uniform, as far as float64 can tell.
+_LEAST, _MOST = 1e-6, 1e6
 _PATTERN = re.compile(r"([a-z]\w*)(?:\(([^()]*)\))?")
 
 
@@ -39,15 +41,17 @@ def parse(name: str) -> tuple[str, tuple[float, ...]]:
         family = match[1]
         values = tuple(float(value) for value in (match[2] or "").split(",") if value)
         if text.startswith("scipy."):
+            if not np.isfinite(values).all():
+                raise ValueError
             distribution = _frozen(family, values)
             if not distribution.cdf(1) > distribution.cdf(-1):
                 raise ValueError
             return f"scipy.{family}", values
         values = values or _DEFAULTS.get(family, ())
-        if len(values) != _COUNTS.get(family) or not all(0 < value < np.inf for value in values):
+        if len(values) != _COUNTS.get(family) or not all(_LEAST <= value <= _MOST for value in values):
             raise ValueError
     except (ValueError, TypeError, AttributeError):
-        named = f"{', '.join(NAMES)}, parameters > 0"
+        named = f"{', '.join(NAMES)}, parameters from {_LEAST:g} to {_MOST:g}"
         others = "scipy.NAME(...), a continuous distribution of scipy.stats with some mass on [-1, 1]"
         raise SDCError(f"calibration: {name!r} is not known; allowed: {named}; or {others}") from None
     return family, values

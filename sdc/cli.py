@@ -1,6 +1,7 @@
 """``sdc COMMAND --option value``: each command is ``run`` of the module of its name in ``sdc.stages`` or ``sdc.tools``.
 
-Nothing is said twice: options are the parameters of ``run``, their types its annotations, their help its docstring. All
+Nothing is said twice: options are the parameters of ``run``, their types and limits its annotations (``sdc.limits``),
+their help its docstring. What is not allowed is refused in one line before any work, with status 2. All
 options of a stage have names; of a tool, those parameters that may be given by position are positional.
 """
 
@@ -8,19 +9,23 @@ import argparse
 import ast
 import importlib
 import inspect
+import itertools
 import json
 import logging
+import os
 import sys
 import time
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from sdc import __version__
 from sdc.docstrings import description, section, summary
 from sdc.errors import SDCError
+from sdc.limits import OUTPUT_FILE, OUTPUT_FOLDER, Range
+from sdc.settings import as_json
 
 # Every command's module by its name, and what it is.
 COMMANDS = {
@@ -45,7 +50,7 @@ def parser(chosen: str | None = None) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=_help(summary(docstring)), description=description(docstring))
         if name == chosen:
             helps = section(docstring, "Args")
-            for parameter in inspect.signature(_module(name).run, eval_str=True).parameters.values():
+            for parameter in _parameters(name):
                 _add(command, parameter, _help(helps[parameter.name]), positional=not _is_stage(name))
     return parser
 
@@ -61,9 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.pop("command")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()
-    if _is_stage(command):
-        _log.info("sdc %s %s %s", command, __version__, json.dumps(options, default=str))
     try:
+        for parameter in _parameters(command):
+            _check(parameter, options[parameter.name])
+        if _is_stage(command):
+            _log.info("sdc %s %s %s", command, __version__, json.dumps(options, default=str))
         status = _module(command).run(**options)
     except (SDCError, OSError) as error:
         _log.error("sdc %s: error: %s", command, " ".join(str(error).split()))
@@ -82,9 +89,51 @@ def _module(command: str) -> Any:
     return importlib.import_module(f"sdc.{COMMANDS[command].parent.name}.{command}")
 
 
+def _parameters(command: str) -> list[inspect.Parameter]:
+    return list(inspect.signature(_module(command).run, eval_str=True).parameters.values())
+
+
+def _check(parameter: inspect.Parameter, value: Any) -> None:
+    """Check the value of an option by the parameter's type; and of a file to write, whether it can be."""
+    flag, hints = _flag(parameter), list(_leaves(parameter.annotation))
+    values = value if isinstance(value, list) else [value]
+    texts = [str(each) if isinstance(each, Path) else each for each in values]
+    as_json({flag: texts if isinstance(value, list) else texts[0]})
+    if any(typing.get_origin(hint) is Mapping for hint in hints) and not isinstance(value, dict | None):
+        raise SDCError(f"{flag}: {json.dumps(value)} is not allowed; give a JSON object, such as {{}}")
+    for note, each in itertools.product(itertools.chain.from_iterable(map(_notes, hints)), values):
+        if isinstance(note, Range) and isinstance(each, int) and not note.holds(each):
+            raise SDCError(f"{flag}: {each} is not allowed; give {note}")
+        if note in (OUTPUT_FILE, OUTPUT_FOLDER) and each is not None:
+            _check_output(flag, each / "file" if note == OUTPUT_FOLDER else each)
+
+
+def _check_output(label: str, path: Path) -> None:
+    if path.is_dir():
+        raise SDCError(f"{label} {path}: is a folder; name a file")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not folder.is_dir():
+        raise SDCError(f"{label} {path}: {folder} is no folder; name another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SDCError(f"{label} {path}: {folder} cannot be written to; make it writable, or name another place")
+
+
 def _help(text: str) -> str:
     """Text as argparse takes help: of two per cent signs it prints one."""
     return text.replace("%", "%%")
+
+
+class _Once(argparse.Action):
+    """Store a value, but not over another one."""
+
+    given = False
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        """Store it; argparse's line and status 2 if there is one."""
+        if self.given:
+            raise argparse.ArgumentError(self, "is given twice; leave one out")
+        self.given = True
+        setattr(namespace, self.dest, values)
 
 
 def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter, text: str, positional: bool) -> None:
@@ -101,22 +150,42 @@ def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter, text: s
         settings |= {"type": _json, "metavar": "JSON", "default": dict(default or {})}
     elif origin is Sequence:
         settings |= {"nargs": "+" if default or not optional else "*", "default": list(default or ())}
-        settings |= _value(_alternatives(typing.get_args(hints[0])[0]))
+        settings |= _value(list(_leaves(hints[0])))
     else:
         settings |= _value(hints)
+    notes = [str(note) for hint in _leaves(parameter.annotation) for note in _notes(hint) if isinstance(note, Range)]
     if default not in (None, ()) and default is not False and not isinstance(default, Mapping):
-        text += f" (default: {' '.join(map(str, default)) if isinstance(default, tuple) else default})"
+        notes.append(f"default: {' '.join(map(str, default)) if isinstance(default, tuple) else default}")
+    text += f" ({'; '.join(notes)})" * bool(notes)
     if positional and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
         settings = ({"nargs": "?"} if optional else {}) | settings
         command.add_argument(parameter.name, help=text, **settings)
     else:
-        # A name that ends in _ would hide a module.
-        flag = "--" + parameter.name.rstrip("_").replace("_", "-")
-        command.add_argument(flag, dest=parameter.name, required=not optional, help=text, **settings)
+        settings = {"action": _Once} | settings
+        command.add_argument(_flag(parameter), dest=parameter.name, required=not optional, help=text, **settings)
+
+
+def _flag(parameter: inspect.Parameter) -> str:
+    """``--json`` for ``json_``: a name that ends in _ would hide a module."""
+    return "--" + parameter.name.rstrip("_").replace("_", "-")
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _leaves(hint: Any) -> Iterator[Any]:
+    """The types that one value may have: of a sequence, its items'."""
+    for alternative in _alternatives(hint):
+        if typing.get_origin(alternative) is Sequence:
+            yield from _leaves(typing.get_args(alternative)[0])
+        else:
+            yield alternative
+
+
+def _notes(hint: Any) -> tuple[Any, ...]:
+    """What an annotated type says beside what it is."""
+    return getattr(hint, "__metadata__", ())
 
 
 def _value(hints: Sequence[Any]) -> dict[str, Any]:
@@ -124,19 +193,27 @@ def _value(hints: Sequence[Any]) -> dict[str, Any]:
     (hint,), rest = hints[:1], hints[1:]
     if typing.get_origin(hint) is Literal:
         return {"choices": typing.get_args(hint)}
-    if not rest:
-        return {"type": hint}
-    words = typing.get_args(rest[0])
+    if typing.get_origin(hint) is Annotated:
+        hint = hint.__origin__
+    words = typing.get_args(rest[0]) if rest else ()
 
-    def number_or_word(text: str) -> Any:
+    def convert(text: str) -> Any:
+        if not text:
+            raise argparse.ArgumentTypeError("is empty")
         return text if text in words else hint(text)
 
-    number_or_word.__name__ = f"{hint.__name__} or {', '.join(words)}"
-    return {"type": number_or_word}
+    convert.__name__ = " or ".join([hint.__name__, *words])
+    return {"type": convert}
 
 
 def _json(text: str) -> Any:
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if repeated := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"key {repeated[0]!r} is there twice")
+        return dict(pairs)
+
     try:
-        return json.loads(text)
-    except ValueError as error:
+        return json.loads(text, object_pairs_hook=without_repeats)
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not valid JSON ({error})") from error

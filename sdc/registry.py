@@ -99,7 +99,7 @@ def entry_schema(catalogue: str, name: str, settings: Mapping[str, Any]) -> dict
     """
     known = CATALOGUES[catalogue]
     kind = settings.get("type", name)
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         return {"type": "object", "properties": {"type": {"enum": sorted(known)}}, "required": ["type"]}
     schema = schema_of(load(catalogue, kind), without=NOT_IN_CONFIG[catalogue])
     schema["properties"]["type"] = {"enum": sorted(known)}

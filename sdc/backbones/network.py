@@ -12,6 +12,13 @@ from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
 
+# Pixels: an image of 4,096 x 4,096 takes 200 MB in float32, and many times that within a network.
+LONGEST_EDGE = 4096
+# The mean of a channel of pixels on [0, 1]; and a factor of these, or of an edge, where a hundredth or a hundredfold of
+# what is usual is a mistake.
+_CHANNEL = {"type": "number", "minimum": 0, "maximum": 1}
+_SCALE = {"type": "number", "minimum": 1e-3, "maximum": 10}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network(Backbone):
@@ -32,13 +39,13 @@ class Network(Backbone):
             compiler it runs as it is.
     """
 
-    resize: int | None = option(None, minimum=1)
-    crop: int | None = option(None, minimum=1)
+    resize: int | None = option(None, minimum=1, maximum=LONGEST_EDGE)
+    crop: int | None = option(None, minimum=1, maximum=LONGEST_EDGE)
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
-    mean: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
-    std: tuple[float, ...] | None = option(None, minItems=3, maxItems=3)
+    mean: tuple[float, ...] | None = option(None, minItems=3, maxItems=3, items=_CHANNEL)
+    std: tuple[float, ...] | None = option(None, minItems=3, maxItems=3, items=_SCALE)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    scales: tuple[float, ...] = option((1.0,), minItems=1, items={"type": "number", "exclusiveMinimum": 0})
+    scales: tuple[float, ...] = option((1.0,), minItems=1, maxItems=16, items=_SCALE)
     normalise: bool = False
     compile: bool = False
 

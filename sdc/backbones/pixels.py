@@ -20,7 +20,8 @@ class Pixels(Backbone):
         channels: ``rgb``, or ``gray`` for the luminance alone.
     """
 
-    size: int | None = option(None, minimum=1)
+    # An image of 1,024 x 1,024 is a vector of 12 MB.
+    size: int | None = option(None, minimum=1, maximum=1024)
     channels: Literal["rgb", "gray"] = "rgb"
 
     def weights_id(self) -> str:

@@ -45,7 +45,8 @@ class Torchvision(Network):
 
     weights: str = "default"
     pool: Literal["default", "gem"] = "default"
-    tokens: int | None = option(None, minimum=1)
+    # No network has a finer grid than that of the largest crop in patches of 16 pixels.
+    tokens: int | None = option(None, minimum=1, maximum=256)
 
     @property
     def _file(self) -> str | None:

@@ -14,6 +14,7 @@ from sdc.datasets.download import fetch
 from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
+from sdc.limits import Seed
 from sdc.settings import option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
@@ -98,7 +99,7 @@ class Arrays(Dataset):
     checksum: bool = True
     query: float | None = option(None, anyOf=[*AMOUNT["anyOf"], {"type": "null"}])
     train: float | None = option(None, anyOf=[*AMOUNT["anyOf"], {"type": "null"}])
-    seed: int = option(42, minimum=0, maximum=2**32 - 1)
+    seed: Seed = 42
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,6 +19,7 @@ from sdc.datasets.problems import Problems, some
 from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
+from sdc.limits import Items, Seed, Shards, Views
 from sdc.plan.scoring import MAP_AT, PRECISION_AT
 from sdc.plan.shards import VIEWS
 from sdc.settings import Settings, option
@@ -86,15 +87,16 @@ class Dataset(Settings):
     protocols: ClassVar[Mapping[str, Protocol]] = {}
     preprocessing: ClassVar[Mapping[str, Any]] = {}
 
-    seed: int = option(0, minimum=0, maximum=2**32 - 1)
-    shards: int = option(1, minimum=1)
-    map_at: int | None = option(MAP_AT, minimum=1)
-    precision_at: tuple[int, ...] = option(PRECISION_AT, minItems=1, items={"type": "integer", "minimum": 1})
-    views: int = option(VIEWS, minimum=2)
+    seed: Seed = 0
+    shards: Shards = 1
+    map_at: Items | None = MAP_AT
+    precision_at: tuple[Items, ...] = option(PRECISION_AT, minItems=1, maxItems=100)
+    views: Views = VIEWS
     augmentation: Literal["photographs", "scans"] = "photographs"
     train_on: str | None = None
     recentre: bool = True
-    long_tail: float | None = option(None, minimum=1)
+    # No class has more images than a manifest.
+    long_tail: float | None = option(None, minimum=1, maximum=1e9)
     long_tail_of: LongTailOf = "train"
 
     def prepare(self) -> Manifest:

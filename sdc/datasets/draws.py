@@ -7,11 +7,13 @@ from typing import Literal
 import numpy as np
 
 from sdc.errors import SDCError
+from sdc.limits import Items
+from sdc.settings import schema_of_type
 from sdc.storage.manifest import SPLITS
 
 LongTailOf = Literal["train", "database"]
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
-AMOUNT = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
+AMOUNT = {"anyOf": [schema_of_type(Items), {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
 
 
 def split_files(pattern: str) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.instances import Instances
 from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
+from sdc.limits import Items
 from sdc.settings import option
 from sdc.storage.manifest import Manifest
 
@@ -66,7 +67,7 @@ class GLDv2(Instances):
     root: str = "data/gldv2"
     train: Literal["clean", "none"] | float = option("clean", exclusiveMinimum=0, maximum=1)
     train_vectors: str | None = None
-    map_at: int | None = option(100, minimum=1)
+    map_at: Items | None = 100
 
     @property
     def protocol(self) -> str:

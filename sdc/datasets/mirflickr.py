@@ -15,7 +15,7 @@ from sdc.datasets.base import ImageFiles, Protocol, absent, hashes
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.settings import option
+from sdc.limits import Items
 from sdc.storage.manifest import Manifest
 
 IMAGES = 25_000
@@ -66,9 +66,9 @@ class MIRFlickr(ImageFiles):
     root: str = "data/mirflickr"
     protocol: Literal["bihalf", "deephash"] = "bihalf"
     topics: Literal[24, 38] = 24
-    query: int | None = option(None, minimum=1)
-    train: int | None = option(None, minimum=1)
-    map_at: int | None = option(None, minimum=1)
+    query: Items | None = None
+    train: Items | None = None
+    map_at: Items | None = None
     truncated: Literal["fail", "load"] = "load"
 
     def scan(self, problems: Problems) -> Manifest:

@@ -20,7 +20,7 @@ from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.settings import option
+from sdc.limits import Items
 from sdc.storage.manifest import Manifest
 
 # Alphabetical, as the columns of the lists are; COCO's own ids are in another order.
@@ -80,9 +80,9 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
 
     root: str = "data/mscoco"
     protocol: Literal["db117218", "db107218"] = "db117218"
-    query: int = option(5000, minimum=1)
-    train: int = option(10_000, minimum=1)
-    map_at: int | None = option(5000, minimum=1)
+    query: Items = 5000
+    train: Items = 10_000
+    map_at: Items | None = 5000
 
     @staticmethod
     def key(name: str) -> Hashable:

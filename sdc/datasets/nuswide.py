@@ -18,7 +18,7 @@ from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.settings import option
+from sdc.limits import Items
 from sdc.storage.manifest import Manifest
 from sdc.storage.tables import with_slashes
 
@@ -75,10 +75,10 @@ Flickr/<folder>/<number>_<photo>.jpg"""
 
     root: str = "data/nuswide"
     protocol: Literal["per_concept", "deephash"] = "per_concept"
-    query: int = option(100, minimum=1)
-    train: int = option(500, minimum=1)
+    query: Items = 100
+    train: Items = 500
     truncated: Literal["fail", "load"] = "load"
-    map_at: int | None = option(5000, minimum=1)
+    map_at: Items | None = 5000
 
     @staticmethod
     def key(name: str) -> Hashable:

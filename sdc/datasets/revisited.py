@@ -17,6 +17,7 @@ from sdc.datasets.base import Opener, Protocol, absent, hashes
 from sdc.datasets.instances import Instances
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
+from sdc.limits import Items
 from sdc.settings import option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Manifest
@@ -49,8 +50,8 @@ class Revisited(Instances):
     name: ClassVar[str]
     protocol = "revisited"
 
-    map_at: int | None = option(None, minimum=1)
-    precision_at: tuple[int, ...] = option((1, 5, 10), minItems=1, items={"type": "integer", "minimum": 1})
+    map_at: Items | None = None
+    precision_at: tuple[Items, ...] = option((1, 5, 10), minItems=1, maxItems=100)
 
     def scan(self, problems: Problems) -> Manifest:
         """The images the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""

@@ -14,10 +14,11 @@ import numpy as np
 
 from sdc.errors import SDCError
 from sdc.head import Head
+from sdc.limits import Bits, Seed
 from sdc.methods.data import Curve, Training, is_finite, membership
 from sdc.methods.trainable import Presets, Trainable
 from sdc.registry import PRESETS
-from sdc.settings import Settings, check, option
+from sdc.settings import Settings, check
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class HashMethod(Settings):
     # What differs from the defaults, over what the bases say.
     presets: ClassVar[Presets] = {}
 
-    bits: int = option(64, minimum=8, maximum=4096, multipleOf=8)
-    seed: int = option(0, minimum=0, maximum=2**32 - 1)
+    bits: Bits = 64
+    seed: Seed = 0
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:

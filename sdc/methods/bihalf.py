@@ -11,6 +11,7 @@ import numpy as np
 from sdc.head import Head
 from sdc.methods.data import Batch, Curve, Tensor, Training
 from sdc.methods.similarity import PairwiseMethod
+from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
@@ -36,7 +37,7 @@ class BiHalf(PairwiseMethod):
         "instance": {"gamma": 0.1},
     }  # fmt: skip
 
-    gamma: float = option(6.0, minimum=0)
+    gamma: float = option(6.0, minimum=0, maximum=LARGEST_WEIGHT)
     threshold: Literal["zero", "train_median"] = "zero"
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

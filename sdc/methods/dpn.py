@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
+from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
@@ -32,9 +33,9 @@ class DPN(CodewordMethod):
         "code": {"weight_decay": 5e-4, "targets": "bernoulli", "shrinkage": 0.1},
     }  # fmt: skip
 
-    margin: float = option(1.0, exclusiveMinimum=0)
+    margin: float = option(1.0, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
     bit_reduction: Literal["sum", "mean"] = "sum"
-    shrinkage: float = option(0.0, minimum=0)
+    shrinkage: float = option(0.0, minimum=0, maximum=LARGEST_WEIGHT)
     inputs: Literal["raw", "centred"] = "centred"
 
     def build_head(self, dim: int, bits: int) -> Sequential:

@@ -8,6 +8,7 @@ import dataclasses
 
 from sdc.methods.data import Batch, Tensor
 from sdc.methods.similarity import PairwiseMethod
+from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
@@ -31,7 +32,7 @@ class GreedyHash(PairwiseMethod):
         "instance": {"penalty": 0.01},
     }  # fmt: skip
 
-    penalty: float = option(0.1, minimum=0)
+    penalty: float = option(0.1, minimum=0, maximum=LARGEST_WEIGHT)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``pairs``: squared gap of cosines over half-split pairs; ``penalty``: over all rows."""

@@ -31,8 +31,9 @@ class ITQ(HashMethod):
     title = "ITQ"
     source = "Gong & Lazebnik, CVPR 2011"
 
-    iterations: int = option(50, minimum=0)
-    tolerance: float = option(1e-6, minimum=0)
+    # Each takes a product with all training items and an SVD, and the objective settles within hundreds.
+    iterations: int = option(50, minimum=0, maximum=1_000_000)
+    tolerance: float = option(1e-6, minimum=0, maximum=1)
     rotation: Literal["procrustes", "public"] = "procrustes"
 
     def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:

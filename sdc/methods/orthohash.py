@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
+from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
@@ -32,10 +33,10 @@ class OrthoHash(CodewordMethod):
         "instance": {"epochs": 10, "learning_rate": 1e-3, "decay_after": 0.4},
     }
 
-    margin: float = option(0.2, minimum=0)
+    margin: float = option(0.2, minimum=0, maximum=LARGEST_WEIGHT)
     margin_kind: Literal["cosine", "arc"] = "cosine"
-    scale: float | None = option(None, exclusiveMinimum=0)
-    quantisation: float = option(0.0, minimum=0)
+    scale: float | None = option(None, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    quantisation: float = option(0.0, minimum=0, maximum=LARGEST_WEIGHT)
 
     def build_head(self, dim: int, bits: int) -> Sequential:
         """Linear without bias, near zero; batch norm."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from sdc import calibration
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.similarity import PairwiseMethod
+from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
 from sdc.settings import option
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ class SDC(PairwiseMethod):
     }
 
     calibration: str = "beta(5,5)"
-    quantisation: float = option(1.0, minimum=0)
+    quantisation: float = option(1.0, minimum=0, maximum=LARGEST_WEIGHT)
     quantisation_kind: Literal["cosine", "l1", "l2", "cubic"] = "cosine"
     pair_loss: Literal["l1", "l2", "one_sided"] = "l1"
     clamp_targets: bool = False
-    hidden: int | Literal["dim"] | None = option(4096, minimum=1)
-    hidden_layers: int = option(1, minimum=1)
+    hidden: int | Literal["dim"] | None = option(4096, minimum=1, maximum=WIDEST_LAYER)
+    # Nothing skips a layer, so that no deeper head would learn.
+    hidden_layers: int = option(1, minimum=1, maximum=64)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any, Literal
 
 from sdc.methods.sdc_simclr import SDCSimCLR
+from sdc.methods.trainable import LARGEST_STEP, LARGEST_WEIGHT, MOST_ITEMS, WIDEST_LAYER
 from sdc.settings import option
 
 
@@ -24,11 +25,11 @@ class SDCPlus(SDCSimCLR):
     similarity: Literal["cosine", "centred", "diffusion"] = "diffusion"
     whitening: float = option(0.5, minimum=0, maximum=1)
     anchor: Literal["view", "clean"] = "clean"
-    contrastive: float = option(0.1, minimum=0)
-    hidden: int | Literal["dim"] | None = option(1280, minimum=1)
-    batch_size: int = option(256, minimum=2, multipleOf=2)
-    learning_rate: float = option(4e-4, exclusiveMinimum=0)
-    weight_decay: float = option(1e-5, minimum=0)
+    contrastive: float = option(0.1, minimum=0, maximum=LARGEST_WEIGHT)
+    hidden: int | Literal["dim"] | None = option(1280, minimum=1, maximum=WIDEST_LAYER)
+    batch_size: int = option(256, minimum=2, maximum=MOST_ITEMS, multipleOf=2)
+    learning_rate: float = option(4e-4, exclusiveMinimum=0, maximum=LARGEST_STEP)
+    weight_decay: float = option(1e-5, minimum=0, maximum=LARGEST_STEP)
 
     @classmethod
     def preset_values(cls, name: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from sdc.settings import option
 # eigenvectors of the graph.
 EXACT_ITEMS = 16_384
 EIGENVECTORS = 512
+# Of each of a million items, that many fill 12 GB.
+MOST_NEIGHBOURS = 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class PairwiseMethod(TrainedMethod):
     """
 
     similarity: Literal["cosine", "centred", "diffusion"] = "cosine"
-    neighbours: int = option(30, minimum=1)
+    neighbours: int = option(30, minimum=1, maximum=MOST_NEIGHBOURS)
     restart: float = option(0.1, exclusiveMinimum=0, exclusiveMaximum=1)
     whitening: float = option(0.0, minimum=0, maximum=1)
 

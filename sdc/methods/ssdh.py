@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
+from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 _BIN = 0.01
@@ -48,12 +49,12 @@ class SSDH(TrainedMethod):
         "code": {"weight_decay": 5e-4, "diagonal": "included", "mirror": "weights", "inputs": "raw"},
     }  # fmt: skip
 
-    alpha: float = option(2.0, exclusiveMinimum=0)
-    beta: float = option(2.0, exclusiveMinimum=0)
+    alpha: float = option(2.0, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    beta: float = option(2.0, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
     diagonal: Literal["excluded", "included"] = "excluded"
     mirror: Literal["constant", "weights"] = "constant"
     reduction: Literal["all", "labelled"] = "all"
-    initial_deviation: float | None = option(None, exclusiveMinimum=0)
+    initial_deviation: float | None = option(None, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
     inputs: Literal["raw", "centred"] = "centred"
 
     def build_head(self, dim: int, bits: int) -> Sequential:

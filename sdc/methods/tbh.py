@@ -9,6 +9,7 @@ from typing import Literal
 
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
+from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
 from sdc.settings import option
 
 # Keeps the root of a node's degree away from zero; the authors' value, as is the exponent of the adjacency.
@@ -50,9 +51,9 @@ class TBH(TrainedMethod):
 
     reconstruction: Literal["sum", "item", "mean"] = "sum"
     adversary: Literal["non_saturating", "saturating"] = "non_saturating"
-    adversary_weight: float = option(1.0, minimum=0)
-    hidden: int = option(1024, minimum=1)
-    width: int = option(512, minimum=1)
+    adversary_weight: float = option(1.0, minimum=0, maximum=LARGEST_WEIGHT)
+    hidden: int = option(1024, minimum=1, maximum=WIDEST_LAYER)
+    width: int = option(512, minimum=1, maximum=WIDEST_LAYER)
     decoder: Literal["linear", "relu"] = "linear"
     inputs: Literal["raw", "centred"] = "centred"
 

@@ -7,11 +7,24 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from sdc.limits import Bits, Seed
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.settings import Settings, option
 
 # Named sets of hyper-parameters (registry.PRESETS).
 Presets: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+# Limits of what methods have in common, far above what was ever published. Weights of a term of a loss, and what its
+# logits are multiplied or divided by: float32 has seven digits, so a term a million times another leaves nothing of it.
+LARGEST_WEIGHT = 1e6
+# Neurons of a layer; whether the layers fit into memory together the loop says before the first step.
+WIDEST_LAYER = 65_536
+# Items of a batch: the pairs of 65,536 fill 16 GiB.
+MOST_ITEMS = 65_536
+# Each is a row of the curve.
+MOST_EPOCHS = 1_000_000
+# Step size and decay: a step of a thousand times the gradient, or its epsilon, trains nothing.
+LARGEST_STEP = 1e3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,24 +63,24 @@ class Trainable(Settings):
         "instance": {"epochs": 20, "batch_size": 256, "decay_after": 0.5},
     }
 
-    bits: int
-    seed: int
-    epochs: int = option(100, minimum=1)
-    batch_size: int = option(64, minimum=2, multipleOf=2)
-    learning_rate: float = option(1e-4, exclusiveMinimum=0)
-    weight_decay: float = option(5e-4, minimum=0)
+    bits: Bits
+    seed: Seed
+    epochs: int = option(100, minimum=1, maximum=MOST_EPOCHS)
+    batch_size: int = option(64, minimum=2, maximum=MOST_ITEMS, multipleOf=2)
+    learning_rate: float = option(1e-4, exclusiveMinimum=0, maximum=LARGEST_STEP)
+    weight_decay: float = option(5e-4, minimum=0, maximum=LARGEST_STEP)
     schedule: Literal["step", "cosine"] = "step"
     decay_after: float = option(0.8, exclusiveMinimum=0, maximum=1)
     decay_factor: float = option(0.1, exclusiveMinimum=0, maximum=1)
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: float = option(0.9, minimum=0, exclusiveMaximum=1)
-    adam_epsilon: float = option(1e-8, exclusiveMinimum=0)
+    adam_epsilon: float = option(1e-8, exclusiveMinimum=0, maximum=LARGEST_STEP)
     inputs: Literal["raw", "centred"] = "raw"
     feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
     anchor: Literal["view", "clean"] = "view"
     precision: Literal["float32", "bfloat16"] = "float32"
     select: Literal["last", "best"] = "last"
-    select_every: int = option(10, minimum=1)
+    select_every: int = option(10, minimum=1, maximum=MOST_EPOCHS)
 
     def build_head(self, dim: int, bits: int) -> Sequential:
         """A new head from features to logits, drawn from torch's current generator; by default, one linear layer."""

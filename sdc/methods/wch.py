@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Curve, Sequential, Tensor, Training
+from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
 from sdc.settings import option
 
 _CHUNK_IMAGES = 16
@@ -44,11 +45,11 @@ class WCH(TrainedMethod):
         },
     }  # fmt: skip
 
-    temperature: float = option(0.3, exclusiveMinimum=0)
-    weight_temperature: float = option(0.2, exclusiveMinimum=0)
+    temperature: float = option(0.3, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    weight_temperature: float = option(0.2, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
     weights: Literal["row", "probability", "public"] = "row"
     normalise: bool = False
-    hidden: int | Literal["dim"] = option(1024, minimum=1)
+    hidden: int | Literal["dim"] = option(1024, minimum=1, maximum=WIDEST_LAYER)
     activation: Literal["relu", "gelu"] = "relu"
     bias: Literal["normal", "zero"] = "normal"
     inputs: Literal["raw"] = "raw"

@@ -1,6 +1,7 @@
 """Ablations: the methods that vary one, and the selection of their table."""
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,9 @@ from sdc import registry
 from sdc.errors import SDCError
 from sdc.plan.entries import canonical, entry
 from sdc.settings import check, check_name
+
+# Of an ablation, each a row of its table.
+MOST_VARIANTS = 1000
 
 
 class Variant(NamedTuple):
@@ -29,6 +33,12 @@ def varied(config: Mapping[str, Any], name: str) -> list[str]:
     """The keys that an ablation varies, in order."""
     vary = config["ablations"][name]["vary"]
     return list(vary if isinstance(vary, Mapping) else dict.fromkeys(itertools.chain.from_iterable(vary)))
+
+
+def variant_count(config: Mapping[str, Any], name: str) -> int:
+    """How many methods an ablation compares."""
+    vary = config["ablations"][name]["vary"]
+    return math.prod(map(len, vary.values())) if isinstance(vary, Mapping) else len(vary)
 
 
 def has_heat_map(config: Mapping[str, Any], name: str) -> bool:
@@ -52,6 +62,8 @@ def variants(config: Mapping[str, Any], name: str) -> list[Variant]:
     """
     spec, keys = config["ablations"][name], varied(config, name)
     vary = spec["vary"]
+    if (count := variant_count(config, name)) > MOST_VARIANTS:
+        raise SDCError(f"ablations.{name}.vary: asks for {count:,} variants of {MOST_VARIANTS:,} at most; vary less")
     if isinstance(vary, Mapping):
         vary = [dict(zip(keys, values, strict=True)) for values in itertools.product(*vary.values())]
     return [_variant(config, f"ablations.{name}", spec, values, keys) for values in vary]
@@ -67,7 +79,7 @@ def _variant(
     common, words = entry(config, "methods", base), set()
 
     def fill_in(braced: re.Match[str]) -> str:
-        check_name("word in braces", braced[1], keys, f"{where}.settings")
+        check_name("word in braces", braced[1], list(values), f"{where}.settings")
         words.add(braced[1])
         return str(values[braced[1]])
 

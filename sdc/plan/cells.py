@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from sdc.plan.entries import build_entry
 
+# Lists of a selection, whose product is its runs.
+AXES = ("datasets", "backbones", "methods", "bits", "seeds")
+
 
 class Cell(NamedTuple):
     """One run: a method with a code length and a seed on the features of a dataset by a backbone."""
@@ -34,7 +37,7 @@ def cells(run: Mapping[str, Any]) -> list[Cell]:
         run: ``{datasets, backbones, methods, bits, seeds}``, a list each; and ``only``: by backbone, the methods to
             which it is limited.
     """
-    axes = (run[axis] for axis in ("datasets", "backbones", "methods", "bits", "seeds"))
+    axes = (run[axis] for axis in AXES)
     only = run.get("only", {})
     every = (Cell(*values) for values in itertools.product(*axes))
     return [cell for cell in every if cell.method in only.get(cell.backbone, [cell.method])]

@@ -1,16 +1,21 @@
-"""Whether a config can be run: its shape, its names and settings, and what goes with what."""
+"""Whether a config can be run: its shape, its names and settings, how much it asks for, and what goes with what."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from sdc import registry
+from sdc.errors import SDCError
 from sdc.plan import schema
-from sdc.plan.ablations import ablation_run, variant_entries
-from sdc.plan.cells import cells
+from sdc.plan.ablations import ablation_run, variant_count, variant_entries
+from sdc.plan.cells import AXES, cells
 from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
-from sdc.plan.shards import training_kinds
+from sdc.plan.shards import shard_count, training_kinds
 from sdc.settings import check, check_name
+
+# Runs, each of which is three jobs; and feature shards that these read. Snakemake plans some hundred jobs a second.
+MOST_RUNS, MOST_READS = 100_000, 10_000_000
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -30,7 +35,23 @@ def check_config(config: Mapping[str, Any]) -> None:
         check_name("only", backbone, config["run"]["backbones"], where="run")
         check({backbone: only}, {"properties": {backbone: methods}}, where="run.only")
     check(config.get("report", {}), {"properties": {"retrieval": methods}}, where="report")
+    _check_size(config)
     _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
+
+
+def _check_size(config: Mapping[str, Any]) -> None:
+    """Check that so many runs, and shards that they read, can be planned."""
+    run = config["run"]
+    methods = len(run["methods"]) + sum(variant_count(config, name) for name in config.get("ablations", {}))
+    of_dataset = math.prod(len(run[axis]) for axis in AXES[1:] if axis != "methods") * methods
+    runs, product = of_dataset * len(run["datasets"]), " x ".join(AXES)
+    if runs > MOST_RUNS:
+        raise SDCError(f"run: {product} are {runs:,} runs, and at most {MOST_RUNS:,} can be planned; select less")
+    reads = sum(of_dataset * shard_count(config, dataset) for dataset in run["datasets"])
+    if reads > MOST_READS:
+        raise SDCError(
+            f"run: {runs:,} runs would read {reads:,} shards of at most {MOST_READS:,}; lower datasets.shards"
+        )
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:

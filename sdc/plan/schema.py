@@ -10,11 +10,13 @@ from typing import Any
 
 from sdc import registry
 from sdc.docstrings import section, summary
+from sdc.limits import Bits, Seed
 from sdc.plan.scoring import Evaluation
-from sdc.settings import Settings, option, schema_of
+from sdc.settings import Settings, option, schema_of, schema_of_type
 
-_NAME = {"type": "string", "pattern": "^[a-z0-9_]+$"}
-_NAMES = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _NAME}
+# A name is that of a folder, and part of the names of files in it, which may have 255 bytes.
+_NAME = {"type": "string", "pattern": "^[a-z0-9_]+$", "maxLength": 100}
+_NAMES = {"type": "array", "minItems": 1, "maxItems": 1000, "uniqueItems": True, "items": _NAME}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,11 @@ class Report(Settings):
 
 def shape() -> dict[str, Any]:
     """The schema of a config whose catalogue entries may be any mapping."""
-    numbers = {"type": "array", "minItems": 1, "uniqueItems": True}
+    numbers = {"type": "array", "minItems": 1, "maxItems": 1000, "uniqueItems": True}
     run = {
         **dict.fromkeys(registry.CATALOGUES, _NAMES),
-        "bits": {**numbers, "items": {"type": "integer", "minimum": 8, "maximum": 4096, "multipleOf": 8}},
-        "seeds": {**numbers, "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}},
+        "bits": {**numbers, "items": schema_of_type(Bits)},
+        "seeds": {**numbers, "items": schema_of_type(Seed)},
         "only": _mapping("By backbone, the methods to which it is limited", additionalProperties=_NAMES),
     }
     ablation = {
@@ -60,7 +62,7 @@ def shape() -> dict[str, Any]:
         **dict.fromkeys(registry.CATALOGUES, catalogue),
         "ablations": _mapping(
             "By name, what is varied of a method; each value is a row of a table of that name",
-            propertyNames={"pattern": "^[a-z][a-z0-9_]*$"},
+            propertyNames={**_NAME, "pattern": "^[a-z][a-z0-9_]*$"},
             additionalProperties=_closed("Variants of a method", ablation, ["vary"]),
         ),
     }

@@ -54,5 +54,11 @@ def shard_names(shards: int) -> list[str]:
 
 
 def shard_range(shard: int, shards: int, rows: int) -> tuple[int, int]:
-    """First row of a shard and one past its last; sizes differ by one row at most."""
+    """First row of a shard and one past its last; sizes differ by one row at most.
+
+    Raises:
+        SDCError: If there is no such shard.
+    """
+    if not 0 <= shard < shards:
+        raise SDCError(f"--shard {shard}: there are {shards} shards; give 0 to {shards - 1}")
     return rows * shard // shards, rows * (shard + 1) // shards

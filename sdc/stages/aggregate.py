@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sdc.limits import OutputFile
 from sdc.report import page, theme
 from sdc.report.catalogue import FIGURES, TABLES
 from sdc.report.runs import read_runs
@@ -20,7 +21,7 @@ def run(
     results: Path,
     selection: Mapping[str, Any],
     make: Sequence[str],
-    out: Sequence[Path],
+    out: Sequence[OutputFile],
     embed: Sequence[Path] = (),
     config: Mapping[str, Any] = MappingProxyType({}),
     allow_missing: bool = False,

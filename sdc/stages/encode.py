@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sdc.errors import StorageError
+from sdc.limits import OutputFile, Shards
 from sdc.storage.codes import Codes, write_codes
 from sdc.storage.features import IDENTITY, Features
 from sdc.storage.files import remedy
@@ -16,9 +17,9 @@ from sdc.storage.manifest import read_manifest
 def run(
     manifest: Path,
     features: Path,
-    shards: int,
+    shards: Shards,
     head: Path,
-    out: Path,
+    out: OutputFile,
     train_on: str | None = None,
     recentre: bool = False,
 ) -> None:

@@ -29,6 +29,7 @@ from sdc.evaluation.ranking import Cosine, Hamming
 from sdc.evaluation.relevance import Relevance, relevance_of
 from sdc.evaluation.retrieved import retrieved
 from sdc.evaluation.scores import Scores, evaluate
+from sdc.limits import Items, OutputFile, Processes, Shards
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.codes import read_codes
 from sdc.storage.columns import write_columns, write_precisions
@@ -43,15 +44,15 @@ _CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the us
 
 def run(
     manifest: Path,
-    out: Path,
+    out: OutputFile,
     codes: Path | None = None,
     features: Path | None = None,
-    shards: int = 1,
-    map_at: Sequence[int | Literal["all"]] = (MAP_AT,),
-    precision_at: Sequence[int] = PRECISION_AT,
+    shards: Shards = 1,
+    map_at: Sequence[Items | Literal["all"]] = (MAP_AT,),
+    precision_at: Sequence[Items] = PRECISION_AT,
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
-    jobs: int | None = None,
+    jobs: Processes | None = None,
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.
 

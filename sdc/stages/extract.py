@@ -16,6 +16,7 @@ from tqdm import tqdm
 from sdc import devices, registry
 from sdc.backbones.base import Backbone, Image
 from sdc.errors import SDCError
+from sdc.limits import BatchSize, OutputFile, Seed, Shard, Shards, Views
 from sdc.plan.entries import canonical, check_kinds
 from sdc.plan.shards import VIEWS, Kind, shard_range
 from sdc.storage.features import FEATURES_SCHEMA
@@ -33,15 +34,15 @@ def run(
     manifest: Path,
     backbone: str,
     settings: Mapping[str, Any] | None,
-    shard: int,
-    shards: int,
-    out: Path,
+    shard: Shard,
+    shards: Shards,
+    out: OutputFile,
     device: str = "auto",
-    batch_size: int | Literal["auto"] = "auto",
+    batch_size: BatchSize | Literal["auto"] = "auto",
     kind: Kind = "clean",
-    views: int = VIEWS,
+    views: Views = VIEWS,
     augmentation: Literal["photographs", "scans"] = "photographs",
-    view_seed: int = 0,
+    view_seed: Seed = 0,
     decoding: Mapping[str, str] | None = None,
 ) -> None:
     """Extract the features of one shard.

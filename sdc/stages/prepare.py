@@ -1,14 +1,14 @@
 """prepare: from a dataset's settings to its manifest."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sdc import registry
+from sdc.limits import OutputFile
 from sdc.storage.manifest import Manifest, write_manifest
 
 
-def run(dataset: str, settings: Mapping[str, Any] | None, out: Path) -> None:
+def run(dataset: str, settings: Mapping[str, Any] | None, out: OutputFile) -> None:
     """List a dataset's images, labels and splits.
 
     Args:

@@ -10,6 +10,7 @@ import numpy as np
 from sdc import __version__, registry
 from sdc.errors import SDCError
 from sdc.head import Head
+from sdc.limits import Bits, OutputFile, Seed, Shards
 from sdc.methods.base import TrainedMethod
 from sdc.storage.columns import write_columns
 from sdc.storage.features import IDENTITY, Features
@@ -20,13 +21,13 @@ from sdc.storage.manifest import Manifest, read_manifest
 def run(
     manifest: Path,
     features: Path,
-    shards: int,
+    shards: Shards,
     method: str,
     settings: Mapping[str, Any] | None,
-    bits: int,
-    seed: int,
-    out: Path,
-    curve: Path,
+    bits: Bits,
+    seed: Seed,
+    out: OutputFile,
+    curve: OutputFile,
     device: str = "auto",
     views: Path | None = None,
     tokens: Path | None = None,
@@ -39,7 +40,7 @@ def run(
         shards: How many there are.
         method: Name of the catalogue entry.
         settings: The entry's settings.
-        bits: Code length, a multiple of 8.
+        bits: Code length.
         seed: Of the training.
         out: ``head.safetensors`` to write.
         curve: ``curve.csv`` to write: a row per epoch; only a header for closed-form methods.

@@ -11,6 +11,7 @@ import numpy as np
 
 from sdc.errors import SDCError, StorageError
 from sdc.labels import Labels
+from sdc.limits import OutputFile, Shards
 from sdc.storage.features import FEATURES_SCHEMA, Features, Shard, read_shard
 from sdc.storage.files import writing
 from sdc.storage.hdf5 import StoredArray, not_finite, reading_h5
@@ -21,10 +22,10 @@ def run(
     action: Literal["info", "verify", "export", "link"],
     folder: Path,
     *,
-    shards: int | None = None,
+    shards: Shards | None = None,
     manifest: Path | None = None,
     array: str = "features",
-    out: Path | None = None,
+    out: OutputFile | None = None,
     json_: bool = False,
 ) -> int:
     """Describe a set, verify it, export it, or link its shards to one array.

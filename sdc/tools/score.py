@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from sdc.evaluation.metrics import measure
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import SharedLabels
 from sdc.evaluation.scores import evaluate
+from sdc.limits import AnyBits, Items, OutputFile, OutputFolder, Processes
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.code_files import read_codes
 from sdc.storage.columns import write_columns, write_precisions
@@ -27,14 +27,14 @@ def run(
     database_codes: str,
     query_labels: str,
     database_labels: str,
-    out: Path,
-    bits: int | None = None,
-    map_at: Sequence[int | Literal["all"]] = (MAP_AT,),
-    precision_at: Sequence[int] = PRECISION_AT,
+    out: OutputFile,
+    bits: AnyBits | None = None,
+    map_at: Sequence[Items | Literal["all"]] = (MAP_AT,),
+    precision_at: Sequence[Items] = PRECISION_AT,
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
-    files: Path | None = None,
-    jobs: int | None = None,
+    files: OutputFolder | None = None,
+    jobs: Processes | None = None,
 ) -> int:
     """Score the codes of any project, from files of codes and labels.
 

@@ -7,12 +7,13 @@ from PIL import Image
 
 from sdc import registry
 from sdc.errors import SDCError
+from sdc.limits import OutputFile
 from sdc.storage.columns import read_rows
 from sdc.storage.files import read_json
 from sdc.storage.thumbnails import write_thumbnails
 
 
-def run(*, facts: Path, retrieved: Sequence[Path], out: Path) -> int:
+def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile) -> int:
     """Make thumbnails of the queries and items that runs have in ``retrieved.csv``.
 
     Args:

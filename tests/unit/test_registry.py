@@ -47,7 +47,12 @@ def test_only_methods_have_presets():
         ("methods", "mine", {}, r"methods.mine: key 'type' is missing"),
         ("methods", "mine", {"type": "itk"}, r"methods.mine.type: 'itk' is not known; .*did you mean 'itq'"),
         ("backbones", "vgg16", {"weight": "none"}, r"backbones.vgg16.weight: unknown key .*did you mean 'weights'"),
-        ("datasets", "digits", {"query": 0}, r"datasets.digits.query: 0 is not allowed; expected integer >= 1 or"),
+        (
+            "datasets",
+            "digits",
+            {"query": 0},
+            r"datasets.digits.query: 0 is not allowed; expected integer >= 1, <= 1000000000 or",
+        ),
     ],
 )
 def test_bad_entries(catalogue, name, settings, message):
