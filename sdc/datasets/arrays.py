@@ -17,7 +17,7 @@ from sdc.errors import SDCError
 from sdc.limits import Seed
 from sdc.settings import option
 from sdc.storage.files import what_is_at
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +92,7 @@ class Arrays(Dataset):
     published: ClassVar[Mapping[str, str]]
     mirrors: ClassVar[tuple[str, ...]]
     classes: ClassVar[tuple[str, ...]]
+    locations = ("root",)
 
     root: str
     protocol: Literal["ep1", "ep11", "ep2", "ep3", "ep4", "ep5"] = "ep1"
@@ -121,7 +122,7 @@ class Arrays(Dataset):
             SDCError: If a file is not what it should be; names it.
         """
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """Rows are official training images in file order, then official test images."""
         paths = self._files(problems)
         _, labels, official = self.load(paths)
@@ -131,18 +132,22 @@ class Arrays(Dataset):
                 f"{self._home}: image {strange[0]} is of class {labels[strange[0]]}, but there are "
                 f"{len(self.classes)} classes ({len(strange)} such); delete the files and download again"
             )
-        rule = self.protocols[self.protocol]
-        counts = (("query", self.query, rule.queries), ("train", self.train, rule.training))
-        chosen = [f"{name}: {value}" for name, value, usual in counts if value not in (None, usual)]
-        return self.manifest(
+        return self.list_images(
             [str(index) for index in range(len(labels))],
             labels,
             self.classes,
-            self._split(labels, official),
-            protocol=f"{self.protocol} with {' and '.join(chosen)} per class" if chosen else self.protocol,
+            ["train"] * official + ["test"] * (len(labels) - official),
             sources=hashes(paths.values()),
-            problems=problems,
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As the protocol has it, drawn by seed class by class."""
+        rule = self.protocols[self.protocol]
+        counts = (("query", self.query, rule.queries), ("train", self.train, rule.training))
+        chosen = [f"{name}: {value}" for name, value, usual in counts if value not in (None, usual)]
+        protocol = f"{self.protocol} with {' and '.join(chosen)} per class" if chosen else self.protocol
+        splits = self._split(images.labels.class_indices, images.within("train"))
+        return self.manifest(images, splits, problems, protocol=protocol)
 
     def opener(self) -> Opener:
         """Images by their index; gray is repeated."""
@@ -184,13 +189,13 @@ class Arrays(Dataset):
                 problems(f"{path}: MD5 is {md5}, expected {expected}; delete it and download again")
         return present
 
-    def _split(self, labels: np.ndarray, official: int) -> dict[str, np.ndarray]:
+    def _split(self, labels: np.ndarray, official: np.ndarray) -> dict[str, np.ndarray]:
+        """From class indices, and which images are official training images, shape ``(n,)`` each."""
         rule = self.protocols[self.protocol]
         query = rule.queries if self.query is None else self.query
         train = (1.0 if rule.training is None else rule.training) if self.train is None else self.train
         if query is not None:
             splits = draw_splits(labels, self.classes, query, train, self.seed)
             return {**splits, "database": splits["database"] & ~splits["train"]} if rule.apart else splits
-        database = np.arange(len(labels)) < official
-        drawn = draw_training(np.flatnonzero(database), labels, self.classes, train, self.seed)
-        return {"query": ~database, "database": database, "train": drawn}
+        drawn = draw_training(np.flatnonzero(official), labels, self.classes, train, self.seed)
+        return {"query": ~official, "database": official, "train": drawn}

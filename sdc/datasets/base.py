@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sdc.datasets.decode import decode
-from sdc.datasets.draws import LongTailOf, thin_splits
+from sdc.datasets.draws import LongTailOf, fixed_order, shuffled_rows, thin_splits
 from sdc.datasets.problems import Problems, some
 from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
@@ -24,7 +24,7 @@ from sdc.plan.scoring import MAP_AT, PRECISION_AT
 from sdc.plan.shards import VIEWS
 from sdc.settings import Settings, option
 from sdc.storage.files import sha256_of, what_is_at
-from sdc.storage.manifest import SPLITS, Manifest
+from sdc.storage.manifest import SPLITS, Images, Manifest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -78,6 +78,9 @@ class Dataset(Settings):
             ``instance`` (relevant: listed).
         protocols: By the values of its ``protocol``.
         preprocessing: A backbone's ``resize``, ``crop`` and ``interpolation`` where its entry has none.
+        split_settings: Keys, as far as it has them, that ``split`` reads and ``images`` does not.
+        later_settings: Keys that neither of them reads.
+        locations: Keys that are paths.
     """
 
     title: ClassVar[str]
@@ -86,6 +89,13 @@ class Dataset(Settings):
     label_kind: ClassVar[LabelKind] = "single"
     protocols: ClassVar[Mapping[str, Protocol]] = {}
     preprocessing: ClassVar[Mapping[str, Any]] = {}
+    split_settings: ClassVar[tuple[str, ...]] = (
+        "seed", "query", "train", "protocol", "splits", "long_tail", "long_tail_of",
+    )  # fmt: skip
+    later_settings: ClassVar[tuple[str, ...]] = (
+        "shards", "map_at", "precision_at", "views", "augmentation", "train_on", "recentre",
+    )  # fmt: skip
+    locations: ClassVar[tuple[str, ...]] = ()
 
     seed: Seed = 0
     shards: Shards = 1
@@ -103,12 +113,28 @@ class Dataset(Settings):
         """List every image, its labels and its splits; raises an ``SDCError`` at the first problem."""
         return self.scan(Problems())
 
-    @abc.abstractmethod
     def scan(self, problems: Problems) -> Manifest:
         """As ``prepare``, but tell ``problems`` what is wrong and go on as well as possible.
 
         Raises:
             SDCError: If there is nothing to go on with, or ``problems`` raises.
+        """
+        return self.split(self.images(problems), problems)
+
+    @abc.abstractmethod
+    def images(self, problems: Problems) -> Images:
+        """Every image and its labels, whatever its split; it reads none of ``split_settings``.
+
+        Features lie in the order of these rows, so another split needs no other features.
+        """
+
+    @abc.abstractmethod
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """Which images are queries, database and training items; it opens no file, for ``images`` says all it needs.
+
+        Args:
+            images: As ``images`` returns them, perhaps after they were written and read.
+            problems: As of ``scan``.
         """
 
     @abc.abstractmethod
@@ -123,76 +149,51 @@ class Dataset(Settings):
         """Files of precomputed vectors; none if the dataset holds images."""
         return []
 
-    def vectors(self, manifest: Manifest) -> Vectors | None:
-        """The precomputed vectors of a manifest's rows; None for a dataset of images.
+    def vectors(self, images: Images | Manifest) -> Vectors | None:
+        """The precomputed vectors of all rows; None for a dataset of images.
 
         Raises:
             SDCError: If a file is missing, or has no vector for some row.
         """
         return None
 
-    def manifest(
+    def list_images(
         self,
         paths: Sequence[str],
         labels: Labels | np.ndarray,
         classes: Sequence[str],
-        splits: Mapping[str, np.ndarray],
+        groups: Sequence[str] | None = None,
         *,
-        problems: Problems | None = None,
-        protocol: str = "",
         sources: Mapping[str, str],
         skipped: Sequence[Mapping[str, str]] = (),
         relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None,
         shuffle: bool = False,
         **facts: Any,
-    ) -> Manifest:
-        """A manifest and its sidecar, once the splits are checked.
+    ) -> Images:
+        """What ``images`` returns.
 
         Args:
             paths: Of the n images, in order.
             labels: Of each image; class indices of shape ``(n,)`` where each has one.
             classes: Class names; may be empty where relevance is listed.
-            splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
-            problems: Told of queries that are also in the database, and of empty splits.
-            protocol: A key of ``protocols``, or a protocol in words; by default the setting.
+            groups, relevance: As in ``Images``.
             sources: Name and SHA-256 of each source file.
             skipped: Path and reason of each file left out.
-            relevance: As in ``Manifest``, where it is not a shared label.
-            shuffle: Order the rows by the seed: a database sorted by class would flatter codes with many ties wherever
-                ties are broken by row.
+            shuffle: Shuffle the rows: a database sorted by class would flatter codes with many ties wherever ties are
+                broken by row.
             **facts: More for the sidecar.
-
-        Returns:
-            The manifest of all images; with a long tail, of those in a split.
         """
-        problems, protocol = problems or Problems(), protocol or getattr(self, "protocol", "")
         labels = labels if isinstance(labels, Labels) else Labels.single(labels)
+        groups = groups or [""] * len(paths)
         if shuffle:
-            order = np.random.RandomState(self.seed).permutation(len(paths))
-            paths, labels = [paths[row] for row in order], labels.take(order)
-            splits = {name: flags[order] for name, flags in splits.items()}
-        self._check_splits(paths, splits, protocol, problems)
+            order = fixed_order(len(paths))
+            paths, groups, labels = [paths[row] for row in order], [groups[row] for row in order], labels.take(order)
         kind = self.label_kind
         if kind == "any":
             kind = "multi" if (labels.counts > 1).any() else "single"
-        known = self.protocols.get(protocol)
-        about = f"{protocol}: {known.about}" if known else protocol
-        if self.long_tail is not None and kind != "single":
-            problems(f"{self.title}: long_tail takes images of one class each, and these are not; leave it out")
-        elif self.long_tail is not None:
-            class_of = labels.class_indices
-            rows, splits = thin_splits(class_of, len(classes), splits, self.long_tail, self.long_tail_of, self.seed)
-            paths, labels = [paths[row] for row in rows], labels.take(rows)
-            about += f"; long tail of {_TAILS[self.long_tail_of]}, {self.long_tail:g} to 1"
-            facts["long_tail"] = {
-                name: labels.take(flags).histogram(len(classes)).tolist() for name, flags in splits.items()
-            }
         facts = {
-            "seed": self.seed,
-            "protocol": about,
             "label_kind": kind,
-            "counts": {"images": len(paths), **{name: int(flags.sum()) for name, flags in splits.items()}},
-            "splits": _relations(**splits),
+            "shuffled": shuffle,
             "classes": list(classes),
             "sources": dict(sources),
             "dropped_files": len(skipped),
@@ -200,7 +201,50 @@ class Dataset(Settings):
             "dropped": list(skipped)[:_SKIPPED_NAMED],
             **facts,
         }
-        return Manifest(paths, labels, splits["query"], splits["database"], splits["train"], facts, relevance)
+        return Images(paths, labels, groups, facts, relevance)
+
+    def manifest(
+        self,
+        images: Images,
+        splits: Mapping[str, np.ndarray],
+        problems: Problems,
+        *,
+        protocol: str = "",
+        **facts: Any,
+    ) -> Manifest:
+        """What ``split`` returns: all images, once their splits are checked and have the long tail they are to have.
+
+        Args:
+            images: All n of them.
+            splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
+            problems: Told of queries that are also in the database, and of empty splits.
+            protocol: A key of ``protocols``, or a protocol in words; by default the setting.
+            **facts: More for the sidecar.
+        """
+        protocol = protocol or getattr(self, "protocol", "")
+        self._check_splits(images.paths, splits, protocol, problems)
+        known = self.protocols.get(protocol)
+        about = f"{protocol}: {known.about}" if known else protocol
+        if self.long_tail is not None and images.facts["label_kind"] != "single":
+            problems(f"{self.title}: long_tail takes images of one class each, and these are not; leave it out")
+        elif self.long_tail is not None:
+            class_of, classes = images.labels.class_indices, len(images.facts["classes"])
+            rows = shuffled_rows(images, self.seed)
+            splits = thin_splits(class_of, classes, splits, self.long_tail, self.long_tail_of, self.seed, rows)
+            about += f"; long tail of {_TAILS[self.long_tail_of]}, {self.long_tail:g} to 1"
+            facts["long_tail"] = {
+                name: images.labels.take(flags).histogram(classes).tolist() for name, flags in splits.items()
+            }
+        facts = {
+            "seed": self.seed,
+            "protocol": about,
+            "counts": {"images": len(images), **{name: int(flags.sum()) for name, flags in splits.items()}},
+            "splits": _relations(**splits),
+            **facts,
+        }
+        facts = {**images.facts, **facts}
+        query, database, train = (splits[name] for name in SPLITS)
+        return Manifest(images.paths, images.labels, query, database, train, facts, images.relevance)
 
     def _check_splits(
         self, paths: Sequence[str], splits: Mapping[str, np.ndarray], protocol: str, problems: Problems
@@ -242,7 +286,7 @@ def absent(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> list[str
 
 
 def hashes(files: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of files by their names, as ``Dataset.manifest`` takes them for ``sources``."""
+    """SHA-256 of files by their names, as ``Dataset.list_images`` takes them for ``sources``."""
     return {file.name: sha256_of(file) for file in files}
 
 
@@ -257,6 +301,8 @@ class ImageFiles(Dataset):
             code does for NUS-WIDE, MIRFLICKR and the landmarks.
         orientation: EXIF data that say how to turn an image: ``ignore`` them, as all public code does, or ``apply``.
     """
+
+    locations: ClassVar[tuple[str, ...]] = ("root",)
 
     root: str = "data/images"
     on_error: Literal["fail", "skip"] = "fail"

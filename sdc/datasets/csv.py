@@ -5,15 +5,13 @@ import itertools
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from sdc.datasets.base import ImageFiles, absent, hashes
 from sdc.datasets.draws import AMOUNT, complete_splits, split_files
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.label_files import ClassNames, number_classes
-from sdc.storage.manifest import SPLITS, Manifest
+from sdc.storage.manifest import SPLITS, Images, Manifest
 from sdc.storage.tables import read_table, several, with_slashes
 
 
@@ -58,8 +56,8 @@ class CSV(ImageFiles):
     query: float = option(0.1, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
 
-    def scan(self, problems: Problems) -> Manifest:
-        """The images of all files, shuffled by the seed."""
+    def images(self, problems: Problems) -> Images:
+        """The images of all files, shuffled."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root and file to where it is")
         headers = {}
@@ -81,24 +79,24 @@ class CSV(ImageFiles):
         if len(classes) < 2:
             named = f"names {len(rows)} usable images of {len(classes)} classes"
             raise SDCError(f"{', '.join(map(str, headers))}: {named}; it takes two classes to tell what is relevant")
-        has_splits = any(row.splits for row in rows)
-        given = {split: np.array([split in row.splits for row in rows]) for split in SPLITS} if has_splits else None
-        # A draw goes by classes; or by all images alike, where one may be of several.
-        groups = (np.zeros(len(labels), np.int64), ["all images"]) if multi else (labels.indices, classes)
-        splits = complete_splits(given, *groups, self.query, self.train, self.seed)
-        return self.manifest(
+        return self.list_images(
             paths,
             labels,
             classes,
-            splits,
-            shuffle=True,
-            protocol="splits as listed" if has_splits else "a draw of images" if multi else "per-class draw",
+            [" ".join(sorted(row.splits)) for row in rows],
             sources=hashes(headers),
             skipped=skipped,
-            problems=problems,
+            shuffle=True,
             label_kind="multi" if multi else "single",
             unlabelled=int((labels.counts == 0).sum()),
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As the files say, or drawn from the images in the order of the files."""
+        given, single = any(images.groups), images.facts["label_kind"] == "single"
+        splits = complete_splits(images, given, self.query, self.train, self.seed)
+        protocol = "splits as listed" if given else "per-class draw" if single else "a draw of images"
+        return self.manifest(images, splits, problems, protocol=protocol)
 
     def missing(self) -> list[str]:
         """The files, as far as they are not there; that of training items need not be."""

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from sdc.datasets.base import Dataset, Opener
-from sdc.datasets.draws import AMOUNT, draw_splits
+from sdc.datasets.draws import AMOUNT, complete_splits, fixed_order
 from sdc.datasets.problems import Problems
 from sdc.labels import Labels
 from sdc.settings import option
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 _CLASSES = [str(digit) for digit in range(10)]
 
@@ -36,18 +36,16 @@ class Digits(Dataset):
     train: float = option(0.5, **AMOUNT)
     augmentation: Literal["photographs", "scans"] = "scans"
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """The scans in scikit-learn's order, in which the classes take turns."""
-        images, labels = load_scans()
-        return self.manifest(
-            [str(index) for index in range(len(images))],
-            labels,
-            _CLASSES,
-            draw_splits(labels, _CLASSES, self.query, self.train, self.seed),
-            protocol="per-class draw",
-            sources={"images": hashlib.sha256(images.tobytes()).hexdigest()},
-            problems=problems,
-        )
+        scans, labels = load_scans()
+        sources = {"images": hashlib.sha256(scans.tobytes()).hexdigest()}
+        return self.list_images([str(index) for index in range(len(scans))], labels, _CLASSES, sources=sources)
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As drawn by seed."""
+        splits = complete_splits(images, False, self.query, self.train, self.seed)
+        return self.manifest(images, splits, problems, protocol="per-class draw")
 
     def opener(self) -> Opener:
         """Scans by their index; of several, joined by ``+``, one beside the other."""
@@ -66,7 +64,6 @@ class DigitPairs(Digits):
     Attributes:
         query: Pairs that are queries; an integer, or a fraction as a float.
         train: Pairs for training; an integer, or a fraction as a float of the database.
-        seed: Of the pairs and of the split.
     """
 
     title = "Digit pairs"
@@ -75,22 +72,22 @@ class DigitPairs(Digits):
 
     query: float = option(100, **AMOUNT)
 
-    def scan(self, problems: Problems) -> Manifest:
-        """The pairs in the order drawn; ``12+7`` is scan 12 with scan 7 to its right."""
-        images, digits = load_scans()
-        order = np.random.RandomState(self.seed).permutation(len(images))
-        pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
-        # To the draw, the pairs are items of one class: which digits they show is left to chance.
-        splits = draw_splits(np.zeros(len(pairs)), ["digit pairs"], self.query, self.train, self.seed)
-        return self.manifest(
+    def images(self, problems: Problems) -> Images:
+        """The pairs, the same for every seed; ``12+7`` is scan 12 with scan 7 to its right."""
+        scans, digits = load_scans()
+        pairs = fixed_order(len(scans))[: len(scans) // 2 * 2].reshape(-1, 2)
+        return self.list_images(
             [f"{left}+{right}" for left, right in pairs],
             Labels.of(np.unique(pair) for pair in digits[pairs]),
             _CLASSES,
-            splits,
-            protocol="pairs drawn from all scans, queries and training items from the pairs",
-            sources={"images": hashlib.sha256(images.tobytes()).hexdigest()},
-            problems=problems,
+            sources={"images": hashlib.sha256(scans.tobytes()).hexdigest()},
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As drawn by seed; which digits a pair shows is left to chance."""
+        splits = complete_splits(images, False, self.query, self.train, self.seed, "digit pairs")
+        protocol = "pairs drawn from all scans, queries and training items from the pairs"
+        return self.manifest(images, splits, problems, protocol=protocol)
 
 
 def load_scans() -> tuple[np.ndarray, np.ndarray]:

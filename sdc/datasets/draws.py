@@ -1,5 +1,6 @@
 """Who is query, database and training item: what datasets that draw them, or are told, share."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ import numpy as np
 from sdc.errors import SDCError
 from sdc.limits import Items
 from sdc.settings import schema_of_type
-from sdc.storage.manifest import SPLITS
+from sdc.storage.manifest import SPLITS, Images
 
 LongTailOf = Literal["train", "database"]
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
@@ -22,32 +23,68 @@ def split_files(pattern: str) -> dict[str, Path]:
     return {split: path for split, path in paths.items() if split != "train" or path.is_file()}
 
 
-def complete_splits(
-    given: dict[str, np.ndarray] | None,
-    labels: np.ndarray,
-    classes: Sequence[str],
-    query: float,
-    train: float,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """The given splits, with training items drawn from the database if there are none; drawn if none are given.
+def fixed_order(count: int) -> np.ndarray:
+    """The order into which rows are shuffled while they are listed, shape ``(count,)``.
 
-    Rows whose class index is negative are not drawn for training. Arguments and result are those of ``draw_splits``.
+    It is no setting: features lie in the order of the rows, and must not move when splits are drawn by another seed. It
+    is that of seed 0, the default, which shuffled the rows when each seed did so.
     """
-    if given is None:
-        return draw_splits(labels, classes, query, train, seed)
-    if given["train"].any():
-        return given
-    database = np.flatnonzero(given["database"] & (labels >= 0))
-    return {**given, "train": draw_training(database, labels, classes, train, seed)}
+    return np.random.RandomState(0).permutation(count)
+
+
+def source_rows(images: Images) -> np.ndarray:
+    """Rows of images in the order in which their source has them, shape ``(n,)``; draws go by it."""
+    return np.argsort(fixed_order(len(images))) if images.facts["shuffled"] else np.arange(len(images))
+
+
+def shuffled_rows(images: Images, seed: int) -> np.ndarray:
+    """Rows in the order into which a seed shuffles what their source has, where rows are shuffled at all."""
+    rows = source_rows(images)
+    return rows[np.random.RandomState(seed).permutation(len(rows))] if images.facts["shuffled"] else rows
+
+
+def group_names(splits: Mapping[str, np.ndarray]) -> list[str]:
+    """The group of each image, as ``Images`` has it, from the splits that it is in, shape ``(n,)`` each."""
+    return [" ".join(itertools.compress(splits, flags)) for flags in zip(*splits.values(), strict=True)]
+
+
+def named_splits(images: Images) -> dict[str, np.ndarray]:
+    """The splits that the groups of images name: boolean arrays ``query``, ``database`` and ``train``."""
+    return {split: images.within(split) for split in SPLITS}
+
+
+def complete_splits(
+    images: Images, given: bool, query: float, train: float, seed: int, whole: str = "all images"
+) -> dict[str, np.ndarray]:
+    """The splits that the groups of images name, if they do, with training items drawn if there are none; else drawn.
+
+    Draws go by class; or by all images alike, where one may have several. Those of no class are not drawn.
+
+    Args:
+        images: With one label each, or several.
+        given: Whether their groups are splits.
+        query, train, seed: As of ``draw_splits``; so are result and errors.
+        whole: What errors call all images.
+    """
+    labels, classes = images.labels.class_indices, images.facts["classes"]
+    if images.facts["label_kind"] != "single":
+        labels, classes = np.zeros(len(images), np.int64), [whole]
+    rows = source_rows(images)
+    if not given:
+        return draw_splits(labels, classes, query, train, seed, rows)
+    splits = named_splits(images)
+    if not splits["train"].any():
+        database = rows[(splits["database"] & (labels >= 0))[rows]]
+        splits["train"] = draw_training(database, labels, classes, train, seed)
+    return splits
 
 
 def draw_splits(
-    labels: np.ndarray, classes: Sequence[str], query: float, train: float, seed: int
+    labels: np.ndarray, classes: Sequence[str], query: float, train: float, seed: int, order: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Draw queries and training items class by class; what is not a query is database.
 
-    For each class in order its rows, ascending, are shuffled once by one NumPy legacy generator; the first are queries,
+    For each class in turn its rows, in order, are shuffled once by one NumPy legacy generator; the first are queries,
     the next are training items. With seed 42 and CIFAR-10's counts this is the draw of the official SDC code.
 
     Args:
@@ -56,6 +93,7 @@ def draw_splits(
         query: Queries per class: an integer, or a fraction of the class as a float.
         train: Training items per class: an integer, or a fraction of the class's database part as a float.
         seed: Of the generator.
+        order: Of all rows, shape ``(n,)``; ascending by default.
 
     Returns:
         Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
@@ -65,8 +103,9 @@ def draw_splits(
     """
     generator = np.random.RandomState(seed)
     splits = {name: np.zeros(len(labels), dtype=bool) for name in SPLITS}
+    order = np.arange(len(labels)) if order is None else order
     for index, name in enumerate(classes):
-        rows = np.flatnonzero(labels == index).astype(np.int64)
+        rows = order[labels[order] == index]
         generator.shuffle(rows)
         queries = _count(query, len(rows))
         trained = _count(train, len(rows) - queries)
@@ -90,7 +129,7 @@ def draw_training(rows: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
     """Draw training items class by class from given rows.
 
     Args:
-        rows: Row numbers to draw from, shape ``(m,)``.
+        rows: Row numbers to draw from, in order, shape ``(m,)``.
         labels, classes, seed: As of ``draw_splits``, as are errors.
         train: Per class: an integer, or a fraction of the class's share of ``rows`` as a float.
 
@@ -137,24 +176,29 @@ def draw_long_tail(rows: np.ndarray, labels: np.ndarray, classes: int, imbalance
 
 
 def thin_splits(
-    labels: np.ndarray, classes: int, splits: Mapping[str, np.ndarray], imbalance: float, of: LongTailOf, seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    labels: np.ndarray,
+    classes: int,
+    splits: Mapping[str, np.ndarray],
+    imbalance: float,
+    of: LongTailOf,
+    seed: int,
+    order: np.ndarray,
+) -> dict[str, np.ndarray]:
     """Give the training items, or the database with them, a long tail.
 
     Args:
         labels, classes, imbalance, seed: As of ``draw_long_tail``.
         splits: Boolean arrays ``query``, ``database`` and ``train``, shape ``(n,)`` each.
         of: Whose sizes; queries are all kept.
+        order: As of ``draw_splits``.
 
     Returns:
-        Rows that are still in a split, shape ``(m,)``, and the splits of these rows.
+        The splits, in one of which many rows no longer are.
     """
     query, database, train = (splits[name] for name in ("query", "database", "train"))
     # Items that train and items that do not are thinned apart, so that the database keeps its share of both.
     groups = [train] if of == "train" else [database & train, database & ~train, train & ~database]
-    drawn = [draw_long_tail(np.flatnonzero(group), labels, classes, imbalance, seed) for group in groups]
+    drawn = [draw_long_tail(order[group[order]], labels, classes, imbalance, seed) for group in groups]
     remaining = np.any(drawn, axis=0)
     database = database if of == "train" else database & remaining
-    thinned = {"query": query, "database": database, "train": train & remaining}
-    rows = np.flatnonzero(np.any(list(thinned.values()), axis=0))
-    return rows, {name: flags[rows] for name, flags in thinned.items()}
+    return {"query": query, "database": database, "train": train & remaining}

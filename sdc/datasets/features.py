@@ -13,7 +13,7 @@ from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import sha256_of
 from sdc.storage.label_files import ClassNames, number_classes, read_ids, read_labels
-from sdc.storage.manifest import SPLITS, Manifest
+from sdc.storage.manifest import Images, Manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +72,16 @@ class VectorDataset(Dataset):
     )
     source = "your own"
 
+    locations = ("file", "labels", "ids")
+
     file: str = "data/features/features.h5"
     labels: str | None = None
     ids: str | None = None
     query: float = option(0.1, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
 
-    def scan(self, problems: Problems) -> Manifest:
-        """The rows of all files, shuffled by the seed."""
+    def images(self, problems: Problems) -> Images:
+        """The rows of all files, shuffled."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set file, labels and ids to what is there")
         parts = self._parts()
@@ -105,24 +107,22 @@ class VectorDataset(Dataset):
             files = " and ".join(str(part.file.path) for part in parts if part.split != "train")
             overlap = f"id {both[0]} is in both ({len(both)} such)"
             problems(f"{files}: {overlap}; a query must not find itself: take it out of one")
-        # A draw goes by class; or by all rows alike, where one may be of several.
-        groups, names = np.zeros(len(labels), np.int64), ["all rows"]
-        if single:
-            groups, names = labels.class_indices, classes
-        split_of = np.repeat([part.split for part in parts], [len(part.file) for part in parts])
-        given = {split: split_of == split for split in SPLITS} if len(parts) > 1 else None
-        splits = complete_splits(given, groups, names, self.query, self.train, self.seed)
-        return self.manifest(
+        return self.list_images(
             [name for part in parts for name in part.names],
             labels,
             classes,
-            splits,
-            shuffle=True,
-            protocol="splits as given" if len(parts) > 1 else "per-class draw" if single else "a draw of rows",
+            [part.split for part in parts for _ in range(len(part.file))],
             sources={str(path): sha256_of(path) for path in self._paths()},
-            problems=problems,
+            shuffle=True,
             unlabelled=int((labels.counts == 0).sum()),
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """By file, or drawn from the rows in the order of the one file."""
+        given, single = any(images.groups), images.facts["label_kind"] == "single"
+        splits = complete_splits(images, given, self.query, self.train, self.seed, "all rows")
+        protocol = "splits as given" if given else "per-class draw" if single else "a draw of rows"
+        return self.manifest(images, splits, problems, protocol=protocol)
 
     def opener(self) -> Opener:
         """Raises an ``SDCError``: there is nothing to open."""
@@ -132,9 +132,9 @@ class VectorDataset(Dataset):
         """One file, or one per split."""
         return [str(path) for path in self._files(self.file).values()]
 
-    def vectors(self, manifest: Manifest) -> Vectors:
+    def vectors(self, images: Images | Manifest) -> Vectors:
         """The rows of all files, by their names."""
-        return Vectors([(part.file, part.names) for part in self._parts()], manifest.paths)
+        return Vectors([(part.file, part.names) for part in self._parts()], images.paths)
 
     def missing(self) -> list[str]:
         """The files, as far as they are not there; those of training rows need not be."""

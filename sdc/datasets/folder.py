@@ -15,7 +15,7 @@ from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import what_is_at
-from sdc.storage.manifest import SPLITS, Manifest
+from sdc.storage.manifest import SPLITS, Images, Manifest
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Folder(ImageFiles):
     query: float = option(0.1, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
 
-    def scan(self, problems: Problems) -> Manifest:
-        """The images, split in the order of their paths, then shuffled by the seed."""
+    def images(self, problems: Problems) -> Images:
+        """The images in the order of their paths, then shuffled; the facts say which folders of splits there are."""
         root = Path(self.root)
         if not root.is_dir():
             raise SDCError(f"{root}: {what_is_at(root)}; set root to the folder of images")
@@ -58,34 +58,37 @@ class Folder(ImageFiles):
         classes = sorted(set(names))
         if len(classes) < 2:
             raise SDCError(f"{root}: all images are of one class, {classes[0]!r}; give each class a folder of its own")
-        labels = np.searchsorted(classes, names)
-        has_folders = all((root / split).is_dir() for split in ("query", "database"))
-        by_folder = self.splits == "folders" or (self.splits == "auto" and has_folders)
-        given = self._from_folders(paths) if by_folder else None
-        splits = complete_splits(given, labels, classes, self.query, self.train, self.seed)
+        tops = (path.partition("/")[0] for path in paths)
         listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in paths)
-        return self.manifest(
+        return self.list_images(
             paths,
-            labels,
+            np.searchsorted(classes, names),
             classes,
-            splits,
-            shuffle=True,
-            protocol="query/, database/ and train/ folders" if by_folder else "per-class draw",
+            [top if top in SPLITS else "" for top in tops],
             sources={"paths and sizes": hashlib.sha256(listing.encode()).hexdigest()},
             skipped=skipped,
-            problems=problems,
+            shuffle=True,
+            folders=[split for split in SPLITS if (root / split).is_dir()],
         )
 
-    def _from_folders(self, paths: list[str]) -> dict[str, np.ndarray]:
-        tops = np.array([PurePosixPath(path).parts[0] for path in paths])
-        if strangers := sorted({*tops.tolist()} - {*SPLITS}):
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """By folder, or drawn from the images in the order of their paths."""
+        has_folders = {"query", "database"} <= {*images.facts["folders"]}
+        by_folder = self.splits == "folders" or (self.splits == "auto" and has_folders)
+        if by_folder:
+            self._check_folders(images)
+        splits = complete_splits(images, by_folder, self.query, self.train, self.seed)
+        protocol = "query/, database/ and train/ folders" if by_folder else "per-class draw"
+        return self.manifest(images, splits, problems, protocol=protocol)
+
+    def _check_folders(self, images: Images) -> None:
+        tops = {path.partition("/")[0] for path in images.paths}
+        if strangers := sorted(tops - {*SPLITS}):
             remedy = "move it or set splits: draw"
             raise SDCError(f"{self.root}: {strangers[0]} lies beside query/, database/ and train/; {remedy}")
-        splits = {split: tops == split for split in SPLITS}
         for split in ("query", "database"):
-            if not splits[split].any():
+            if split not in tops:
                 raise SDCError(f"{self.root}/{split}: holds no images; fill it or set splits: draw")
-        return splits
 
     def _list(self, root: Path, problems: Problems) -> tuple[list[str], list[dict[str, str]]]:
         paths, skipped = [], []

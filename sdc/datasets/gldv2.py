@@ -13,12 +13,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import Protocol, absent, hashes
+from sdc.datasets.draws import fixed_order
 from sdc.datasets.instances import Instances
 from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.limits import Items
 from sdc.settings import option
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 
 TRUTH, INDEX, CLEAN = "retrieval_solution_v2.1.csv", "index.csv", "train_clean.csv"
 # Where people keep these files: beside the images, or as they are laid out for download.
@@ -42,7 +43,8 @@ class GLDv2(Instances):
             ``ground_truth``.
         train: ``clean``: all of train-clean; a fraction of it, drawn image by image by seed (0.8 is the size of the
             part that the paper and DELG train on, though not their draw); ``none``, for a head trained elsewhere:
-            training images need not be there.
+            training images need not be there. Unlike that of other datasets it says which images are listed, and so
+            extracted: of 1.6 million, nobody wants the features of those that train nothing.
         train_vectors: As ``query_vectors``, of the training images.
         map_at: The benchmark's cut-off.
     """
@@ -64,6 +66,9 @@ class GLDv2(Instances):
         "none": Protocol("retrieval v2.1, for heads trained elsewhere", 1_129, 761_757, 0),
     }
 
+    split_settings = ("long_tail", "long_tail_of")
+    locations = (*Instances.locations, "train_vectors")
+
     root: str = "data/gldv2"
     train: Literal["clean", "none"] | float = option("clean", exclusiveMinimum=0, maximum=1)
     train_vectors: str | None = None
@@ -74,7 +79,7 @@ class GLDv2(Instances):
         """That of the setting ``train``."""
         return self.train if isinstance(self.train, str) else "part"
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """The images the CSV files name; ``relevance`` has one list, ``relevant``."""
         if missing := absent(self._files()):
             raise SDCError(f"{missing[0]}; set root to the folder that holds it, or get it again")
@@ -82,7 +87,7 @@ class GLDv2(Instances):
         database = _paths("index", index, self._file(INDEX), problems)
         queries, truth, usages = self._queries(index, problems)
         train, labels, landmarks = self._training(problems)
-        manifest = self.instance_manifest(
+        images = self.list_instances(
             database,
             queries,
             truth,
@@ -92,15 +97,15 @@ class GLDv2(Instances):
             classes=landmarks,
             sources=hashes(self._files()),
         )
-        rows = manifest.rows("query").tolist()
-        usage = {name: [row for row in rows if usages[manifest.paths[row]] == name] for name in _USAGES[:2]}
-        return dataclasses.replace(manifest, facts={**manifest.facts, "usage": usage})
+        rows = images.rows("query").tolist()
+        usage = {name: [row for row in rows if usages[images.paths[row]] == name] for name in _USAGES[:2]}
+        return dataclasses.replace(images, facts={**images.facts, "usage": usage})
 
     def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
         """Which files can be used: all are looked for by the check or to skip some, else a sample."""
         if problems.gather or self.on_error == "skip":
             return super().usable(paths, problems)
-        drawn = np.random.RandomState(self.seed).permutation(len(paths))[:_SAMPLE]
+        drawn = fixed_order(len(paths))[:_SAMPLE]
         sample = [*(path for path in paths if path.startswith("test/")), *(paths[row] for row in np.sort(drawn))]
         missing = [path for path in dict.fromkeys(sample) if not (Path(self.root) / path).is_file()]
         if missing:

@@ -15,13 +15,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import Protocol, absent, hashes
-from sdc.datasets.draws import AMOUNT, draw_training
+from sdc.datasets.draws import AMOUNT, draw_training, source_rows
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import SUFFIXES
 from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 
 # Class index = position here: the WordNet ids are sorted.
 WNIDS = tuple(
@@ -97,7 +97,7 @@ train.txt                                   if you have it"""
             ]
         return missing
 
-    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
+    def originals(self, lists: Mapping[str, Path], problems: Problems) -> Images:
         """All training images of the classes, and their validation images as queries."""
         tree = self._tree()
         database = self._of_folders(tree / "train", problems)
@@ -109,20 +109,22 @@ train.txt                                   if you have it"""
         paths, labels = [path for path, _ in images], np.array([index for _, index in images], np.int64)
         is_query = np.flatnonzero(usable) >= len(database)
         given = {split: file for split, file in lists.items() if split == "train"}
-        splits = {"query": is_query, "database": ~is_query, **self.given_splits(given, paths, problems)}
-        if not given:
-            splits["train"] = draw_training(np.flatnonzero(~is_query), labels, WNIDS, self.train, self.seed)
-        return self.manifest(
+        return self.list_images(
             paths,
             labels,
             self.classes,
-            splits,
-            shuffle=True,
-            problems=problems,
+            self.original_groups(given, paths, problems, is_query),
             sources=hashes([*given.values(), *([] if solution is None else [solution])]),
             skipped=skipped,
+            shuffle=True,
             drawn=[] if given else ["train"],
         )
+
+    def draw(self, images: Images, splits: dict[str, np.ndarray], problems: Problems) -> None:
+        """Training items per class, from the database in the order of its folders."""
+        rows = source_rows(images)
+        database = rows[splits["database"][rows]]
+        splits["train"] = draw_training(database, images.labels.class_indices, WNIDS, self.train, self.seed)
 
     def _tree(self) -> Path:
         trees = [Path(self.root) / tree for tree in _TREES]

@@ -4,16 +4,17 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from sdc.datasets.base import ImageFiles, absent
+from sdc.datasets.draws import named_splits
 from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Instances(ImageFiles):
     """
 
     label_kind = "instance"
+    locations: ClassVar[tuple[str, ...]] = ("root", "database_vectors", "query_vectors")
 
     truncated: Literal["fail", "load"] = "load"
     database_vectors: str | None = None
@@ -41,7 +43,11 @@ class Instances(ImageFiles):
         """As set; none for a dataset of images."""
         return [path for path in self.vector_paths().values() if path]
 
-    def vectors(self, manifest: Manifest) -> Vectors | None:
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As listed: nothing is drawn."""
+        return self.manifest(images, named_splits(images), problems)
+
+    def vectors(self, images: Images | Manifest) -> Vectors | None:
         """The vectors of each split."""
         if not self.vector_files():
             return None
@@ -50,14 +56,14 @@ class Instances(ImageFiles):
             if not path:
                 raise SDCError(f"{self.title}: {split}_vectors is not set; vectors and images cannot be mixed")
             file = open_vectors(path)
-            parts.append((file, by_id(file, [manifest.paths[row] for row in manifest.rows(split)])))
-        return Vectors(parts, manifest.paths)
+            parts.append((file, by_id(file, [images.paths[row] for row in images.rows(split)])))
+        return Vectors(parts, images.paths)
 
     def missing_vectors(self) -> list[str]:
         """Files of vectors that are not there, a line each."""
         return absent(map(Path, self.vector_files()))
 
-    def instance_manifest(
+    def list_instances(
         self,
         database: Sequence[str],
         queries: Sequence[str],
@@ -67,8 +73,8 @@ class Instances(ImageFiles):
         *,
         problems: Problems,
         **facts: Any,
-    ) -> Manifest:
-        """A manifest of the database, then the queries, then the training items, each in the order given.
+    ) -> Images:
+        """The images of the database, then the queries, then the training items, each in the order given.
 
         Images that cannot be used are left out, of the ground truth too.
 
@@ -77,12 +83,12 @@ class Instances(ImageFiles):
             truth: For each query, positions in the database by the name of their list.
             train_labels: Class index of each training item.
             problems: Told of missing files and of invalid vectors.
-            **facts: As ``manifest`` takes them: ``protocol``, ``sources``, ``classes``.
+            **facts: As ``list_images`` takes them: ``sources``, ``classes``.
         """
         paths = [*database, *queries, *train]
         classes = np.full(len(paths), -1)
         classes[len(database) + len(queries) :] = train_labels
-        roles = np.repeat([0, 1, 2], [len(database), len(queries), len(train)])
+        groups = ["database"] * len(database) + ["query"] * len(queries) + ["train"] * len(train)
         has_images = not self.vector_files()
         usable, skipped = self.usable(paths, problems) if has_images else (np.ones(len(paths), bool), [])
         row_of = np.cumsum(usable) - 1
@@ -91,23 +97,22 @@ class Instances(ImageFiles):
             for place, lists in enumerate(truth, len(database))
             if usable[place]
         }
-        manifest = self.manifest(
+        images = self.list_images(
             list(itertools.compress(paths, usable)),
             Labels.single(classes[usable]),
-            splits={name: roles[usable] == role for role, name in enumerate(("database", "query", "train"))},
+            groups=list(itertools.compress(groups, usable)),
             skipped=skipped,
             relevance=relevance,
-            problems=problems,
             **{"classes": (), **facts},
         )
         if has_images:
-            return manifest
+            return images
         if missing := self.missing_vectors():
             raise SDCError(f"{missing[0]}; put the vectors there or name their file")
         try:
-            self.vectors(manifest)
+            self.vectors(images)
         except SDCError as error:
             problems(str(error))
         for path in self.vector_files():
             open_vectors(path).check(problems)
-        return manifest
+        return images

@@ -8,7 +8,7 @@ from sdc.datasets.list_dataset import ListFileDataset
 from sdc.datasets.list_file import LISTS
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 
 _REMEDIES = {
     "database": "the database is what queries search: list its images there, or set database to a list",
@@ -38,6 +38,8 @@ database.txt   the same for what queries search
 PATH           images, wherever the lists say"""
     source = "your own"
     protocol = "list files"
+    split_settings = ("seed", "long_tail", "long_tail_of")
+    locations = ("root", "train", "query", "database", "names")
 
     root: str = "data/list"
     train: str = "train.txt"
@@ -45,7 +47,7 @@ PATH           images, wherever the lists say"""
     database: str = "database.txt"
     names: str | None = None
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """Rows in the order of the database list, then of the others; sort them by class and ties flatter the codes."""
         files = self._files()
         if missing := self._missing_files():

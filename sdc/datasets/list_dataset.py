@@ -12,13 +12,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import ImageFiles, absent
+from sdc.datasets.draws import group_names, named_splits
 from sdc.datasets.list_file import LISTS, ListFile, join_lists, read_list
 from sdc.datasets.locate import Key, locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.storage.files import sha256_of, what_is_at
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 from sdc.storage.tables import with_slashes
 
 _log = logging.getLogger(__name__)
@@ -42,15 +43,15 @@ class ListFileDataset(ImageFiles):
 
     def from_lists(
         self, files: Mapping[str, Path], classes: Sequence[str] | None, problems: Problems, key: Key | None = None
-    ) -> Manifest:
-        """The manifest of three list files; rows in the order of the database list, then of the others.
+    ) -> Images:
+        """The images of three list files; rows in the order of the database list, then of the others.
 
-        Lines without a label stay, as distractors, for they count in what is published; ``unlabelled`` counts them.
+        Lines without a label stay, as distractors, for they count in what is published.
 
         Args:
             files: Of ``database``, ``query`` and ``train``.
             classes: Their names, in the order of columns or indices, if known.
-            problems: As in ``manifest``.
+            problems: As of ``scan``.
             key: What identifies an image in every copy of the dataset.
         """
         known = None if classes is None else len(classes)
@@ -65,25 +66,34 @@ class ListFileDataset(ImageFiles):
             largest = int(union.labels.indices.max(initial=-1))
             classes = [str(index) for index in range(max(largest + 1, *wide, 0))]
         usable, skipped = self.usable(union.paths, problems)
-        labels = union.labels.take(usable)
-        splits = {split: flags[usable] for split, flags in union.splits.items()}
-        if not self.train_in_database:
-            splits["database"] &= ~splits["train"]
-        unlabelled = {split: int((flags & (labels.counts == 0)).sum()) for split, flags in splits.items()}
-        if unlabelled["query"]:
-            _log.warning("%d queries have no label: nothing is relevant to them", unlabelled["query"])
-        return self.manifest(
+        return self.list_images(
             list(itertools.compress(union.paths, usable)),
-            labels,
+            union.labels.take(usable),
             classes,
-            splits,
-            problems=problems,
+            list(itertools.compress(group_names(union.splits), usable)),
             sources={os.path.relpath(file, self.root): sha256_of(file) for file in lists},
             skipped=skipped,
-            unlabelled=unlabelled,
             repeated=union.repeated,
             drawn=[],
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As the lists say; splits without a list (``drawn``) are drawn, queries from what is the database else."""
+        splits, drawn = named_splits(images), images.facts["drawn"]
+        if drawn:
+            self.draw(images, splits, problems)
+        if "query" in drawn:
+            splits["database"] &= ~splits["query"]
+        if not self.train_in_database:
+            splits["database"] &= ~splits["train"]
+        without = images.labels.counts == 0
+        unlabelled = {split: int((flags & without).sum()) for split, flags in splits.items()}
+        if unlabelled["query"]:
+            _log.warning("%d queries have no label: nothing is relevant to them", unlabelled["query"])
+        return self.manifest(images, splits, problems, unlabelled=unlabelled)
+
+    def draw(self, images: Images, splits: dict[str, np.ndarray], problems: Problems) -> None:
+        """Draw the splits that ``drawn`` of the facts names into ``splits``, which has those that lists name."""
 
     def relocate(self, lists: Sequence[ListFile], problems: Problems, key: Key | None = None) -> list[ListFile]:
         """The same lists with paths below the root for names."""
@@ -130,7 +140,7 @@ class PublishedLists(ListFileDataset):
     Attributes:
         splits: ``lists`` takes ``train.txt``, ``test.txt`` (the queries) and ``database.txt`` below the root; ``draw``
             draws by seed; ``auto`` takes the lists if all are there, else ``train.txt`` and ``test.txt`` as far as they
-            are there, and draws the rest.
+            are there, and draws the rest. Images and their order are those of the lists, or else of the original data.
         protocol: A key of ``protocols``.
 
     Each class also says:
@@ -139,6 +149,7 @@ class PublishedLists(ListFileDataset):
 
     classes: ClassVar[tuple[str, ...]]
     preprocessing: ClassVar = {"resize": 256, "crop": 224, "interpolation": "bicubic"}
+    split_settings = ("seed", "query", "train", "protocol", "long_tail", "long_tail_of")
 
     protocol: str
     splits: Literal["auto", "lists", "draw"] = "auto"
@@ -149,20 +160,20 @@ class PublishedLists(ListFileDataset):
         """What identifies an image in every copy of the dataset, from any path to it."""
 
     @abc.abstractmethod
-    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
-        """A manifest from the original data, with the splits of the lists that are there; rows are shuffled."""
+    def originals(self, lists: Mapping[str, Path], problems: Problems) -> Images:
+        """The images of the original data, shuffled; their groups are those of ``original_groups``."""
 
     @abc.abstractmethod
     def missing_originals(self) -> list[str]:
-        """What ``draw`` needs and is not there, a line each."""
+        """What ``originals`` needs and is not there, a line each."""
 
-    def scan(self, problems: Problems) -> Manifest:
-        """From the lists, in their order, if all three are there; else drawn, and shuffled by the seed."""
+    def images(self, problems: Problems) -> Images:
+        """Those of the lists, in their order, if all three are there; else of the original data, shuffled."""
         lists = self.lists()
         if missing := self._missing_files(lists):
             raise SDCError(missing[0])
         if len(lists) < len(LISTS):
-            return self.draw(lists, problems)
+            return self.originals(lists, problems)
         return self.from_lists(lists, self.classes, problems, self.key)
 
     def missing(self) -> list[str]:
@@ -187,12 +198,19 @@ class PublishedLists(ListFileDataset):
         """The message where neither all lists are there nor the original data."""
         return f"{path}: {what_is_at(path)}; nor are all of train.txt, test.txt and database.txt below {self.root}"
 
-    def given_splits(
-        self, lists: Mapping[str, Path], paths: Sequence[str], problems: Problems
-    ) -> dict[str, np.ndarray]:
-        """Which images each list names: boolean arrays of shape ``(n,)``."""
+    def original_groups(
+        self, lists: Mapping[str, Path], paths: Sequence[str], problems: Problems, query: np.ndarray | None = None
+    ) -> list[str]:
+        """The groups of images: the splits whose lists name them, and ``database`` for what no query list names.
+
+        Args:
+            lists: Those to use, by split.
+            paths: Of the n images.
+            problems: Told of names that are not among them.
+            query: Which images are queries, shape ``(n,)``, where no list says it.
+        """
         rows = {self.key(path): row for row, path in enumerate(paths)}
-        splits = {}
+        splits = {"query": np.zeros(len(paths), bool) if query is None else query}
         for split, file in lists.items():
             names = read_list(file, problems, len(self.classes)).names
             unknown = [name for name in names if self.key(name) not in rows]
@@ -203,4 +221,4 @@ class PublishedLists(ListFileDataset):
                 _log.warning("%s", what)
             splits[split] = np.zeros(len(paths), bool)
             splits[split][[rows[self.key(name)] for name in names if self.key(name) in rows]] = True
-        return splits
+        return group_names({**splits, "database": ~splits["query"]})

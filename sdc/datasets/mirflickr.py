@@ -16,7 +16,7 @@ from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.limits import Items
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 IMAGES = 25_000
 # Topic -> how many images show it; those with _r1 show it as what the image is about.
@@ -71,7 +71,7 @@ class MIRFlickr(ImageFiles):
     map_at: Items | None = None
     truncated: Literal["fail", "load"] = "load"
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """The images by number, with the topics whose lists name them."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root to the folder that holds {IMAGES_FOLDER} and {ANNOTATIONS}")
@@ -85,16 +85,28 @@ class MIRFlickr(ImageFiles):
         paths = [(folder / f"im{number}.jpg").as_posix() for number in range(1, IMAGES + 1)]
         usable, skipped = self.usable(paths, problems)
         labels = Labels.multi_hot(shown[usable])
-        return self.manifest(
+        return self.list_images(
             list(itertools.compress(paths, usable)),
             labels,
             list(topics),
-            self._split(len(labels)),
             sources=hashes(topics.values()),
             skipped=skipped,
-            problems=problems,
             unlabelled=int((labels.counts == 0).sum()),
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """Queries, then training images, from one permutation of all."""
+        count, usual = len(images), self.protocols[self.protocol]
+        queries, trained = self.query or usual.query or 0, self.train or usual.train or 0
+        if queries + trained >= count:
+            raise SDCError(
+                f"{self.root}: has {count} images, too few for query: {queries} and train: {trained}; "
+                "complete the copy or lower the counts"
+            )
+        order = np.random.RandomState(self.seed).permutation(count)
+        query, train = (np.isin(np.arange(count), rows) for rows in np.split(order, [queries, queries + trained])[:2])
+        database = ~query & ~(train & (self.protocol == "deephash"))
+        return self.manifest(images, {"query": query, "database": database, "train": train}, problems)
 
     def missing(self) -> list[str]:
         """The lists of topics and the folder of images, as far as they are not there."""
@@ -110,19 +122,6 @@ class MIRFlickr(ImageFiles):
     def _folder(self, name: str, holds: str) -> Path:
         root = Path(self.root)
         return root if (root / holds).is_file() and not (root / name).is_dir() else root / name
-
-    def _split(self, count: int) -> dict[str, np.ndarray]:
-        """Queries, then training images, from one permutation of all."""
-        usual = self.protocols[self.protocol]
-        queries, trained = self.query or usual.query or 0, self.train or usual.train or 0
-        if queries + trained >= count:
-            raise SDCError(
-                f"{self.root}: has {count} images, too few for query: {queries} and train: {trained}; "
-                "complete the copy or lower the counts"
-            )
-        order = np.random.RandomState(self.seed).permutation(count)
-        query, train = (np.isin(np.arange(count), rows) for rows in np.split(order, [queries, queries + trained])[:2])
-        return {"query": query, "train": train, "database": ~query & ~(train & (self.protocol == "deephash"))}
 
 
 def _numbers(path: Path, problems: Problems) -> np.ndarray:

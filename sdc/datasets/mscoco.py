@@ -15,13 +15,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import Protocol, absent, hashes
+from sdc.datasets.draws import shuffled_rows
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.limits import Items
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 
 # Alphabetical, as the columns of the lists are; COCO's own ids are in another order.
 CATEGORIES = tuple(
@@ -104,7 +105,7 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         folders = [root / f"{part}{release}" for release in _RELEASES for part in _PARTS]
         return absent(files, [] if any(map(Path.is_dir, folders)) else folders[:2])
 
-    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
+    def originals(self, lists: Mapping[str, Path], problems: Problems) -> Images:
         """All labelled images of both annotation files."""
         files = self._annotation_files()
         parts = [_read(file) for file in files]
@@ -115,30 +116,27 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         labels = Labels(instances[:, 1], np.append(firsts, len(instances)))
         paths = locate([path_of[image] for image in ids.tolist()], self.root, self.key)
         usable, skipped = self.usable(paths, problems)
-        paths, labels = list(itertools.compress(paths, usable)), labels.take(usable)
-        order = np.random.RandomState(self.seed).permutation(len(paths))
-        splits = self.given_splits(lists, paths, problems)
-        drawn = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
-        for split, count in drawn.items():
-            free = order[~sum(splits.values(), np.zeros(len(paths), bool))[order]]
-            if count > len(free):
-                problems(f"{self.root}: {len(free)} labelled images are left for {split}: {count}; lower the counts")
-            splits[split] = np.isin(np.arange(len(paths)), free[:count])
-        splits["database"] = ~splits["query"]
-        if not self.train_in_database:
-            splits["database"] &= ~splits["train"]
-        return self.manifest(
+        paths = list(itertools.compress(paths, usable))
+        return self.list_images(
             paths,
-            labels,
+            labels.take(usable),
             self.classes,
-            splits,
-            shuffle=True,
-            problems=problems,
+            self.original_groups(lists, paths, problems),
             sources=hashes([*files, *lists.values()]),
             skipped=skipped,
+            shuffle=True,
             dropped_without_instances=sum(len(paths) for paths, _ in parts) - len(ids),
-            drawn=list(drawn),
+            drawn=[split for split in ("query", "train") if split not in lists],
         )
+
+    def draw(self, images: Images, splits: dict[str, np.ndarray], problems: Problems) -> None:
+        """Queries, then training items, from one permutation of what no list names."""
+        order = shuffled_rows(images, self.seed)
+        for split in images.facts["drawn"]:
+            count, free = getattr(self, split), order[~(splits["query"] | splits["train"])[order]]
+            if count > len(free):
+                problems(f"{self.root}: {len(free)} labelled images are left for {split}: {count}; lower the counts")
+            splits[split][free[:count]] = True
 
     def _annotation_files(self) -> list[Path]:
         folder = Path(self.root) / "annotations"

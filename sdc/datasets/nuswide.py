@@ -13,13 +13,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sdc.datasets.base import Protocol, absent, hashes
+from sdc.datasets.draws import source_rows
 from sdc.datasets.list_dataset import PublishedLists
 from sdc.datasets.locate import locate
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.limits import Items
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 from sdc.storage.tables import with_slashes
 
 # As the columns of the lists of SDC, DSDH and DeepHash; BiHalf's are alphabetical. Scores do not depend on it.
@@ -93,8 +94,8 @@ Flickr/<folder>/<number>_<photo>.jpg"""
             return [self.neither(images)]
         return absent(self._label_files()) or self.missing_image(images, self.key, f"{_PHOTOS}/")
 
-    def draw(self, lists: Mapping[str, Path], problems: Problems) -> Manifest:
-        """The photos that show a concept; training items stay in the database."""
+    def originals(self, lists: Mapping[str, Path], problems: Problems) -> Images:
+        """The photos that show a concept."""
         images = Path(self.root) / _IMAGES
         listing = with_slashes(images.read_text(encoding="utf-8", errors="replace"))
         names = [f"{_PHOTOS}/{name}" for name in listing.split()]
@@ -104,32 +105,34 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         kept = np.sort(firsts[shown[firsts]])
         paths = locate([names[row] for row in kept], self.root, self.key)
         usable, skipped = self.usable(paths, problems)
-        paths, members = list(itertools.compress(paths, usable)), members[kept[usable]]
-        splits = self.given_splits(lists, paths, problems)
-        quotas = {split: getattr(self, split) for split in ("query", "train") if split not in lists}
-        used = sum(splits.values(), np.zeros(len(paths), bool))
-        splits |= {split: np.zeros(len(paths), bool) for split in quotas}
+        paths = list(itertools.compress(paths, usable))
+        return self.list_images(
+            paths,
+            Labels.multi_hot(members[kept[usable]]),
+            self.classes,
+            self.original_groups(lists, paths, problems),
+            sources=hashes([images, *self._label_files(), *lists.values()]),
+            skipped=skipped,
+            shuffle=True,
+            dropped_without_concepts=int((~shown).sum()),
+            dropped_repeated=len(names) - len(firsts),
+            drawn=[split for split in ("query", "train") if split not in lists],
+        )
+
+    def draw(self, images: Images, splits: dict[str, np.ndarray], problems: Problems) -> None:
+        """As the protocol has it, from the photos in the order of their list; training items stay in the database."""
+        members = np.zeros((len(images), len(CONCEPTS)), bool)
+        members[images.labels.owners, images.labels.indices] = True
+        quotas = {split: getattr(self, split) for split in images.facts["drawn"]}
+        rows, used = source_rows(images), splits["query"] | splits["train"]
         draw = _draw_in_order if self.protocol == "deephash" else _draw_per_concept
-        for (split, concept), count in draw(members, used, quotas, splits, np.random.RandomState(self.seed)).items():
+        drawn = draw(members, rows, used, quotas, splits, np.random.RandomState(self.seed))
+        for (split, concept), count in drawn.items():
             if count < quotas[split]:
                 problems(
                     f"concept {CONCEPTS[concept]!r} has {count} unused images, too few for {split}: {quotas[split]}; "
                     "lower the counts"
                 )
-        splits["database"] = ~splits["query"]
-        return self.manifest(
-            paths,
-            Labels.multi_hot(members),
-            self.classes,
-            splits,
-            shuffle=True,
-            problems=problems,
-            sources=hashes([images, *self._label_files(), *lists.values()]),
-            skipped=skipped,
-            dropped_without_concepts=int((~shown).sum()),
-            dropped_repeated=len(names) - len(firsts),
-            drawn=list(quotas),
-        )
 
     def _label_files(self) -> list[Path]:
         return [Path(self.root) / "Groundtruth/AllLabels" / f"Labels_{concept}.txt" for concept in CONCEPTS]
@@ -148,29 +151,39 @@ def _column(file: Path, images: int) -> np.ndarray:
 
 
 def _draw_per_concept(
-    members: np.ndarray, used: np.ndarray, quotas: Mapping[str, int], splits: _Splits, generator: np.random.RandomState
+    members: np.ndarray,
+    rows: np.ndarray,
+    used: np.ndarray,
+    quotas: Mapping[str, int],
+    splits: _Splits,
+    generator: np.random.RandomState,
 ) -> dict[tuple[str, int], int]:
     """Fill each split in turn from the unused images of each concept in turn; returns how many of each were drawn.
 
-    ``members`` says which image shows which concept, shape ``(n, 21)``.
+    ``members`` says which image shows which concept, shape ``(n, 21)``; ``rows`` is the order they are in.
     """
     counts = {}
     for split, quota in quotas.items():
         for concept, shows in enumerate(members.T):
-            chosen = generator.permutation(np.flatnonzero(shows & ~used))[:quota]
+            chosen = generator.permutation(rows[(shows & ~used)[rows]])[:quota]
             splits[split][chosen] = used[chosen] = True
             counts[split, concept] = len(chosen)
     return counts
 
 
 def _draw_in_order(
-    members: np.ndarray, used: np.ndarray, quotas: Mapping[str, int], splits: _Splits, generator: np.random.RandomState
+    members: np.ndarray,
+    rows: np.ndarray,
+    used: np.ndarray,
+    quotas: Mapping[str, int],
+    splits: _Splits,
+    generator: np.random.RandomState,
 ) -> dict[tuple[str, int], int]:
     """Draw as DeepHash does; arguments and result as of ``_draw_per_concept``."""
     # Of one concept, training items come before queries.
     order = [split for split in ("train", "query") if split in quotas]
     counts = dict.fromkeys(itertools.product(order, range(len(CONCEPTS))), 0)
-    for row in generator.permutation(np.flatnonzero(~used)):
+    for row in generator.permutation(rows[~used[rows]]):
         for concept, split in itertools.product(np.flatnonzero(members[row]).tolist(), order):
             if counts[split, concept] < quotas[split]:
                 splits[split][row] = True

@@ -20,7 +20,7 @@ from sdc.errors import SDCError
 from sdc.limits import Items
 from sdc.settings import option
 from sdc.storage.files import what_is_at
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images
 
 _LISTS = ("easy", "hard", "junk")
 
@@ -53,12 +53,12 @@ class Revisited(Instances):
     map_at: Items | None = None
     precision_at: tuple[Items, ...] = option((1, 5, 10), minItems=1, maxItems=100)
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """The images the ground truth names; ``relevance`` has the lists ``easy``, ``hard`` and ``junk``."""
         truth = self._truth()
         if both := sorted({*truth.database} & {*truth.queries}):
             problems(f"{self._file()}: {both[0]} is both query and in the database ({len(both)} such); get it again")
-        return self.instance_manifest(
+        return self.list_instances(
             [_path(name) for name in truth.database],
             [_path(name) for name in truth.queries],
             truth.lists,

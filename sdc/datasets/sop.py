@@ -5,17 +5,18 @@ CVPR 2016.
 """
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from sdc.datasets.base import ImageFiles, Protocol, absent, hashes
-from sdc.datasets.draws import AMOUNT, draw_splits
+from sdc.datasets.draws import AMOUNT, draw_splits, shuffled_rows
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 FOLDER = "Stanford_Online_Products"
 LISTS = ("Ebay_train.txt", "Ebay_test.txt")
@@ -63,31 +64,40 @@ class SOP(ImageFiles):
         """That of its labels."""
         return self.labels
 
-    def scan(self, problems: Problems) -> Manifest:
-        """The images of both lists, shuffled by the seed: lists sorted by product would flatter ties."""
+    def images(self, problems: Problems) -> Images:
+        """The images of both lists, shuffled; they are sorted by product."""
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set root to the folder that holds {FOLDER}")
         halves = [_read(file, problems) for file in self._files()]
         products, kinds, names = (np.concatenate(parts) for parts in zip(*halves, strict=True))
-        tested = np.repeat([False, True], [len(half[0]) for half in halves])
+        groups = [half for half, (rows, _, _) in zip(("train", "test"), halves, strict=True) for _ in rows]
 
         below = self._folder().relative_to(self.root)
-        paths = np.array([(below / name).as_posix() for name in names], str)
-        usable, skipped = self.usable(paths.tolist(), problems)
-        order = np.random.RandomState(self.seed).permutation(np.flatnonzero(usable))
-        names, paths, tested = names[order], paths[order], tested[order]
-        numbers = (kinds if self.labels == "super" else products)[order]
+        paths = [(below / name).as_posix() for name in names]
+        usable, skipped = self.usable(paths, problems)
+        numbers = (kinds if self.labels == "super" else products)[usable]
         numbers, first, labels = np.unique(numbers, return_index=True, return_inverse=True)
+        classes = [str(number) for number in numbers]
         if self.labels == "super":
-            classes = [Path(names[row]).parts[0].removesuffix("_final") for row in first]
-            splits = draw_splits(labels, classes, self.query, self.train, self.seed)
-        else:
-            classes = [str(number) for number in numbers]
-            splits = _split_products(labels, tested)
-        sources = hashes(self._files())
-        return self.manifest(
-            paths.tolist(), labels, classes, splits, sources=sources, skipped=skipped, problems=problems
+            classes = [Path(names[usable][row]).parts[0].removesuffix("_final") for row in first]
+        return self.list_images(
+            list(itertools.compress(paths, usable)),
+            labels,
+            classes,
+            list(itertools.compress(groups, usable)),
+            sources=hashes(self._files()),
+            skipped=skipped,
+            shuffle=True,
         )
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As drawn by seed, per kind or of each product."""
+        labels, order = images.labels.class_indices, shuffled_rows(images, self.seed)
+        if self.labels == "super":
+            splits = draw_splits(labels, images.facts["classes"], self.query, self.train, self.seed, order)
+        else:
+            splits = _split_products(labels, images.within("test"), order)
+        return self.manifest(images, splits, problems)
 
     def missing(self) -> list[str]:
         """The lists, as far as they are not there."""
@@ -101,9 +111,9 @@ class SOP(ImageFiles):
         return inside if inside.is_dir() else Path(self.root)
 
 
-def _split_products(labels: np.ndarray, tested: np.ndarray) -> dict[str, np.ndarray]:
+def _split_products(labels: np.ndarray, tested: np.ndarray, order: np.ndarray) -> dict[str, np.ndarray]:
     """The first image of each tested product is its query; one without a second image would find nothing."""
-    rows = np.flatnonzero(tested)
+    rows = order[tested[order]]
     _, first, counts = np.unique(labels[rows], return_index=True, return_counts=True)
     query = np.zeros(len(labels), bool)
     query[rows[first[counts > 1]]] = True

@@ -11,11 +11,6 @@ from sdc.errors import SDCError
 from sdc.plan.scoring import EVALUATION
 from sdc.settings import check_name
 
-# Settings of a dataset that its manifest does not depend on: changing them prepares nothing again.
-LATER_SETTINGS = (
-    "shards", "map_at", "precision_at", "views", "augmentation", "truncated", "orientation", "train_on", "recentre",
-)  # fmt: skip
-
 
 def entry(config: Mapping[str, Any], catalogue: str, name: str) -> dict[str, Any]:
     """The catalogue entry of a name: what the config says of it, or nothing for the defaults.
@@ -44,7 +39,8 @@ def _built(catalogue: str, name: str, settings: str) -> Any:
 
 def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """The settings of a dataset that its manifest depends on."""
-    return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in LATER_SETTINGS}
+    later = build_entry(config, "datasets", dataset).later_settings
+    return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in later}
 
 
 def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str, kind: str = "tokens") -> dict[str, Any]:

@@ -41,6 +41,15 @@ class Images:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def within(self, group: str) -> np.ndarray:
+        """Which images are in a group, alone or among others: boolean array of shape ``(n,)``."""
+        names = {each: group in each.split() for each in set(self.groups)}
+        return np.fromiter((names[each] for each in self.groups), bool, len(self))
+
+    def rows(self, group: str) -> np.ndarray:
+        """Row numbers of a group, ascending, int64."""
+        return np.flatnonzero(self.within(group))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Manifest:

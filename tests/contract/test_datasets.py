@@ -1,6 +1,8 @@
 """What every registered dataset promises, on a tiny copy of it; the next one is held to the same."""
 
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ import pytest
 from sdc import registry
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-from sdc.settings import check
-from sdc.storage.manifest import SPLITS, read_manifest, relevance_path, write_manifest
+from sdc.settings import check, schema_of
+from sdc.storage.manifest import SPLITS, Images, read_manifest, relevance_path, write_manifest
 from sdc.tools import datasets as tool
 from tests.support.datasets import MAKERS
 
@@ -130,11 +132,100 @@ def test_the_same_settings_give_the_same_bytes(name, settings, manifest, tmp_pat
     assert stored.facts == json.loads(json.dumps(manifest.facts))
 
 
-def test_another_seed_keeps_the_images(name, settings, manifest):
-    other = registry.build("datasets", name, {**settings, "seed": 7}).prepare()
-    assert len(other) == len(manifest)
-    # Its seed draws the pairs too.
-    assert name == "digit_pairs" or sorted(other.paths) == sorted(manifest.paths)
+def as_values(images):
+    """Everything that images are, as plain values."""
+    relevance = images.relevance and {
+        row: {name: rows.tolist() for name, rows in lists.items()} for row, lists in images.relevance.items()
+    }
+    return list(images.paths), list(images.labels), list(images.groups), dict(images.facts), relevance
+
+
+def others(dataset):
+    """Other values of each setting that only ``split`` reads."""
+    properties = schema_of(type(dataset))["properties"]
+    known = {"seed": [7], "query": [1], "train": [1], "long_tail": [3.0]}
+    for key in dataset.split_settings:
+        for value in known.get(key) or properties.get(key, {}).get("enum", []):
+            if key in properties and value != getattr(dataset, key):
+                yield key, value
+
+
+def test_images_and_their_order_do_not_depend_on_the_splits(name, settings, dataset):
+    expected = as_values(dataset.images(Problems()))
+    kept = {key: value for key, value in settings.items() if key not in dataset.split_settings}
+    for key, value in others(dataset):
+        again = registry.build("datasets", name, {**kept, key: value})
+        assert as_values(again.images(Problems())) == expected, (key, value)
+
+
+def test_settings_are_read_where_they_say(dataset):
+    read = set()
+
+    class Spy(type(dataset)):
+        def __getattribute__(self, key):
+            read.add(key)
+            return super().__getattribute__(key)
+
+    spy = Spy(**vars(dataset))
+    read.clear()
+    images = spy.images(Problems())
+    assert not read & {*dataset.split_settings} & {*vars(dataset)}
+    spy.split(images, Problems())
+    assert not read & {*dataset.later_settings}
+    assert {*dataset.locations} <= {*vars(dataset)}
+    assert ("root" in dataset.locations) == hasattr(dataset, "root")
+
+
+def test_split_needs_nothing_but_what_is_written_of_the_images(name, manifest, tmp_path):
+    settings = MAKERS[name](tmp_path / "data")
+    dataset = registry.build("datasets", name, settings)
+    images = dataset.images(Problems())
+    shutil.rmtree(tmp_path / "data", ignore_errors=True)
+    stored = Images(list(images.paths), images.labels, list(images.groups), json.loads(json.dumps(images.facts)))
+    again = dataset.split(Images(**{**vars(stored), "relevance": images.relevance}), Problems())
+    assert {*images.facts} < {*again.facts}
+    for key in ("paths", "labels"):
+        assert list(getattr(again, key)) == list(getattr(manifest, key))
+    for split in SPLITS:
+        assert np.array_equal(getattr(again, split), getattr(manifest, split))
+    # Sources of vectors are said with their paths.
+    assert {**again.facts, "sources": ""} == {**json.loads(json.dumps(manifest.facts)), "sources": ""}
+
+
+# Hashes of the rows of these copies from when each seed still ordered the rows, and paired the digits: with the default
+# seed as they lie, with seed 7 sorted by path.
+DRAWN = {
+    "digits": ("bf2945f9a681", "1e2575c38033"),
+    "digit_pairs": ("9399db1bcdf6", None),
+    "cifar10": ("1999a77d3297", "bcc9beaed675"),
+    "cifar100": ("fa11f919447d", "e00b02122532"),
+    "mnist": ("29ef88013e26", "38839b05c453"),
+    "imagenet100": ("76ba07a0572a", "76ba07a0572a"),
+    "nuswide": ("38c40b9c633d", "510d06070915"),
+    "mscoco": ("602cb441d32b", "daebfb94b9b4"),
+    "folder": ("11877b862f9c", "4f8ea0ae2b8c"),
+    "features": ("9a252996bfae", "bf16f6642603"),
+    "list": ("8975cfc3ea0a", "74ebf789496d"),
+    "csv": ("11877b862f9c", "4f8ea0ae2b8c"),
+    "mirflickr": ("f46aeff30318", "21531115e63b"),
+    "sop": ("ce70d0a51dad", "82f0fd8ba195"),
+    "gldv2": ("a150ef9a7a98", "a150ef9a7a98"),
+    "roxford5k": ("f64ef4d01b0d", "367ef618a01a"),
+    "rparis6k": ("f64ef4d01b0d", "367ef618a01a"),
+}
+
+
+@pytest.mark.parametrize("known", DRAWN)
+def test_splits_are_those_of_earlier_versions(known, tmp_path):
+    settings = MAKERS[known](tmp_path / "data")
+    digests = []
+    for seed, order in (({}, list), ({"seed": 7}, sorted)):
+        manifest = registry.build("datasets", known, {**settings, **seed}).prepare()
+        flags = zip(manifest.paths, manifest.query, manifest.database, manifest.train, strict=True)
+        rows = order(f"{path} {query:d}{database:d}{train:d}\n" for path, query, database, train in flags)
+        digests.append(hashlib.sha256("".join(rows).encode()).hexdigest()[:12])
+    assert digests[0] == DRAWN[known][0]
+    assert DRAWN[known][1] in (None, digests[1])
 
 
 def test_gathering_problems_changes_nothing(dataset, manifest):

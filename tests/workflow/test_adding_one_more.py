@@ -47,9 +47,9 @@ import numpy as np
 from PIL import Image
 
 from sdc.datasets.base import Dataset
-from sdc.datasets.draws import draw_splits
+from sdc.datasets.draws import complete_splits
 from sdc.datasets.problems import Problems
-from sdc.storage.manifest import Manifest
+from sdc.storage.manifest import Images, Manifest
 
 DIRECTIONS = ("across", "along", "up", "down")
 
@@ -69,14 +69,15 @@ class Stripes(Dataset):
     title: ClassVar[str] = "Stripes"
     source: ClassVar[str] = "a test"
 
-    def scan(self, problems: Problems) -> Manifest:
+    def images(self, problems: Problems) -> Images:
         """All of them, the directions in turns."""
-        labels = np.arange(400) % 4
-        splits = draw_splits(labels, list(DIRECTIONS), 5, 0.5, self.seed)
         paths = [str(index) for index in range(400)]
-        return self.manifest(
-            paths, labels, list(DIRECTIONS), splits, protocol="per-class draw", sources={}, problems=problems
-        )
+        return self.list_images(paths, np.arange(400) % 4, DIRECTIONS, sources={})
+
+    def split(self, images: Images, problems: Problems) -> Manifest:
+        """As drawn by seed."""
+        splits = complete_splits(images, False, 5, 0.5, self.seed)
+        return self.manifest(images, splits, problems, protocol="per-class draw")
 
     def opener(self) -> Callable[[str], Any]:
         """Images by their index."""

@@ -9,12 +9,11 @@ from sdc.errors import SDCError
 
 def test_queries_in_the_database_and_empty_splits_are_problems():
     flags = {"query": np.array([1, 1, 0], bool), "database": np.array([0, 1, 1], bool), "train": np.zeros(3, bool)}
-    listed = {"paths": list("abc"), "labels": np.zeros(3, int), "classes": ["x"], "protocol": "", "sources": {}}
-    listed["splits"] = flags
+    images = Digits().list_images(list("abc"), np.zeros(3, int), ["x"], sources={})
     with pytest.raises(SDCError, match=r"b: is both query and in the database \(1 such\)"):
-        Digits().manifest(**listed)
+        Digits().manifest(images, flags, Problems())
     problems = Problems(gather=True)
-    facts = Digits().manifest(**listed, problems=problems).facts
+    facts = Digits().manifest(images, flags, problems).facts
     assert [problem.split(";")[0] for problem in problems.lines] == [
         "b: is both query and in the database (1 such)",
         "Digits: no image is for training",
@@ -58,10 +57,12 @@ def test_long_tail_of_training_items_leaves_queries_and_database_as_they_are():
     assert "long_tail" not in plain.facts
 
 
-def test_long_tail_of_the_database_drops_the_rows_that_nobody_needs():
+def test_long_tail_of_the_database_leaves_many_rows_in_no_split():
     plain, tailed = Digits().prepare(), Digits(long_tail=10, long_tail_of="database").prepare()
-    assert [tailed.paths[row] for row in tailed.rows("query")] == [plain.paths[row] for row in plain.rows("query")]
-    assert len(tailed) == tailed.facts["counts"]["images"] == (tailed.query | tailed.database).sum()
+    assert tailed.paths == plain.paths
+    assert np.array_equal(tailed.query, plain.query)
+    assert len(tailed) == tailed.facts["counts"]["images"] == 1797
+    assert (tailed.query | tailed.database).sum() == 100 + sum(tailed.facts["long_tail"]["database"]) < 900
     assert {tailed.paths[row] for row in tailed.rows("train")} < {plain.paths[row] for row in plain.rows("train")}
     labels = np.array([label for (label,) in tailed.labels])
     for split in ("database", "train"):
@@ -70,7 +71,8 @@ def test_long_tail_of_the_database_drops_the_rows_that_nobody_needs():
         assert sizes[0] > 9 * sizes[-1]
     assert tailed.facts["splits"]["train"] == "inside the database"
     other = Digits(long_tail=10, long_tail_of="database", seed=1).prepare()
-    assert other.paths != tailed.paths
+    assert other.paths == tailed.paths
+    assert other.database.tolist() != tailed.database.tolist()
 
 
 def test_long_tail_where_training_items_lie_outside_the_database(make_images):

@@ -132,11 +132,12 @@ def test_training_is_drawn_from_the_database_where_nothing_says_it(write, header
     assert manifest.facts["splits"]["train"] == "inside the database"
 
 
-def test_rows_are_shuffled_by_the_seed(write):
+def test_rows_are_shuffled_alike_for_every_seed_and_split_by_it(write):
     root = write(images=rows(["cat"] * 10 + ["dog"] * 10))
-    paths = [CSV(root=root, seed=seed).prepare().paths for seed in (0, 0, 1)]
-    assert paths[0] == paths[1] != paths[2]
-    assert sorted(paths[0]) == sorted(paths[2]) != paths[0]
+    manifests = [CSV(root=root, seed=seed).prepare() for seed in (0, 0, 1)]
+    paths, queries = [each.paths for each in manifests], [each.query.tolist() for each in manifests]
+    assert paths[0] == paths[1] == paths[2] != sorted(paths[0])
+    assert queries[0] == queries[1] != queries[2]
 
 
 def test_a_pattern_makes_paths_of_cells(write):

@@ -62,10 +62,10 @@ def test_images_are_two_scans_side_by_side():
     assert np.array_equal(np.rint(image[..., 0] / 255 * 16), np.hstack([scans[12], scans[7]]))
 
 
-def test_pairs_and_split_depend_on_the_seed_alone():
+def test_pairs_are_the_same_for_every_seed_and_their_split_depends_on_it_alone():
     first, again, other = (DigitPairs(seed=seed).prepare() for seed in (0, 0, 1))
-    assert (first.paths, first.query.tolist()) == (again.paths, again.query.tolist())
-    assert first.paths != other.paths
+    assert first.paths == again.paths == other.paths
+    assert first.query.tolist() == again.query.tolist() != other.query.tolist()
 
 
 def test_counts_are_of_pairs():

@@ -5,8 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdc.datasets.draws import draw_long_tail, draw_splits, draw_training
+from sdc.datasets.draws import (
+    complete_splits,
+    draw_long_tail,
+    draw_splits,
+    draw_training,
+    fixed_order,
+    group_names,
+    named_splits,
+    shuffled_rows,
+    source_rows,
+    thin_splits,
+)
 from sdc.errors import SDCError
+from sdc.storage.manifest import Images
 
 TEN = [str(index) for index in range(10)]
 
@@ -76,6 +88,60 @@ def test_draw_training_from_given_rows():
     assert not chosen[[0, 3]].any()
     with pytest.raises(SDCError, match=r"class 'a' has 2 images to train on, too few for train: 3"):
         draw_training(np.array([1, 2, 4, 5]), labels, ["a", "b"], train=3, seed=0)
+
+
+def images(shuffled, groups=None, kind="single", count=12):
+    """Images 0 to 11 of three classes in turn."""
+    order = fixed_order(count) if shuffled else np.arange(count)
+    labels, groups = [(row % 3,) for row in order.tolist()], groups or [""] * count
+    facts = {"shuffled": shuffled, "label_kind": kind, "classes": list("abc")}
+    return Images([str(row) for row in order], labels, [groups[row] for row in order], facts)
+
+
+def test_rows_in_the_order_of_the_source_and_in_that_of_a_seed():
+    listed, mixed = images(shuffled=False), images(shuffled=True)
+    assert [listed.paths[row] for row in source_rows(listed)] == [str(row) for row in range(12)]
+    assert [mixed.paths[row] for row in source_rows(mixed)] == [str(row) for row in range(12)]
+    assert shuffled_rows(listed, 5).tolist() == list(range(12))
+    assert [int(mixed.paths[row]) for row in shuffled_rows(mixed, 5)] == np.random.RandomState(5).permutation(
+        12
+    ).tolist()
+    assert shuffled_rows(mixed, 0).tolist() == list(range(12))
+
+
+def test_an_order_of_rows_changes_nothing_in_a_draw():
+    listed, mixed = images(shuffled=False), images(shuffled=True)
+    for kind in ("single", "multi"):
+        drawn = [complete_splits(images(flag, kind=kind), False, 1, 2, seed=3) for flag in (False, True)]
+        for split, flags in drawn[0].items():
+            assert {listed.paths[row] for row in np.flatnonzero(flags)} == {
+                mixed.paths[row] for row in np.flatnonzero(drawn[1][split])
+            }
+
+
+def test_groups_name_splits_and_training_items_are_drawn_where_none_is_named():
+    splits = {name: np.arange(12) % 4 == place for place, name in enumerate(("query", "train", "database"))}
+    splits["database"] |= splits["train"]
+    names = group_names(splits)
+    assert names[:4] == ["query", "train database", "database", ""]
+    for name, flags in named_splits(images(False, names)).items():
+        assert np.array_equal(flags, splits[name])
+    given = complete_splits(images(True, names), True, 1, 1, seed=0)
+    assert given["train"].sum() == 3
+    without = complete_splits(images(True, [name.removeprefix("train ") for name in names]), True, 1, 1, seed=0)
+    assert np.array_equal(without["database"], given["database"])
+    assert without["train"].sum() == 3
+    assert not (without["train"] & ~without["database"]).any()
+
+
+@pytest.mark.parametrize("of", ["train", "database"])
+def test_a_long_tail_takes_rows_out_of_splits(of):
+    labels = np.arange(60) % 3
+    splits = draw_splits(labels, list("abc"), query=4, train=8, seed=0)
+    thinned = thin_splits(labels, 3, splits, 4, of, 0, np.arange(60))
+    assert np.bincount(labels[thinned["train"]]).tolist() == [8, 4, 2]
+    assert np.array_equal(thinned["query"], splits["query"])
+    assert np.bincount(labels[thinned["database"]]).tolist() == ([16] * 3 if of == "train" else [16, 8, 4])
 
 
 @pytest.mark.parametrize(

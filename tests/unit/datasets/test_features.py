@@ -49,8 +49,9 @@ def test_rows_are_drawn_per_class_and_shuffled(data):
     assert sorted(map(int, manifest.paths)) == list(range(60))
     assert manifest.labels.indices.tolist() == [CLASSES[int(path)] for path in manifest.paths]
     assert (np.diff(manifest.labels.indices) != 0).sum() > 10
-    assert manifest.paths == dataset(data, query=3, train=0.5).prepare().paths
-    assert manifest.paths != dataset(data, seed=1).prepare().paths
+    again, other = (dataset(data, query=3, train=0.5, seed=seed).prepare() for seed in (0, 1))
+    assert manifest.paths == again.paths == other.paths
+    assert manifest.query.tolist() == again.query.tolist() != other.query.tolist()
 
 
 def test_vectors_are_found_by_manifest_path(data):

@@ -19,13 +19,13 @@ def test_class_is_the_name_of_the_folder_at_any_depth(make_images):
     )
 
 
-def test_rows_are_shuffled_by_the_seed(make_images):
+def test_rows_are_shuffled_alike_for_every_seed_and_split_by_it(make_images):
     root = make_images({"cat": 10, "dog": 10})
-    paths = [list(Folder(root=str(root), seed=seed).prepare().paths) for seed in (0, 0, 1)]
-    assert paths[0] == paths[1]
-    assert paths[0] != paths[2]
+    manifests = [Folder(root=str(root), seed=seed).prepare() for seed in (0, 0, 1)]
+    paths, queries = [list(each.paths) for each in manifests], [each.query.tolist() for each in manifests]
+    assert paths[0] == paths[1] == paths[2]
     assert paths[0] != sorted(paths[0])
-    assert sorted(paths[0]) == sorted(paths[2])
+    assert queries[0] == queries[1] != queries[2]
 
 
 def test_query_and_database_folders_are_taken_as_they_are(make_images):

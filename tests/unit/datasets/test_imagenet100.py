@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sdc import registry
+from sdc.datasets.draws import draw_training
 from sdc.datasets.imagenet100 import WNIDS, ImageNet100
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
@@ -89,13 +90,18 @@ def test_tree_of_the_challenge_needs_no_lists(tree):
     assert not (manifest.train & ~manifest.database).any()
 
 
-def test_rows_are_shuffled_and_training_items_drawn_by_the_seed(tree):
+def test_rows_are_shuffled_alike_for_every_seed_and_training_items_drawn_by_it(tree):
     manifests = [ImageNet100(root=str(tree), train=2, seed=seed).prepare() for seed in (0, 0, 1)]
     paths = [manifest.paths for manifest in manifests]
     trained = [{manifest.paths[row] for row in manifest.rows("train")} for manifest in manifests]
-    assert paths[0] == paths[1] != paths[2]
+    assert paths[0] == paths[1] == paths[2]
     assert trained[0] == trained[1] != trained[2]
     assert paths[0] != sorted(paths[0])
+    # The draw goes by the folders, not by the rows.
+    database = sorted(paths[0][row] for row in manifests[0].rows("database"))
+    labels = np.array([WNIDS.index(path.split("/")[1]) for path in database])
+    drawn = draw_training(np.arange(len(labels)), labels, WNIDS, 2, seed=1)
+    assert trained[2] == {path for path, chosen in zip(database, drawn, strict=True) if chosen}
 
 
 def test_training_list_is_taken_for_the_tree_too(tree):

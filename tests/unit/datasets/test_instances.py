@@ -12,13 +12,11 @@ from sdc.errors import SDCError
 class Things(Instances):
     title = "Things"
 
-    def scan(self, problems):
+    def images(self, problems):
         truth = [{"easy": np.array([3, 1]), "junk": np.array([0])}, {"easy": np.array([2]), "junk": np.array([], int)}]
         database = [f"things/{place:04}.png" for place in range(4)]
         queries, train = ["asked/0000.png", "asked/0001.png"], ["others/0000.png", "others/0001.png"]
-        return self.instance_manifest(
-            database, queries, truth, train, [5, 0], problems=problems, protocol="", sources={}
-        )
+        return self.list_instances(database, queries, truth, train, [5, 0], problems=problems, sources={})
 
 
 def plain(relevance):
@@ -62,8 +60,8 @@ def test_of_thousands_left_out_the_first_are_named(make_images):
     root = make_images({"things": 2})
     paths = [f"things/{place:04}.png" for place in range(1500)]
     things = Things(root=str(root), on_error="skip")
-    given = {"problems": Problems(gather=True), "protocol": "", "sources": {}}
-    facts = things.instance_manifest(paths, [], [], **given).facts
+    problems = Problems(gather=True)
+    facts = things.split(things.list_instances(paths, [], [], problems=problems, sources={}), problems).facts
     assert (len(facts["dropped"]), facts["dropped_files"], facts["counts"]["database"]) == (1000, 1498, 2)
 
 
@@ -79,8 +77,8 @@ def vectors(tmp_path):
 class Single(Things):
     """Things without training items."""
 
-    def instance_manifest(self, database, queries, truth, train, train_labels, **rest):
-        return super().instance_manifest(database, queries, truth, **rest)
+    def list_instances(self, database, queries, truth, train, train_labels, **rest):
+        return super().list_instances(database, queries, truth, **rest)
 
 
 def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_images(vectors):
@@ -88,8 +86,10 @@ def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_images(vectors):
     manifest = dataset.prepare()
     assert len(manifest) == 6
     assert plain(manifest.relevance) == {4: {"easy": [1, 3], "junk": [0]}, 5: {"easy": [2], "junk": []}}
-    rows = dataset.vectors(manifest).take(np.arange(6))
-    assert rows.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [20, 20], [21, 21]]
+    # Of the images alone, too, before they are split.
+    for each in (manifest, dataset.images(Problems())):
+        rows = dataset.vectors(each).take(np.arange(6))
+        assert rows.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [20, 20], [21, 21]]
     assert dataset.vector_files() == list(vectors.values())
     assert dataset.missing_vectors() == []
     assert Single(root="nowhere").vectors(manifest) is None

@@ -71,7 +71,8 @@ def test_decoding_is_said_only_where_it_is_not_the_usual():
     config = {"datasets": {"folder": {"root": "x", "truncated": "load"}}}
     assert decoding_settings(config, "folder") == {"truncated": "load"}
     assert decoding_settings({}, "folder") == decoding_settings({}, "digits") == {}
-    assert manifest_settings(config, "folder") == {"root": "x"}
+    # With on_error: skip, they decide what is listed.
+    assert manifest_settings(config, "folder") == {"root": "x", "truncated": "load"}
 
 
 CLIP = {"clip": {"type": "features", "file": "x.npy"}}

@@ -5,7 +5,7 @@ import pytest
 
 from sdc.errors import StorageError
 from sdc.storage.files import sha256_of
-from sdc.storage.manifest import Manifest, read_manifest, write_manifest
+from sdc.storage.manifest import Images, Manifest, read_manifest, write_manifest
 
 
 def manifest(count=6):
@@ -18,6 +18,14 @@ def manifest(count=6):
         train=index >= 4,
         facts={"dataset": "x", "counts": {"train": 2}},
     )
+
+
+def test_groups_of_images_are_one_name_or_several():
+    groups = ["train", "", "query train", "training"]
+    images = Images(paths=list("abcd"), labels=[(0,)] * 4, groups=groups, facts={})
+    assert images.within("train").tolist() == [True, False, True, False]
+    assert images.rows("query").tolist() == [2]
+    assert not images.within("database").any()
 
 
 def test_manifest_round_trip(tmp_path):
