@@ -80,7 +80,7 @@ class Dataset(Settings):
         preprocessing: A backbone's ``resize``, ``crop`` and ``interpolation`` where its entry has none.
         split_settings: Keys, as far as it has them, that ``split`` reads and ``images`` does not.
         later_settings: Keys that neither of them reads.
-        locations: Keys that are paths.
+        locations: Keys that are paths from the working directory, so that another spelling is no other setting.
     """
 
     title: ClassVar[str]

@@ -39,7 +39,6 @@ PATH           images, wherever the lists say"""
     source = "your own"
     protocol = "list files"
     split_settings = ("seed", "long_tail", "long_tail_of")
-    locations = ("root", "train", "query", "database", "names")
 
     root: str = "data/list"
     train: str = "train.txt"

@@ -181,6 +181,6 @@ def test_registered_ones_have_a_rule_for_each_protocol(name):
     for key in ("query", "train"):
         assert getattr(registry.build("datasets", name, {key: None}), key) is None
         with pytest.raises(
-            SDCError, match=rf"datasets.{name}.{key}: 0 is not allowed; expected integer >= 1 or .* null"
+            SDCError, match=rf"datasets.{name}.{key}: 0 is not allowed; expected integer >= 1, <= 1000000000 or .* null"
         ):
             registry.build("datasets", name, {key: 0})
