@@ -9,10 +9,10 @@ from typing import Annotated, NamedTuple
 
 
 class Range(NamedTuple):
-    """Limits of an integer, both inclusive."""
+    """Limits of a number, both inclusive."""
 
-    minimum: int
-    maximum: int
+    minimum: float
+    maximum: float
     multiple_of: int = 1
 
     def __str__(self) -> str:
@@ -24,7 +24,7 @@ class Range(NamedTuple):
         return self.minimum <= value <= self.maximum and value % self.multiple_of == 0
 
     @property
-    def keywords(self) -> dict[str, int]:
+    def keywords(self) -> dict[str, float]:
         """For JSON Schema."""
         limits = {"minimum": self.minimum, "maximum": self.maximum, "multipleOf": self.multiple_of}
         return limits if self.multiple_of > 1 else {"minimum": self.minimum, "maximum": self.maximum}

@@ -3,12 +3,13 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from sdc.backbones.base import Backbone, Image, Tensor, TorchModule
 from sdc.errors import SDCError
+from sdc.limits import Range
 from sdc.settings import option
 from sdc.storage.files import sha256_of
 
@@ -16,8 +17,8 @@ from sdc.storage.files import sha256_of
 LONGEST_EDGE = 4096
 # The mean of a channel of pixels on [0, 1]; and a factor of these, or of an edge, where a hundredth or a hundredfold of
 # what is usual is a mistake.
-_CHANNEL = {"type": "number", "minimum": 0, "maximum": 1}
-_SCALE = {"type": "number", "minimum": 1e-3, "maximum": 10}
+Mean = Annotated[float, Range(0, 1)]
+Factor = Annotated[float, Range(1e-3, 10)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,10 @@ class Network(Backbone):
     resize: int | None = option(None, minimum=1, maximum=LONGEST_EDGE)
     crop: int | None = option(None, minimum=1, maximum=LONGEST_EDGE)
     interpolation: Literal["bilinear", "bicubic", "nearest"] | None = None
-    mean: tuple[float, ...] | None = option(None, minItems=3, maxItems=3, items=_CHANNEL)
-    std: tuple[float, ...] | None = option(None, minItems=3, maxItems=3, items=_SCALE)
+    mean: tuple[Mean, ...] | None = option(None, minItems=3, maxItems=3)
+    std: tuple[Factor, ...] | None = option(None, minItems=3, maxItems=3)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    scales: tuple[float, ...] = option((1.0,), minItems=1, maxItems=16, items=_SCALE)
+    scales: tuple[Factor, ...] = option((1.0,), minItems=1, maxItems=16)
     normalise: bool = False
     compile: bool = False
 

@@ -14,8 +14,9 @@ from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
 from sdc.plan.shards import shard_count, training_kinds
 from sdc.settings import check, check_name
 
-# Runs, each of which is three jobs; and feature shards that these read. Snakemake plans some hundred jobs a second.
-MOST_RUNS, MOST_READS = 100_000, 10_000_000
+# Runs, each of which is three jobs, and feature shards that these read: Snakemake plans some hundred jobs a second, and
+# looks at some thousand files, so that either takes it minutes.
+MOST_RUNS, MOST_READS = 100_000, 1_000_000
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -49,9 +50,8 @@ def _check_size(config: Mapping[str, Any]) -> None:
         raise SDCError(f"run: {product} are {runs:,} runs, and at most {MOST_RUNS:,} can be planned; select less")
     reads = sum(of_dataset * shard_count(config, dataset) for dataset in run["datasets"])
     if reads > MOST_READS:
-        raise SDCError(
-            f"run: {runs:,} runs would read {reads:,} shards of at most {MOST_READS:,}; lower datasets.shards"
-        )
+        most = f"and at most {MOST_READS:,} can be planned; lower shards of a dataset"
+        raise SDCError(f"run: {runs:,} runs would read {reads:,} shards, {most}")
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:

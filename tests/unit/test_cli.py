@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import os
 import subprocess
 from pathlib import Path
@@ -96,6 +97,67 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path, caplog):
     assert main(["prepare", "--dataset", "digits", "--out", f"{tmp_path}/file/m.csv"]) == 2
     assert "file" in caplog.records[-1].getMessage()
     assert "\n" not in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--settings", "[1]"], "--settings: [1] is not allowed; give a JSON object, such as {}"),
+        (["--settings", "3"], "--settings: 3 is not allowed; give a JSON object, such as {}"),
+        (["--settings", '{"query": NaN}'], "--settings.query: nan is not allowed; give a finite number"),
+        (["--settings", '{"query": 1e999}'], "--settings.query: inf is not allowed; give a finite number"),
+        (
+            ["--settings", '{"root": "a\\u0000"}'],
+            r"--settings.root: 'a\x00' is not allowed; take out the NUL character",
+        ),
+        (["--out", "here"], "--out here: is a folder; name a file"),
+        (["--out", "here/"], "--out here: is a folder; name a file"),
+        (["--out", "file/m.csv"], "--out file/m.csv: {cwd}/file is no folder; name another place"),
+        (
+            ["--out", "n" * 300],
+            "--out: '" + "n" * 149 + "… (302 characters) is too long; at most 255 bytes between slashes",
+        ),
+    ],
+)
+def test_values_are_refused_in_one_line_before_any_work(arguments, message, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "file").touch()
+    words = {"--dataset": "digits", "--out": "m.csv"} | dict([arguments])
+    caplog.set_level("INFO")
+    assert main(["prepare", *itertools.chain.from_iterable(words.items())]) == 2
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"sdc prepare: error: {message.replace('{cwd}', str(tmp_path))}")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "here"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["prepare", "--dataset", "digits", "--out", f"{tmp_path}/a/m.csv"]) == 2
+    end = f"{tmp_path} cannot be written to; make it writable, or name another place"
+    assert caplog.records[-1].getMessage().endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "digits", "--dataset", "mnist"], "argument --dataset: is given twice; leave one out"),
+        (["--out", ""], "argument --out: is empty"),
+        (["--dataset="], "argument --dataset: is empty"),
+        (["--dataste", "digits"], "unrecognized arguments: --dataste digits"),
+        (["--settings", '{"a": 1, "a": 2}'], "is not valid JSON (key 'a' is there twice)"),
+        (["--settings", "[" * 10_000], "is not valid JSON (maximum recursion depth exceeded"),
+    ],
+)
+def test_options_are_refused_by_name(arguments, message, capsys):
+    words = [] if arguments[0].startswith("--dataset") else ["--dataset", "digits"]
+    words += [] if arguments[0] == "--out" else ["--out", "m.csv"]
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", *words, *arguments])
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("sdc")
+    assert message in last
 
 
 @pytest.mark.parametrize(
