@@ -1,5 +1,18 @@
-"""``python -m sdc``."""
+"""``python -m sdc``, and ``sdc``: the process of a command."""
 
-from sdc.cli import main
+import sys
 
-raise SystemExit(main())
+from sdc import interrupts
+
+
+def main() -> int:
+    """Run the command line in this process, which ends on signals."""
+    # Before anything that takes its time is imported.
+    interrupts.end_on_signals(" ".join(["sdc", *sys.argv[1:2]]))
+    from sdc import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

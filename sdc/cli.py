@@ -26,6 +26,7 @@ from sdc.docstrings import description, section, summary
 from sdc.errors import SDCError
 from sdc.limits import OUTPUT_FILE, OUTPUT_FOLDER, Range
 from sdc.settings import as_json
+from sdc.storage import files
 
 # Every command's module by its name, and what it is.
 COMMANDS = {
@@ -66,17 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = options.pop("command")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()
+    outputs = options.get("out") or []
+    outputs = outputs if isinstance(outputs, list) else [outputs]
     try:
         for parameter in _parameters(command):
             _check(parameter, options[parameter.name])
         if _is_stage(command):
             _log.info("sdc %s %s %s", command, __version__, json.dumps(options, default=str))
-        status = _module(command).run(**options)
+        with files.guarding(outputs):
+            status = _module(command).run(**options)
     except (SDCError, OSError) as error:
         _log.error("sdc %s: error: %s", command, " ".join(str(error).split()))
         return 2
     if _is_stage(command):
-        outputs = options["out"] if isinstance(options["out"], list) else [options["out"]]
         _log.info("done in %.2f s: %s", time.perf_counter() - began, " ".join(map(str, outputs)))
     return status or 0
 

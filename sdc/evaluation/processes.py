@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from sdc import interrupts
 from sdc.errors import SDCError
 from sdc.evaluation.ranking import BLOCK_QUERIES, Hamming, Ranking, spans
 
@@ -38,14 +39,20 @@ def share_out(
     if jobs < 2 or not isinstance(ranking, Hamming) or sys.platform != "linux":
         return score(queries)
     import multiprocessing
+    from multiprocessing.connection import Connection
 
     # Forked, so that codes and labels are shared and not sent.
     context = multiprocessing.get_context("fork")
     own, *others = spans(queries, -(-len(queries) // (jobs * BLOCK_QUERIES)) * BLOCK_QUERIES)
-    workers = []
+    workers, parent = [], os.getpid()
+
+    def work(pipe: Connection, span: range) -> None:
+        interrupts.end_with_parent(parent)
+        pipe.send(score(span))
+
     for span in others:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=lambda pipe, span: pipe.send(score(span)), args=(sender, span))
+        process = context.Process(target=work, args=(sender, span))
         process.start()
         sender.close()
         workers.append((receiver, process))
@@ -56,5 +63,6 @@ def share_out(
     finally:
         for receiver, process in workers:
             receiver.close()
+            process.kill()  # It has ended, unless this one failed.
             process.join()
     return joined(parts)

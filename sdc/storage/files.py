@@ -2,42 +2,140 @@
 
 import contextlib
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sdc import interrupts
 from sdc.errors import StorageError
 
 # What the system calls a disk, a quota and a limit on files that are full.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# This machine, in temporary names: on a file system that machines share, locks may hold among processes of one alone.
+_HOST = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:8]
+
+# Of a file, when it was last changed and its size; None where there is none. Not its inode: on some network file
+# systems that changes by itself.
+_State = tuple[int, int] | None
+
+# What lies in the folders of this process's outputs, as far as it knows.
+_known: dict[Path, dict[str, _State]] = {}
+
+
+@contextlib.contextmanager
+def guarding(outputs: Iterable[str | Path]) -> Iterator[None]:
+    """In the block, ``writing`` overwrites nothing that others have written beside these files since it began."""
+    for folder in {Path(path).parent.absolute() for path in outputs}:
+        with contextlib.suppress(OSError):
+            _known[folder] = {path.name: _state(path) for path in (folder.iterdir() if folder.exists() else ())}
+    try:
+        yield
+    finally:
+        _known.clear()
+
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name once the block ends well.
+    """An empty file beside ``path`` that takes its name once the block ends well, and is removed if it does not.
 
-    The temporary name is always the same, so what a killed job left is overwritten by the next.
+    Its name is its own, ``{name}.{machine}-{random}.part``, so that writers of one file never share it. It is locked
+    while its writer lives: what killed writers of ``path`` left on this machine is removed first.
 
     Raises:
-        StorageError: If the disk is full.
+        StorageError: If the disk is full, or another process has written ``path`` since this block (or that of
+            ``guarding``) began. What that wrote is left as it is.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
+    folder = path.parent.absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL:
+        before = _known[folder].get(path.name) if folder in _known else _state(path)
+        _remove_leftovers(path)
+        with _temporary(path) as part:
+            yield part
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            _publish(part, path, before)
+        if folder in _known:
+            _known[folder][path.name] = _state(path)
+    except OSError as error:
+        if error.errno in _FULL:
             raise unwritten(path, error) from error
         raise
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A new file of a name and a lock of its own; if it has not been renamed, it is removed."""
+    descriptor = None
+    while descriptor is None:
+        part = path.with_name(f"{path.name}.{_HOST}-{os.urandom(4).hex()}.part")
+        # Before there is anything that a signal could leave behind.
+        interrupts.unfinished.add(part)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        # HDF5 locks what it reads likewise, shared. Before the lock, another writer may have taken the file for a
+        # leftover; where there are no locks, none does.
+        if _lock(descriptor, fcntl.LOCK_SH) is False or not os.fstat(descriptor).st_nlink:
+            os.close(descriptor)
+            descriptor = None
+    try:
+        yield part
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        os.close(descriptor)
+        interrupts.unfinished.discard(part)
+
+
+def _lock(descriptor: int, kind: int) -> bool | None:
+    """Lock a file if nobody else has, and say whether that went well; None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of writers of a file that were killed on this machine: those that nobody locks."""
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.{_HOST}-????????.part"):
+        # It may be another user's, or another writer removes it.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDWR)
+            try:
+                if _lock(descriptor, fcntl.LOCK_EX):
+                    leftover.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _publish(part: Path, path: Path, before: _State) -> None:
+    """Give a temporary file its name, unless another process has written a file of that name since a state was seen."""
+    if before is None:
+        # Unlike renaming, linking fails if there is a file by now; but not every file system has links.
+        with contextlib.suppress(OSError):
+            os.link(part, path)
+            return
+    if _state(path) != before:
+        raise StorageError(
+            f"{path}: another process has written it meanwhile, and it stays as it is; run again if needed"
+        )
+    os.replace(part, path)
+
+
+def _state(path: Path) -> _State:
+    with contextlib.suppress(OSError):
+        status = os.lstat(path)
+        return status.st_mtime_ns, status.st_size
+    return None
 
 
 def write_text(path: str | Path, text: str) -> None:

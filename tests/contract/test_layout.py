@@ -35,7 +35,10 @@ LEVELS = [
     {"evaluation", "methods", "backbones", "datasets"},
     {"storage"},
     {"plan"},
-    {"hamming", "calibration", "limits", "registry", "head", "devices", "settings", "errors", "labels", "docstrings"},
+    {
+        *("hamming", "calibration", "limits", "registry", "head", "devices", "settings", "errors", "labels"),
+        *("docstrings", "interrupts"),
+    },
 ]
 
 

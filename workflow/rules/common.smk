@@ -12,7 +12,7 @@ from snakemake.settings.types import ExecMode
 
 import sdc.plan.checks
 import sdc.plan.resources
-from sdc import devices, plan, registry
+from sdc import devices, interrupts, plan, registry
 from sdc.errors import SDCError
 from sdc.plan import selections
 from sdc.plan.entries import canonical
@@ -62,8 +62,10 @@ resource_scopes:
 BINDS = [*os.environ.get("APPTAINER_BIND", "").split(","), ROOT]
 os.environ.update(APPTAINER_BIND=",".join(filter(None, dict.fromkeys(BINDS))))
 
-# Jobs find the package from any --directory and inside conda environments.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(ROOT)}; ")
+# Jobs find the package from any --directory and inside conda environments, and end when this process does.
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(ROOT)} {interrupts.VARIABLE}={interrupts.own_process()}; "
+)
 
 
 wildcard_constraints:
