@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sdc import registry
+from sdc import interrupts, registry
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Training
@@ -273,4 +273,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    interrupts.end_on_signals("toy.py")
     main()
