@@ -2,10 +2,9 @@
 
 import abc
 import concurrent.futures
-import contextlib
 import dataclasses
 import logging
-import os
+import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from tqdm import tqdm
 
-from sdc.datasets.decode import decode
+from sdc.datasets.decode import MAX_MEGAPIXELS, MOST_MEGAPIXELS, decode
 from sdc.datasets.draws import LongTailOf, fixed_order, shuffled_rows, thin_splits
-from sdc.datasets.problems import Problems, some
+from sdc.datasets.locate import A_FOLDER, Complain, is_outside, unreadable_below, why_no_file
+from sdc.datasets.problems import Problems, shown, some
 from sdc.datasets.vectors import Vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -281,7 +281,8 @@ def _relations(query: np.ndarray, database: np.ndarray, train: np.ndarray) -> di
 
 def absent(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> list[str]:
     """A line for each file and folder that is not there, with what is."""
-    missing = [path for path in files if not path.is_file()] + [path for path in folders if not path.is_dir()]
+    missing = [path for path in files if why_no_file(path)]
+    missing += [path for path in folders if why_no_file(path) != A_FOLDER]
     return [f"{path}: {what_is_at(path)}" for path in missing]
 
 
@@ -300,6 +301,10 @@ class ImageFiles(Dataset):
         truncated: A JPEG file that is truncated: ``fail``, or ``load`` what there is of it, the rest gray, as public
             code does for NUS-WIDE, MIRFLICKR and the landmarks.
         orientation: EXIF data that say how to turn an image: ``ignore`` them, as all public code does, or ``apply``.
+        max_megapixels: Images of more pixels, by what their headers say, are not decoded: the default fits in the
+            gigabyte a thread that jobs ask for. At most 700, beyond which arrays have more than 2^31 numbers.
+        oversized: An image of more pixels: ``fail``, or ``scale`` it, if it is a JPEG, to 1/2, 1/4 or 1/8 of its edges
+            while it is decoded, and count it.
     """
 
     locations: ClassVar[tuple[str, ...]] = ("root",)
@@ -308,40 +313,60 @@ class ImageFiles(Dataset):
     on_error: Literal["fail", "skip"] = "fail"
     truncated: Literal["fail", "load"] = "fail"
     orientation: Literal["ignore", "apply"] = "ignore"
+    max_megapixels: float = option(MAX_MEGAPIXELS, exclusiveMinimum=0, maximum=MOST_MEGAPIXELS)
+    oversized: Literal["fail", "scale"] = "fail"
 
     def opener(self) -> Opener:
         """Images by their path below the root."""
         root = Path(self.root)
-        return lambda path: decode(root / path, truncated=self.truncated, orientation=self.orientation)
+        settings = self.truncated, self.orientation, self.max_megapixels, self.oversized
+        return lambda path: decode(root / path, *settings)
 
     def usable(self, paths: Sequence[str], problems: Problems) -> tuple[np.ndarray, list[dict[str, str]]]:
         """Which of the listed files can be used; each folder is read once, and no file asked for.
 
         Args:
-            paths: Below the root.
+            paths: Below the root; of those that are not, a warning says how many there are.
             problems: Told of missing files; with ``on_error: skip``, every file is decoded once instead.
 
         Returns:
             Boolean array of shape ``(n,)``, and path and reason of each file left out.
         """
-        on_disk: set[str] = set()
-        for folder in {os.path.normpath(path.rpartition("/")[0]) for path in paths}:
-            with contextlib.suppress(OSError):
-                prefix = "" if folder == "." else f"{folder}/"
-                on_disk.update(prefix + entry.name for entry in os.scandir(Path(self.root) / folder))
-        skipped = {path: "missing" for path in paths if os.path.normpath(path) not in on_disk}
+        if outside := [path for path in paths if is_outside(path)]:
+            _log.warning("%d files are not below %s: %s", len(outside), self.root, some([*map(shown, outside)]))
+        skipped = unreadable_below(self.root, paths)
         if self.on_error == "skip":
             skipped |= self.unreadable([path for path in paths if path not in skipped])
         elif skipped:
+            what = "are missing" if {*skipped.values()} == {"missing"} else "cannot be read"
+            names = [shown(path) + f" ({why})" * (why != "missing") for path, why in skipped.items()]
             problems(
-                f"{self.root}: {len(skipped)} of {len(paths)} listed files are missing: {some([*skipped])}; "
+                f"{self.root}: {len(skipped)} of {len(paths)} listed files {what}: {some(names)}; "
                 "complete the copy or set on_error: skip"
             )
         if skipped:
             path, why = next(iter(skipped.items()))
-            _log.warning("skipped %d of %d files, the first: %s (%s)", len(skipped), len(paths), path, why)
+            _log.warning("skipped %d of %d files, the first: %s (%s)", len(skipped), len(paths), shown(path), why)
         usable = np.array([path not in skipped for path in paths], bool)
-        return usable, [{"path": path, "why": why} for path, why in skipped.items()]
+        return usable, [{"path": shown(path), "why": why} for path, why in skipped.items()]
+
+    def complainer(self, problems: Problems, skipped: list[dict[str, str]] | None = None, below: str = "") -> Complain:
+        """What ``files_below`` and ``locate`` tell of what cannot be read: an error, or one more that is skipped.
+
+        ``below`` is the folder below the root from which they look.
+        """
+
+        def complain(path: str, why: str) -> None:
+            path = posixpath.join(below, path) or "."
+            if self.on_error == "fail":
+                place = shown(Path(self.root) / path)
+                problems(f"{place}: {why}; make it readable or remove it, or set on_error: skip")
+            elif skipped is None:
+                _log.warning("%s: %s; what it holds is not found", shown(path), why)
+            else:
+                skipped.append({"path": shown(path), "why": why})
+
+        return complain
 
     def unreadable(self, paths: Sequence[str]) -> dict[str, str]:
         """Decode all files; the reason why one cannot be, by its path below the root."""
@@ -351,7 +376,7 @@ class ImageFiles(Dataset):
             try:
                 open_image(path)
             except SDCError as error:
-                return str(error).split("; fix")[0]
+                return str(error).rsplit("; ", 1)[0]
             return ""
 
         # Pillow decodes without the GIL, so threads do.

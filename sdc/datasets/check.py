@@ -82,11 +82,11 @@ def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Ite
     if dataset.vector_files():
         return _look_at_vectors(dataset, manifest, problems)
     open_image = None if isinstance(dataset, ImageFiles) else dataset.opener()
-    root = Path(getattr(dataset, "root", ""))
 
     def look(path: str) -> _Item:
         if open_image is None:
-            return _look_at_file(root / path)
+            assert isinstance(dataset, ImageFiles)
+            return _look_at_file(dataset, path)
         return _Item(hashlib.sha256(open_image(path).tobytes()).digest())
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -104,18 +104,19 @@ def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -
     return [_Item(hashlib.sha256(row.tobytes()).digest(), "vector") for rows in blocks for row in vectors.take(rows)]
 
 
-def _look_at_file(path: Path) -> _Item:
+def _look_at_file(dataset: ImageFiles, name: str) -> _Item:
     from PIL import Image
 
+    path = Path(dataset.root) / name
     try:
-        decoded = decode(path, truncated="load")
+        decoded = decode(path, "load", "ignore", dataset.max_megapixels, dataset.oversized)
         with Image.open(path) as image:
             mode, orientation = image.mode, image.getexif().get(_ORIENTATION, 1)
         with open(path, "rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
-    except (SDCError, OSError) as error:
+    except Exception as error:  # EXIF data may be damaged in any way
         # A file that is not there was named by the scan.
-        return _Item(error=str(error).split("; fix")[0] if os.path.lexists(path) else "")
+        return _Item(error=str(error).rsplit("; ", 1)[0] if os.path.lexists(path) else "")
     return _Item(content, mode, bool(decoded.info.get("truncated")), orientation not in _UPRIGHT)
 
 

@@ -7,18 +7,19 @@ from typing import Literal, NamedTuple
 
 from sdc.datasets.base import ImageFiles, absent, hashes
 from sdc.datasets.draws import AMOUNT, complete_splits, split_files
+from sdc.datasets.locate import identity, spelled
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.label_files import ClassNames, number_classes
 from sdc.storage.manifest import SPLITS, Images, Manifest
-from sdc.storage.tables import read_table, several, with_slashes
+from sdc.storage.tables import read_table, several
 
 
 class _Row(NamedTuple):
     file: Path
     line: int
-    image: str
+    path: str
     label: str
     splits: frozenset[str]
 
@@ -63,7 +64,7 @@ class CSV(ImageFiles):
         headers = {}
         row_of: dict[str, _Row] = {}
         for split, file in self._files().items():
-            headers[file], rows = _read(file, split, problems)
+            headers[file], rows = self._read(file, split, problems)
             _merge(row_of, rows, problems)
         multi = self.labels == "multi" or (self.labels == "auto" and "labels" in headers.values())
         rows = list(row_of.values())
@@ -71,7 +72,7 @@ class CSV(ImageFiles):
             empty = [row.line for row in rows if row.file == file and not row.label]
             _tell(problems, file, empty, "has no label; write one, or set labels: multi")
         rows = [row for row in rows if multi or row.label]
-        paths = [self.picture.replace("{}", row.image) for row in rows]
+        paths = [row.path for row in rows]
         usable, skipped = self.usable(paths, problems)
         paths, rows = list(itertools.compress(paths, usable)), list(itertools.compress(rows, usable))
         cells = [row.label for row in rows]
@@ -107,33 +108,33 @@ class CSV(ImageFiles):
         pattern = Path(self.root) / self.file
         return split_files(str(pattern)) if "{split}" in self.file else {"": pattern}
 
-
-def _read(path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
-    """The header of the label column, and the rows."""
-    table = read_table(path)
-    image, label = table.column("paths", "labels")
-    images, labels = map(with_slashes, table.cells(image)), table.cells(label)
-    splits, unsplit = [frozenset([split] if split else [])] * len(labels), []
-    if "split" in table.header and not split:
-        splits = [frozenset(several([cell])[0]) for cell in table.cells("split")]
-        unsplit = [line for line, these in zip(table.lines, splits, strict=True) if not these or these - {*SPLITS}]
-    _tell(problems, path, table.ragged, table.expected)
-    _tell(problems, path, unsplit, f"is in no split; write {', '.join(SPLITS)}")
-    return label, [_Row(path, *row) for row in zip(table.lines, images, labels, splits, strict=True)]
+    def _read(self, path: Path, split: str, problems: Problems) -> tuple[str, list[_Row]]:
+        """The header of the label column, and the rows."""
+        table = read_table(path)
+        image, label = table.column("paths", "labels")
+        paths = [spelled(self.picture.replace("{}", cell), self.root) for cell in table.cells(image)]
+        labels = table.cells(label)
+        splits, unsplit = [frozenset([split] if split else [])] * len(labels), []
+        if "split" in table.header and not split:
+            splits = [frozenset(several([cell])[0]) for cell in table.cells("split")]
+            unsplit = [line for line, these in zip(table.lines, splits, strict=True) if not these or these - {*SPLITS}]
+        _tell(problems, path, table.ragged, table.expected)
+        _tell(problems, path, unsplit, f"is in no split; write {', '.join(SPLITS)}")
+        return label, [_Row(path, *row) for row in zip(table.lines, paths, labels, splits, strict=True)]
 
 
 def _merge(row_of: dict[str, _Row], rows: list[_Row], problems: Problems) -> None:
     """Add the rows of a file by image; one that another file lists too is in both splits."""
     twice, other = [], []
     for row in rows:
-        known = row_of.setdefault(row.image, row)
+        known = row_of.setdefault(identity(row.path), row)
         if known is row:
             continue
         if known.file == row.file:
             twice.append(row.line)
         elif known.label != row.label:
             other.append(row.line)
-        row_of[row.image] = known._replace(splits=known.splits | row.splits)
+        row_of[identity(row.path)] = known._replace(splits=known.splits | row.splits)
     if rows:
         _tell(problems, rows[0].file, twice, "names an image that an earlier line names; take one of them out")
         _tell(problems, rows[0].file, other, "has other labels than another file has for the same image; fix one")

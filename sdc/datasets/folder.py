@@ -11,7 +11,7 @@ import numpy as np
 from sdc.datasets.base import ImageFiles
 from sdc.datasets.draws import AMOUNT, complete_splits
 from sdc.datasets.locate import SUFFIXES, files_below
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import Problems, shown
 from sdc.errors import SDCError
 from sdc.settings import option
 from sdc.storage.files import what_is_at
@@ -91,17 +91,18 @@ class Folder(ImageFiles):
                 raise SDCError(f"{self.root}/{split}: holds no images; fill it or set splits: draw")
 
     def _list(self, root: Path, problems: Problems) -> tuple[list[str], list[dict[str, str]]]:
-        paths, skipped = [], []
-        for path in files_below(root):
+        paths: list[str] = []
+        skipped: list[dict[str, str]] = []
+        for path in files_below(root, self.complainer(problems, skipped)):
             if PurePosixPath(path).suffix.lower() in SUFFIXES:
                 paths.append(path)
             elif self.on_error == "skip":
-                skipped.append({"path": path, "why": "not an image file"})
+                skipped.append({"path": shown(path), "why": "not an image file"})
             else:
-                problems(f"{root / path}: is not an image; remove it or set on_error: skip")
+                problems(f"{shown(root / path)}: is not an image; remove it or set on_error: skip")
         if self.on_error == "skip":
             unreadable = self.unreadable(paths)
-            skipped += [{"path": path, "why": why} for path, why in unreadable.items()]
+            skipped += [{"path": shown(path), "why": why} for path, why in unreadable.items()]
             paths = [path for path in paths if path not in unreadable]
         if skipped:
             _log.warning("skipped %d files, the first: %s (%s)", len(skipped), skipped[0]["path"], skipped[0]["why"])

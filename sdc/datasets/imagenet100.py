@@ -8,6 +8,7 @@ its authors published, and everybody uses, has 13,000.
 import csv
 import dataclasses
 import itertools
+import posixpath
 from collections.abc import Hashable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
@@ -17,7 +18,7 @@ import numpy as np
 from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.draws import AMOUNT, draw_training, source_rows
 from sdc.datasets.list_dataset import PublishedLists
-from sdc.datasets.locate import SUFFIXES
+from sdc.datasets.locate import SUFFIXES, files_below
 from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.settings import option
@@ -100,10 +101,11 @@ train.txt                                   if you have it"""
     def originals(self, lists: Mapping[str, Path], problems: Problems) -> Images:
         """All training images of the classes, and their validation images as queries."""
         tree = self._tree()
-        database = self._of_folders(tree / "train", problems)
+        unread: list[dict[str, str]] = []
+        database = self._of_folders(tree / "train", problems, unread)
         val = tree / "val"
         solution = None if self._has_folders(val) else self._solution()
-        queries = self._of_folders(val, problems) if solution is None else self._of_solution(val, solution)
+        queries = self._of_folders(val, problems, unread) if solution is None else self._of_solution(val, solution)
         usable, skipped = self.usable([path for path, _ in database + queries], problems)
         images = list(itertools.compress(database + queries, usable))
         paths, labels = [path for path, _ in images], np.array([index for _, index in images], np.int64)
@@ -115,7 +117,7 @@ train.txt                                   if you have it"""
             self.classes,
             self.original_groups(given, paths, problems, is_query),
             sources=hashes([*given.values(), *([] if solution is None else [solution])]),
-            skipped=skipped,
+            skipped=unread + skipped,
             shuffle=True,
             drawn=[] if given else ["train"],
         )
@@ -137,13 +139,16 @@ train.txt                                   if you have it"""
         files = (Path(self.root) / _SOLUTION, self._tree() / _SOLUTION, self._tree() / "val" / _SOLUTION)
         return next((file for file in files if file.is_file()), None)
 
-    def _of_folders(self, folder: Path, problems: Problems) -> list[tuple[str, int]]:
+    def _of_folders(self, folder: Path, problems: Problems, unread: list[dict[str, str]]) -> list[tuple[str, int]]:
         """Images in the folders of the classes, class by class, sorted by name: path and index of the class."""
         images: list[tuple[str, int]] = []
         empty = []
         for index, wnid in enumerate(WNIDS):
-            files = sorted(path for path in (folder / wnid).glob("*") if path.suffix.lower() in SUFFIXES)
-            images += [(path.relative_to(self.root).as_posix(), index) for path in files]
+            below = (folder / wnid).relative_to(self.root).as_posix()
+            complain = self.complainer(problems, unread, below)
+            names = files_below(folder / wnid, complain) if (folder / wnid).is_dir() else []
+            files = [name for name in names if posixpath.splitext(name)[1].lower() in SUFFIXES]
+            images += [(posixpath.join(below, name), index) for name in files]
             empty += [wnid] * (not files)
         if empty:
             which = f"{len(empty)} of the {len(WNIDS)} classes"

@@ -14,7 +14,7 @@ import numpy as np
 from sdc.datasets.base import ImageFiles, absent
 from sdc.datasets.draws import group_names, named_splits
 from sdc.datasets.list_file import LISTS, ListFile, join_lists, read_list
-from sdc.datasets.locate import Key, locate
+from sdc.datasets.locate import Key, locate, spelled
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -100,9 +100,10 @@ class ListFileDataset(ImageFiles):
         prefix = self.strip_prefix
         names = [name for each in lists for name in each.names]
         if prefix is None:
-            paths = iter(locate(names, self.root, key))
+            paths = iter(locate(names, self.root, key, self.complainer(problems)))
         else:
             paths = (name.removeprefix(prefix).lstrip("/") for name in names)
+        paths = (spelled(path, self.root) for path in paths)
         located = [dataclasses.replace(each, names=list(itertools.islice(paths, len(each.names)))) for each in lists]
         for each, there in zip(lists, located, strict=True):
             others = [name for name in each.names if not name.startswith(prefix or "")]
@@ -111,7 +112,7 @@ class ListFileDataset(ImageFiles):
                     f"{each.path}: {others[0]} does not begin with strip_prefix: {prefix} ({len(others)} such); "
                     "leave strip_prefix out to have names matched"
                 )
-            if key is None and len(set(there.names)) < len(set(each.names)):
+            if key is None and len(set(there.names)) < len({spelled(name, self.root) for name in each.names}):
                 problems(
                     f"{each.path}: some names are the same file below {self.root}; say what they begin with: "
                     "strip_prefix"

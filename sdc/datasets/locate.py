@@ -1,23 +1,108 @@
 """Which image files lie below a root, and where those of a list do, whatever folders its author had."""
 
+import errno
 import os
 import posixpath
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import stat
+import unicodedata
+from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
+
+from sdc.datasets.problems import shown
+from sdc.errors import SDCError
+from sdc.storage.tables import with_slashes
 
 SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
 # What desktops leave in folders; everything else that is not an image is a mistake.
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
 # What identifies an image in every copy of a dataset, whatever its folder: for example a number in its name.
 Key = Callable[[str], Hashable]
+# Told of what cannot be read below a root: its path, and why.
+Complain = Callable[[str, str], None]
+A_FOLDER, _UNREADABLE = "is a folder", "cannot be read: "
+_NO_FILES = {
+    stat.S_ISDIR: A_FOLDER,
+    stat.S_ISFIFO: "is a named pipe",
+    stat.S_ISSOCK: "is a socket",
+    stat.S_ISBLK: "is a device",
+    stat.S_ISCHR: "is a device",
+}
+
+# A name with a NUL byte, which is a ValueError, is nowhere.
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, ValueError)
 
 
-def locate(names: Sequence[str], root: str | Path, key: Key | None = None) -> list[str]:
+def why_no_file(path: str | Path) -> str:
+    """Why what is at a path is no file; empty if it is one. Nothing is opened, for a pipe would never end."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError as error:
+        return "is a link to nothing" if Path(path).is_symlink() else error.strerror or "missing"
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a NUL byte
+        return str(error)
+    return next((why for is_kind, why in _NO_FILES.items() if is_kind(mode)), "")
+
+
+def entries_of(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What is in a folder whose files can be opened.
+
+    Raises:
+        OSError: If it cannot be listed, or not be entered.
+    """
+    with os.scandir(folder) as entries:
+        files = list(entries)
+    if not os.access(folder, os.X_OK):
+        raise PermissionError(errno.EACCES, "its files cannot be opened (no right to enter it)")
+    return files
+
+
+def why_not_read(entry: os.DirEntry[str]) -> str:
+    """Why an entry is no file that can be read; empty if it is one. Only links cost a look at the disk."""
+    try:
+        entry.name.encode()
+        return "" if entry.is_file() else why_no_file(entry.path)
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def spelled(name: str, root: str | Path) -> str:
+    """The one spelling of a path that somebody wrote: ``/`` between folders, no ``//``, ``.`` or ``a/..``.
+
+    It is relative to the root if it lies below it as written, whatever links there are; else it begins with ``/`` or
+    ``../``.
+    """
+    path = posixpath.normpath(with_slashes(name)) if name else name
+    if path.startswith(("/", "../")):
+        for top in map(with_slashes, (str(Path(root).absolute()), os.path.realpath(root))):
+            whole = posixpath.normpath(posixpath.join(top, path))
+            if whole.startswith(f"{top.rstrip('/')}/"):
+                return whole[len(top.rstrip("/")) + 1 :]
+    return path
+
+
+def is_outside(path: str) -> bool:
+    """Whether a path, as ``spelled`` gives it, leads out of its root."""
+    return path.startswith(("/", "../"))
+
+
+def identity(path: str) -> str:
+    """What is the same for all names of a file by which some system finds it: Unicode's composed form."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def locate(
+    names: Sequence[str], root: str | Path, key: Key | None = None, complain: Complain | None = None
+) -> list[str]:
     """Find listed images below a root; an image that is nowhere keeps its name.
 
     The images of one listed folder lie in the first of these that holds any of them: the folder as written, the same
     without its first component, without its first two, and so on to the root itself. If that finds nothing at all, all
-    image files below the root are matched by ``key``, or by those names that occur once.
+    image files below the root are matched by ``key``, or by those names that occur once; ``complain`` is as in
+    ``files_below``.
     """
     root = Path(root)
     members: dict[str, set[str]] = {}
@@ -30,10 +115,19 @@ def locate(names: Sequence[str], root: str | Path, key: Key | None = None) -> li
         return [prefixes[folder] + file for folder, _, file in (name.rpartition("/") for name in names)]
     identify: Key = key or posixpath.basename
     path_of: dict[Hashable, str | None] = {}
-    for path in files_below(root):
+    refuse = complain or _refusal(root)
+    # Only what may hold an image is of interest: whatever else cannot be read is not listed.
+    for path in files_below(root, lambda path, why: refuse(path, why) if why.startswith(_UNREADABLE) else None):
         if posixpath.splitext(path)[1].lower() in SUFFIXES:
             path_of[identify(path)] = path if key is not None or identify(path) not in path_of else None
     return [path_of.get(identify(name)) or name for name in names]
+
+
+def _refusal(root: str | Path) -> Complain:
+    def refuse(path: str, why: str) -> None:
+        raise SDCError(f"{shown(Path(root) / path)}: {why}; make it readable or remove it")
+
+    return refuse
 
 
 def _place(root: Path, folder: str, files: set[str]) -> str | None:
@@ -44,24 +138,81 @@ def _place(root: Path, folder: str, files: set[str]) -> str | None:
             with os.scandir(root / place) as entries:
                 if any(entry.name in files for entry in entries):
                     return place
-        except OSError:
+        except _NOT_THERE:
             continue
+        except OSError:
+            # Below the root, what it holds is not to be had; elsewhere, it is the disk of somebody else.
+            if place not in absolute:
+                return place
     return None
 
 
-def files_below(root: Path) -> Iterator[str]:
-    """Paths of all files below a root, sorted, links followed, hidden files and desktop litter left out."""
-    seen = set()
+def files_below(root: str | Path, complain: Complain | None = None) -> list[str]:
+    """Paths of all files below a root, sorted, links followed, hidden files and desktop litter left out.
+
+    Args:
+        root: The folder that paths are relative to.
+        complain: Told of folders that cannot be read, pipes, links to nothing, a folder that a link leads to again, and
+            names that are not UTF-8; by default, an ``SDCError`` says it. A link back up leads to nothing new.
+    """
+    complain = complain or _refusal(root)
     paths: list[str] = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    seen: set[str] = set()
+    waiting: list[tuple[str, frozenset[str]]] = [("", frozenset())]
+    while waiting:
+        below, above = waiting.pop()
+        folder = Path(root) / below
         real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back up
-            subfolders.clear()
+        if real in above:
+            continue
+        if real in seen:
+            complain(below, "is a link to a folder that is listed already")
             continue
         seen.add(real)
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        relative = Path(folder).relative_to(root)
-        paths += [
-            (relative / name).as_posix() for name in files if not name.startswith(".") and name.lower() not in _LITTER
-        ]
-    return iter(sorted(paths))
+        try:
+            entries = entries_of(folder)
+        except OSError as error:
+            complain(below, f"{_UNREADABLE}{error.strerror}")
+            continue
+        subfolders = []
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+                continue
+            path = posixpath.join(below, entry.name)
+            why = why_not_read(entry)
+            if not why:
+                paths.append(path)
+            elif why == A_FOLDER:
+                subfolders.append((entry.is_symlink(), path))
+            else:
+                complain(path, why)
+        # A folder's own name goes before links to it, wherever the system lists them.
+        waiting += [(path, above | {real}) for _, path in sorted(subfolders, reverse=True)]
+    return sorted(paths)
+
+
+def unreadable_below(root: str | Path, paths: Collection[str]) -> dict[str, str]:
+    """Why listed files cannot be read, by their paths; each folder is read once, and no file of it asked for."""
+    members: dict[str, list[tuple[str, str]]] = {}
+    for path in paths:
+        folder, name = posixpath.split(posixpath.normpath(path))
+        members.setdefault(folder, []).append((name, path))
+    reasons = {}
+    for folder, files in members.items():
+        entries, unread = {}, ""
+        try:
+            entries = {entry.name: entry for entry in entries_of(Path(root) / folder)}
+        except _NOT_THERE:
+            pass
+        except OSError as error:
+            unread = f"its folder {_UNREADABLE}{error.strerror}"
+        for name, path in files:
+            entry, place = entries.get(name), Path(root) / path
+            if entry is not None:
+                why = why_not_read(entry)
+            # Some systems find a file by a name that is not quite its own.
+            else:
+                why = unread or (why_no_file(place) if os.path.lexists(place) else "missing")
+            if why:
+                reasons[path] = why
+    return {path: reasons[path] for path in paths if path in reasons}

@@ -114,7 +114,7 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         instances = np.unique(np.concatenate([pairs for _, pairs in parts]), axis=0)
         ids, firsts = np.unique(instances[:, 0], return_index=True)
         labels = Labels(instances[:, 1], np.append(firsts, len(instances)))
-        paths = locate([path_of[image] for image in ids.tolist()], self.root, self.key)
+        paths = locate([path_of[image] for image in ids.tolist()], self.root, self.key, self.complainer(problems))
         usable, skipped = self.usable(paths, problems)
         paths = list(itertools.compress(paths, usable))
         return self.list_images(

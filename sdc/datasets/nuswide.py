@@ -103,7 +103,7 @@ Flickr/<folder>/<number>_<photo>.jpg"""
         _, firsts = np.unique([str(self.key(name)) for name in names], return_index=True)
         shown = np.asarray(members.any(axis=1))
         kept = np.sort(firsts[shown[firsts]])
-        paths = locate([names[row] for row in kept], self.root, self.key)
+        paths = locate([names[row] for row in kept], self.root, self.key, self.complainer(problems))
         usable, skipped = self.usable(paths, problems)
         paths = list(itertools.compress(paths, usable))
         return self.list_images(

@@ -1,5 +1,6 @@
 """The problems of a dataset on disk: an error at the first, or all of them together."""
 
+import os
 from collections.abc import Sequence
 
 from sdc.errors import SDCError
@@ -33,3 +34,9 @@ class Problems:
 def some(names: Sequence[str], separator: str = ", ") -> str:
     """The first of some names, with ``…`` for the rest."""
     return separator.join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as one line of UTF-8: what no terminal should get is escaped, be it bytes or control characters."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from sdc.limits import Items
 from sdc.settings import option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import Images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _LISTS = ("easy", "hard", "junk")
 
@@ -71,7 +74,15 @@ class Revisited(Instances):
         truth = self._truth()
         boxes = {_path(name): box for name, box in zip(truth.queries, truth.boxes, strict=True)}
         open_image = super().opener()
-        return lambda path: open_image(path).crop(boxes[path]) if path in boxes else open_image(path)
+
+        def open_cropped(path: str) -> "Image":
+            image = open_image(path)
+            if path not in boxes:
+                return image
+            divisor = image.info.get("scaled", 1)
+            return image.crop(tuple(side // divisor for side in boxes[path]))
+
+        return open_cropped
 
     def missing(self) -> list[str]:
         """The ground truth and the folder of images or the vectors, as far as they are not there."""

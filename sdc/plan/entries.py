@@ -70,11 +70,15 @@ def view_settings(config: Mapping[str, Any], dataset: str, kind: str = "views") 
     return values if kind != "clean" else {}
 
 
-def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, str]:
-    """How the image files of a dataset are read, where not as usual: features depend on it, the manifest does not."""
+def decoding_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """How the image files of a dataset are read, where not as usual: features depend on it.
+
+    They depend on a limit of pixels only where it says which images are scaled.
+    """
     source = build_entry(config, "datasets", dataset)
-    usual = {"truncated": "fail", "orientation": "ignore"}
-    return {key: value for key, default in usual.items() if (value := getattr(source, key, default)) != default}
+    usual = {"truncated": "fail", "orientation": "ignore", "oversized": "fail"}
+    decoding = {key: value for key, default in usual.items() if (value := getattr(source, key, default)) != default}
+    return decoding | ({"max_megapixels": source.max_megapixels} if "oversized" in decoding else {})
 
 
 def trained_on(config: Mapping[str, Any], dataset: str) -> str:

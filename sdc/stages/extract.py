@@ -43,7 +43,7 @@ def run(
     views: Views = VIEWS,
     augmentation: Literal["photographs", "scans"] = "photographs",
     view_seed: Seed = 0,
-    decoding: Mapping[str, str] | None = None,
+    decoding: Mapping[str, Any] | None = None,
 ) -> None:
     """Extract the features of one shard.
 
@@ -66,7 +66,8 @@ def run(
         views: V, how many views an image has.
         augmentation: What may be done to the images: that to ``photographs``, or to ``scans``.
         view_seed: Of the draws of views.
-        decoding: ``truncated`` and ``orientation`` of a dataset of image files, where they are not the defaults.
+        decoding: ``truncated``, ``orientation`` and ``oversized`` (with ``max_megapixels``) of a dataset of image
+            files, where they are not the defaults.
 
     Raises:
         SDCError: If an image is missing or cannot be decoded, the weights do not fit, or the backbone has no tokens; or
@@ -124,12 +125,14 @@ def run(
     target = devices.choose(device)
     devices.make_deterministic()
     devices.keep_freed_memory()
-    open_image, truncated = dataset.opener(), list[str]()
+    open_image = dataset.opener()
+    noted: dict[str, list[str]] = {"truncated": [], "scaled": []}
 
     def open_noting(path: str) -> Image:
         image: Image = open_image(path)
-        if image.info.get("truncated"):
-            truncated.append(path)
+        for note, files in noted.items():
+            if note in image.info:
+                files.append(path)
         return image
 
     extraction = Extraction(
@@ -148,9 +151,12 @@ def run(
         writing, size = _write(writer, out, attributes, rows, paths, blocks, f"check backbones.{backbone}.weights")
         if not len(rows):  # no training row in the range: nothing says how wide features are, and nobody asks
             writer.create("features", (0, views, 0), attributes["dtype"])
-        writer.note(truncated=len(truncated), **({"compiled": extraction.forward.compiled} if network.compile else {}))
-    if truncated:
-        _log.warning("%d JPEG files are truncated and gray from there on, such as %s", len(truncated), min(truncated))
+        notes = {note: len(files) for note, files in noted.items()}
+        writer.note(**notes, **({"compiled": extraction.forward.compiled} if network.compile else {}))
+    if files := noted["truncated"]:
+        _log.warning("%d JPEG files are truncated and gray from there on, such as %s", len(files), min(files))
+    if files := noted["scaled"]:
+        _log.warning("%d JPEG files were scaled down while they were decoded, such as %s", len(files), min(files))
     seconds = time.perf_counter() - began
     _log.info(
         "%d images in %.1f s: %.1f images/s, on %s in %s, %d batches of %d at a time",
@@ -166,7 +172,7 @@ def run(
         "writing": round(writing / seconds, 3),
         "bytes": size,
         "dropped": facts.get("dropped_files", 0),
-        "truncated": len(truncated),
+        **notes,
     }
     _log.info("%s", json.dumps(account))
 

@@ -61,7 +61,7 @@ def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str
         names = [name for name in sorted(file) if name != "row"]
         shapes, dtypes = {name: file[name].shape for name in names}, {name: file[name].dtype for name in names}
         start, stop = attributes.pop("start"), attributes.pop("stop")
-        attributes = {key: value for key, value in attributes.items() if key not in ("shard", "truncated")}
+        attributes = {key: value for key, value in attributes.items() if key not in ("shard", "truncated", "scaled")}
         if manifest_sha256 not in (None, attributes["manifest_sha256"]):
             raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
         if attributes["features_version"] != FEATURES_VERSION:

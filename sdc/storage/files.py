@@ -183,9 +183,12 @@ def remedy(path: str | Path) -> str:
 def what_is_at(path: str | Path) -> str:
     """What there is where a file or folder should be: ``no such folder; data/ holds cifar10, coco``."""
     path = Path(path)
-    if path.exists():
-        return "is a folder" if path.is_dir() else "is a file"
-    parent = next(folder for folder in path.parents if folder.exists())
-    names = sorted(entry.name for entry in parent.iterdir() if entry.name[0] != ".") if parent.is_dir() else []
+    try:
+        if path.exists():
+            return "is a folder" if path.is_dir() else "is a file"
+        parent = next(folder for folder in path.parents if folder.exists())
+        names = sorted(entry.name for entry in parent.iterdir() if entry.name[0] != ".") if parent.is_dir() else []
+    except PermissionError as error:
+        return f"cannot be looked at ({error.strerror}: {error.filename})"
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"not found; {parent}/ holds {shown or 'nothing'}"
