@@ -3,9 +3,10 @@
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sdc import registry
-from sdc.datasets.base import Dataset, ImageFiles
+from sdc.datasets.base import Dataset, ImageFiles, Opener
 from sdc.datasets.decode import decode
 from sdc.datasets.problems import NAMED, Problems, some
 from sdc.datasets.vectors import Vectors
@@ -81,14 +82,11 @@ class _Item:
 def _look(dataset: Dataset, manifest: Manifest, problems: Problems) -> list[_Item]:
     if dataset.vector_files():
         return _look_at_vectors(dataset, manifest, problems)
-    open_image = None if isinstance(dataset, ImageFiles) else dataset.opener()
-
-    def look(path: str) -> _Item:
-        if open_image is None:
-            assert isinstance(dataset, ImageFiles)
-            return _look_at_file(dataset, path)
-        return _Item(hashlib.sha256(open_image(path).tobytes()).digest())
-
+    look: Callable[[str], _Item]
+    if isinstance(dataset, ImageFiles):
+        look = functools.partial(_look_at_file, dataset)
+    else:
+        look = functools.partial(_look_at_pixels, dataset.opener())
     with concurrent.futures.ThreadPoolExecutor() as pool:
         items = pool.map(look, manifest.paths)
         return list(tqdm(items, total=len(manifest), unit="image", desc="decoding", disable=None))
@@ -102,6 +100,10 @@ def _look_at_vectors(dataset: Dataset, manifest: Manifest, problems: Problems) -
         return [_Item(mode="vector")] * len(manifest)
     blocks = np.split(np.arange(len(manifest)), range(16384, len(manifest), 16384))
     return [_Item(hashlib.sha256(row.tobytes()).digest(), "vector") for rows in blocks for row in vectors.take(rows)]
+
+
+def _look_at_pixels(open_image: Opener, path: str) -> _Item:
+    return _Item(hashlib.sha256(open_image(path).tobytes()).digest())
 
 
 def _look_at_file(dataset: ImageFiles, name: str) -> _Item:

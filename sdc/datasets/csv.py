@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from sdc.datasets.base import ImageFiles, absent, hashes
 from sdc.datasets.draws import AMOUNT, complete_splits, split_files
-from sdc.datasets.locate import identity, spelled
+from sdc.datasets.locate import same_name, spelled
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.settings import option
@@ -127,14 +127,14 @@ def _merge(row_of: dict[str, _Row], rows: list[_Row], problems: Problems) -> Non
     """Add the rows of a file by image; one that another file lists too is in both splits."""
     twice, other = [], []
     for row in rows:
-        known = row_of.setdefault(identity(row.path), row)
+        known = row_of.setdefault(same_name(row.path), row)
         if known is row:
             continue
         if known.file == row.file:
             twice.append(row.line)
         elif known.label != row.label:
             other.append(row.line)
-        row_of[identity(row.path)] = known._replace(splits=known.splits | row.splits)
+        row_of[same_name(row.path)] = known._replace(splits=known.splits | row.splits)
     if rows:
         _tell(problems, rows[0].file, twice, "names an image that an earlier line names; take one of them out")
         _tell(problems, rows[0].file, other, "has other labels than another file has for the same image; fix one")

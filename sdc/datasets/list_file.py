@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sdc.datasets.locate import Key, identity
+from sdc.datasets.locate import Key, same_name
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -132,7 +132,7 @@ def join_lists(lists: Mapping[str, ListFile], problems: Problems, key: Key | Non
     counts = np.concatenate([file.labels.counts for file in files])
     labels = Labels(np.concatenate([file.labels.indices for file in files]), np.concatenate([[0], np.cumsum(counts)]))
     row_of: dict[Hashable, int] = {}
-    rows = np.array([row_of.setdefault(key(name) if key else identity(name), len(row_of)) for name in names], np.int64)
+    rows = np.array([row_of.setdefault(key(name) if key else same_name(name), len(row_of)) for name in names], np.int64)
     # Rows are numbered in the order in which they are first seen, so these are the lines that came first.
     _, firsts = np.unique(rows, return_index=True)
     ends = np.cumsum([len(file.names) for file in files])

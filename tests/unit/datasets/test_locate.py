@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from sdc.datasets.locate import SUFFIXES, files_below, locate
+from sdc.datasets.locate import SUFFIXES, files_below, is_outside, locate, same_name, spelled, unreadable_below
+from sdc.errors import SDCError
 
 
 @pytest.fixture
@@ -84,3 +85,186 @@ def test_files_are_sorted_links_are_followed_and_litter_is_left_out(tmp_path):
 
 def test_suffixes_are_lower_case():
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """``closed(folder, by)``: take the right to list a folder, or to enter it; for root, who may do all, in play."""
+
+    def close(folder, by):
+        if by == "list":
+            scandir = os.scandir
+
+            def refusing(path):
+                if os.fspath(path) == os.fspath(folder):
+                    raise PermissionError(13, "Permission denied", os.fspath(path))
+                return scandir(path)
+
+            monkeypatch.setattr(os, "scandir", refusing)
+        else:
+            access = os.access
+            monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+
+    return close
+
+
+WHY = {
+    "list": "cannot be read: Permission denied",
+    "enter": "cannot be read: its files cannot be opened (no right to enter it)",
+}
+
+
+@pytest.mark.parametrize("by", ["list", "enter"])
+def test_a_folder_that_cannot_be_read_is_told(touch, closed, by):
+    root = touch("a/1.png", "b/2.png")
+    closed(root / "a", by)
+    told = []
+    assert files_below(root, lambda *what: told.append(what)) == ["b/2.png"]
+    assert told == [("a", WHY[by])]
+    with pytest.raises(SDCError, match=r"root/a: cannot be read: .*; make it readable or remove it"):
+        files_below(root)
+
+
+@pytest.mark.parametrize("by", ["list", "enter"])
+def test_listed_files_of_a_folder_that_cannot_be_read(touch, closed, by):
+    root = touch("a/1.png", "b/2.png")
+    closed(root / "a", by)
+    assert unreadable_below(root, ["a/1.png", "b/2.png", "b/3.png"]) == {
+        "a/1.png": f"its folder {WHY[by]}",
+        "b/3.png": "missing",
+    }
+
+
+def test_no_other_image_is_taken_for_one_in_a_folder_that_cannot_be_read(touch, closed):
+    root = touch("x/a.png", "a.png")
+    closed(root / "x", "list")
+    assert locate(["data/x/a.png"], root) == ["x/a.png"]
+    # An absolute path is that of somebody else's machine.
+    elsewhere = touch("../elsewhere/a.png").parent / "elsewhere"
+    closed(elsewhere, "list")
+    assert locate([f"{elsewhere}/a.png"], root) == ["a.png"]
+
+
+@pytest.mark.parametrize("complain", [False, True])
+def test_locating_by_name_tells_of_folders_that_cannot_be_read_and_of_nothing_else(touch, closed, complain):
+    root = touch("p/a.png", "q/b.png")
+    (root / "q/nothing.png").symlink_to("gone")
+    closed(root / "p", "list")
+    told = []
+    if complain:
+        assert locate(["x/a.png", "x/b.png"], root, None, lambda *what: told.append(what)) == ["x/a.png", "q/b.png"]
+        assert told == [("p", WHY["list"])]
+    else:
+        with pytest.raises(SDCError, match="root/p: cannot be read"):
+            locate(["x/a.png", "x/b.png"], root)
+
+
+@pytest.fixture
+def oddities(touch):
+    """What is no file, by its path, below a root with one that is: ``a.png``."""
+    root = touch("a.png", "folder/b.png")
+    os.mkfifo(root / "pipe.png")
+    (root / "nothing.png").symlink_to("gone.png")
+    (root / "circle.png").symlink_to("circle.png")
+    (root / "device.png").symlink_to("/dev/zero")
+    (root / "link.png").symlink_to("a.png")
+    with open(os.fsencode(root) + b"/caf\xe9.png", "wb"):
+        pass
+    return root, {
+        "pipe.png": "is a named pipe",
+        "nothing.png": "is a link to nothing",
+        "circle.png": "Too many levels of symbolic links",
+        "device.png": "is a device",
+        "caf\udce9.png": "its name is not UTF-8",
+    }
+
+
+def test_what_is_no_file_is_told_and_not_opened(oddities):
+    root, expected = oddities
+    told = {}
+    assert files_below(root, told.__setitem__) == ["a.png", "folder/b.png", "link.png"]
+    assert told == expected
+
+
+def test_listed_names_of_what_is_no_file(oddities):
+    root, expected = oddities
+    others = {
+        "folder": "is a folder",
+        "a\0.png": "missing",
+        "x" * 256: "missing",
+        "a.png/b.png": "missing",
+        "": "is a folder",
+    }
+    names = ["a.png", "link.png", "folder/../a.png", *expected, *others]
+    assert unreadable_below(root, names) == expected | others
+    assert locate(["x/y/a\0.png", "x/a.png"], root) == ["x/y/a\0.png", "a.png"]
+
+
+def test_a_folder_is_listed_once_under_its_own_name(touch):
+    root = touch("z/1.png", "z/deep/2.png")
+    (root / "a").symlink_to("z")
+    (root / "b").symlink_to("z/deep")
+    (root / "z/deep/up").symlink_to(root)
+    told = {}
+    assert files_below(root, told.__setitem__) == ["z/1.png", "z/deep/2.png"]
+    assert told == dict.fromkeys("ab", "is a link to a folder that is listed already")
+
+
+def test_deep_trees_are_walked_without_recursion(tmp_path):
+    (tmp_path / "root").mkdir()
+    folder = os.open(tmp_path / "root", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=folder)
+        folder, above = os.open("d", os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    os.close(os.open("a.png", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    assert files_below(tmp_path / "root") == ["d/" * 1500 + "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.png", "a.png"),
+        ("./a.png", "a.png"),
+        ("b//a.png", "b/a.png"),
+        ("b/../a.png", "a.png"),
+        ("b/./c/..//a.png", "b/a.png"),
+        (r"b\a.png", "b/a.png"),
+        (r".\b\..\a.png", "a.png"),
+        ("{root}/a.png", "a.png"),
+        ("/{root}//b/../a.png", "a.png"),
+        ("../root/a.png", "a.png"),
+        ("b/../../root/./a.png", "a.png"),
+        ("{root}", "{root}"),
+        ("..", ".."),
+        ("../a.png", "../a.png"),
+        ("{root}2/a.png", "{root}2/a.png"),
+        ("b/../../a.png", "../a.png"),
+        ("/etc/a.png", "/etc/a.png"),
+        ("..a.png", "..a.png"),
+        (" a+%20b\t.png ", " a+%20b\t.png "),
+        ("", ""),
+    ],
+)
+def test_a_file_has_one_spelling(tmp_path, monkeypatch, name, expected):
+    (tmp_path / "root").mkdir()
+    expected = expected.format(root=tmp_path / "root")
+    for root in (tmp_path / "root", "root"):
+        monkeypatch.chdir(tmp_path)
+        assert spelled(name.format(root=tmp_path / "root"), root) == expected
+    assert is_outside(expected) == (expected[:1] == "/" or expected.split("/")[0] == "..")
+    assert spelled(expected, tmp_path / "root") == expected
+
+
+def test_a_root_that_is_a_link_has_two_absolute_paths(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for name in ("real", "link"):
+        assert spelled(f"{tmp_path}/{name}/a.png", tmp_path / "link") == "a.png"
+    assert spelled("/a.png", "/") == "a.png"
+
+
+def test_compositions_of_a_letter_are_one_name():
+    assert same_name("caf\u00e9.png") == same_name("cafe\u0301.png") != same_name("cafe.png")
+    assert same_name("caf\udce9.png") == "caf\udce9.png"
