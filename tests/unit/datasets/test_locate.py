@@ -219,7 +219,12 @@ def test_deep_trees_are_walked_without_recursion(tmp_path):
         os.close(above)
     os.close(os.open("a.png", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
     os.close(folder)
-    assert files_below(tmp_path / "root") == ["d/" * 1500 + "a.png"]
+    try:
+        assert files_below(tmp_path / "root") == ["d/" * 1500 + "a.png"]
+    finally:  # for what removes it otherwise recurses
+        (tmp_path / "root" / ("d/" * 1500) / "a.png").unlink()
+        for depth in range(1500, 0, -1):
+            (tmp_path / "root" / ("d/" * depth)).rmdir()
 
 
 @pytest.mark.parametrize(
