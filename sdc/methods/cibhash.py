@@ -8,7 +8,7 @@ import dataclasses
 
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Sequential, Tensor
-from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
+from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 
@@ -31,7 +31,7 @@ class CIBHash(TrainedMethod):
         },
     }  # fmt: skip
 
-    temperature: float = option(0.3, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    temperature: float = option(0.3, minimum=SMALLEST_TEMPERATURE, maximum=LARGEST_WEIGHT)
     bottleneck: float = option(0.001, minimum=0, maximum=LARGEST_WEIGHT)
     hidden: int = option(1024, minimum=1, maximum=WIDEST_LAYER)
 

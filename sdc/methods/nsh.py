@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Module, Tensor, Training
-from sdc.methods.trainable import LARGEST_WEIGHT, MOST_ITEMS, WIDEST_LAYER
+from sdc.methods.trainable import LARGEST_WEIGHT, MOST_ITEMS, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 
@@ -46,7 +46,7 @@ class NSH(TrainedMethod):
     }  # fmt: skip
 
     positives: int = option(2, minimum=1, maximum=MOST_ITEMS)
-    temperature: float = option(0.3, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    temperature: float = option(0.3, minimum=SMALLEST_TEMPERATURE, maximum=LARGEST_WEIGHT)
     quantisation: float = option(1.0, minimum=0, maximum=LARGEST_WEIGHT)
     latent: int = option(1024, minimum=1, maximum=WIDEST_LAYER)
     contrast: Literal["single", "double"] = "single"

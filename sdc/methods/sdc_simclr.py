@@ -8,7 +8,7 @@ import dataclasses
 from sdc.errors import SDCError
 from sdc.methods.data import Batch, Tensor
 from sdc.methods.sdc import SDC
-from sdc.methods.trainable import LARGEST_WEIGHT
+from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE
 from sdc.settings import option
 
 
@@ -26,7 +26,7 @@ class SDCSimCLR(SDC):
     presets = {"code": {"clamp_targets": True}}
 
     contrastive: float = option(1.0, minimum=0, maximum=LARGEST_WEIGHT)
-    temperature: float = option(0.3, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    temperature: float = option(0.3, minimum=SMALLEST_TEMPERATURE, maximum=LARGEST_WEIGHT)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``calibration`` and ``quantisation`` over pairs inside each view, ``contrast`` across views."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
-from sdc.methods.trainable import LARGEST_WEIGHT
+from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST
 from sdc.settings import option
 
 _BIN = 0.01
@@ -54,7 +54,7 @@ class SSDH(TrainedMethod):
     diagonal: Literal["excluded", "included"] = "excluded"
     mirror: Literal["constant", "weights"] = "constant"
     reduction: Literal["all", "labelled"] = "all"
-    initial_deviation: float | None = option(None, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    initial_deviation: float | None = option(None, minimum=SMALLEST, maximum=LARGEST_WEIGHT)
     inputs: Literal["raw", "centred"] = "centred"
 
     def build_head(self, dim: int, bits: int) -> Sequential:

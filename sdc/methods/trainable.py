@@ -17,6 +17,9 @@ Presets: TypeAlias = Mapping[str, Mapping[str, Any]]
 # Limits of what methods have in common, far above what was ever published. Weights of a term of a loss, and what its
 # logits are multiplied or divided by: float32 has seven digits, so a term a million times another leaves nothing of it.
 LARGEST_WEIGHT = 1e6
+SMALLEST_TEMPERATURE = 1e-6
+# Below, float32 has but zeros.
+SMALLEST = 1e-30
 # Neurons of a layer; whether the layers fit into memory together the loop says before the first step.
 WIDEST_LAYER = 65_536
 # Items of a batch: the pairs of 65,536 fill 16 GiB.
@@ -74,7 +77,7 @@ class Trainable(Settings):
     decay_factor: float = option(0.1, exclusiveMinimum=0, maximum=1)
     optimiser: Literal["adam", "sgd"] = "adam"
     momentum: float = option(0.9, minimum=0, exclusiveMaximum=1)
-    adam_epsilon: float = option(1e-8, exclusiveMinimum=0, maximum=LARGEST_STEP)
+    adam_epsilon: float = option(1e-8, minimum=SMALLEST, maximum=LARGEST_STEP)
     inputs: Literal["raw", "centred"] = "raw"
     feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
     anchor: Literal["view", "clean"] = "view"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sdc.head import Head
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Curve, Sequential, Tensor, Training
-from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
+from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 _CHUNK_IMAGES = 16
@@ -45,8 +45,8 @@ class WCH(TrainedMethod):
         },
     }  # fmt: skip
 
-    temperature: float = option(0.3, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
-    weight_temperature: float = option(0.2, exclusiveMinimum=0, maximum=LARGEST_WEIGHT)
+    temperature: float = option(0.3, minimum=SMALLEST_TEMPERATURE, maximum=LARGEST_WEIGHT)
+    weight_temperature: float = option(0.2, minimum=SMALLEST_TEMPERATURE, maximum=LARGEST_WEIGHT)
     weights: Literal["row", "probability", "public"] = "row"
     normalise: bool = False
     hidden: int | Literal["dim"] = option(1024, minimum=1, maximum=WIDEST_LAYER)
