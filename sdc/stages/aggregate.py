@@ -7,14 +7,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sdc.errors import SDCError
 from sdc.limits import OutputFile
+from sdc.plan.cells import AXES
 from sdc.report import page, theme
 from sdc.report.catalogue import FIGURES, TABLES
 from sdc.report.runs import read_runs
 from sdc.report.tables.typeset import render
+from sdc.settings import check, check_name
 from sdc.storage.files import write_text
 
 _log = logging.getLogger(__name__)
+_AXES = {
+    axis: {"type": "array", "items": {"type": "integer" if axis in ("bits", "seeds") else "string"}} for axis in AXES
+}
+_SELECTION = {"type": "object", "properties": _AXES, "required": AXES}
 
 
 def run(
@@ -41,7 +48,13 @@ def run(
 
     Raises:
         StorageError: If the metrics of a run are missing or damaged.
+        SDCError: If there is no such figure or table, or the selection is none.
     """
+    check({"selection": selection}, {"properties": {"selection": _SELECTION}})
+    for name in make:
+        check_name("make", name, [*TABLES, *FIGURES, "report"], "")
+    if len(make) != len(out):
+        raise SDCError(f"--make: {len(make)} names for {len(out)} files of --out; give one for each")
     runs = read_runs(results, selection, allow_missing)
     table = functools.cache(lambda name: TABLES[name].module.make(runs))
     frame = functools.cache(lambda name: FIGURES[name].module.frame(runs))

@@ -11,6 +11,9 @@ from sdc import registry
 from sdc.datasets.base import Dataset
 from sdc.datasets.check import check
 from sdc.errors import SDCError
+from sdc.plan import schema
+from sdc.plan.config_files import check_keys
+from sdc.settings import check as check_settings
 from sdc.storage.manifest import SPLITS
 
 _KINDS = {
@@ -75,11 +78,15 @@ def _entries(configfile: Path | None) -> dict[str, dict[str, Any]]:
 
     try:
         config = yaml.safe_load(configfile.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise SDCError(f"{configfile}: cannot be read ({error}); give a config as snakemake takes it") from error
-    settings = config.get("datasets", {})
-    names = dict.fromkeys([*config.get("run", {}).get("datasets", []), *settings])
-    return {name: dict(settings.get(name) or {}) for name in names}
+    check_keys(configfile)
+    known = schema.shape()["properties"]
+    selected = {"type": "object", "properties": {"datasets": known["run"]["properties"]["datasets"]}}
+    parts = {"type": "object", "properties": {"run": selected, "datasets": known["datasets"]}}
+    check_settings(config, parts, where=str(configfile))
+    entries = config.get("datasets", {})
+    return {name: dict(entries.get(name, {})) for name in [*config.get("run", {}).get("datasets", []), *entries]}
 
 
 def _no_download(name: str, entry: Mapping[str, Any]) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import ExecMode
 
 import sdc.plan.checks
+import sdc.plan.config_files
 import sdc.plan.resources
 from sdc import devices, interrupts, plan, registry
 from sdc.errors import SDCError
@@ -19,6 +20,8 @@ from sdc.plan.entries import canonical
 from sdc.report import catalogue, targets
 
 try:
+    for path in workflow.configfiles if workflow.exec_mode == ExecMode.DEFAULT else ():
+        plan.config_files.check_keys(path)
     plan.checks.check_config(config)
     # A variant of an ablation is a method like others.
     config.setdefault("methods", {}).update(plan.ablations.variant_entries(config))

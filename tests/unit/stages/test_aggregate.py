@@ -4,7 +4,7 @@ import itertools
 import pytest
 from PIL import Image
 
-from sdc.errors import StorageError
+from sdc.errors import SDCError, StorageError
 from sdc.plan.cells import Cell, cells
 from sdc.plan.selections import inputs
 from sdc.report import catalogue
@@ -260,3 +260,23 @@ def test_figures_read_what_their_entry_says_and_no_other_file(drawable, name):
             path.unlink()
     made(drawable, SELECTION, {name: FIGURES[name]})
     assert (drawable / FIGURES[name][0]).exists()
+
+
+@pytest.mark.parametrize(
+    ("selection", "names", "message"),
+    [
+        ({}, ["table1"], r"^selection: key 'datasets' is missing; it needs datasets, backbones, methods, bits, seeds$"),
+        ({**SELECTION, "bits": 16}, ["table1"], r"^selection.bits: 16 is not allowed; expected a list"),
+        (
+            {**SELECTION, "seeds": [0.0]},
+            ["table1"],
+            r"^selection.seeds.0: 0.0 is not allowed; expected integer; write 0",
+        ),
+        (SELECTION, ["table"], r"^make: 'table' is not known; allowed: metrics, .*did you mean 'table1'"),
+        (SELECTION, ["table1", "runs"], r"^--make: 2 names for 1 files of --out; give one for each$"),
+    ],
+)
+def test_what_is_asked_for_is_checked_first(tmp_path, selection, names, message):
+    with pytest.raises(SDCError, match=message):
+        aggregate.run(tmp_path, selection, names, [tmp_path / "table1.csv"])
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,8 @@ import pytest
 
 from sdc import registry
 from sdc.cli import main
+from sdc.errors import SDCError
+from sdc.tools.datasets import run
 
 
 @pytest.fixture
@@ -50,3 +52,34 @@ def test_every_dataset_is_described_as_in_the_documentation(root, capsys):
     for name in registry.DATASETS:
         assert f"`{name}`" in text
     assert (root / "docs/datasets.md").read_text().endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", r"c.yaml: \[1\] is not allowed; expected object"),
+        ("run: 3", r"c.yaml.run: 3 is not allowed; expected object"),
+        ("run: {datasets: digits}", r"c.yaml.run.datasets: 'digits' is not allowed; expected a list"),
+        ("datasets: {digits: 3}", r"c.yaml.datasets.digits: 3 is not allowed; expected object"),
+        (
+            "datasets: {2020-01-01: {}}",
+            r"c.yaml.datasets: key datetime.date\(2020, 1, 1\) is no text",
+        ),
+        ("datasets: {}\ndatasets: {}", r"c.yaml: key 'datasets' in line 1 is there again in line 2; leave one out"),
+        (
+            "datasets: {digits: {query: .nan}}",
+            r"c.yaml.datasets.digits.query: nan is not allowed",
+        ),
+        ("[" * 10_000, r"c.yaml: cannot be read \(.*recursion"),
+    ],
+)
+def test_configs_that_are_none_are_refused(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(SDCError, match=message):
+        run(configfile=tmp_path / "c.yaml")
+
+
+def test_a_config_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(SDCError, match=r"c.yaml: cannot be read"):
+        run(configfile=tmp_path / "c.yaml")
