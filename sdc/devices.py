@@ -96,6 +96,22 @@ def _claimed() -> str:
     return f"cuda:{claim([*visible_gpus(), *map(str, range(count))][:count])}"
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a device has left, of a CPU that of the machine or its container; None where nothing says it."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    bounds: list[int] = []
+    if device.type == "cpu":
+        with contextlib.suppress(OSError, ValueError):
+            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+            bounds += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+        with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+            bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return min(bounds, default=None)
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep what this process frees, for stages that allocate the same megabytes in each step.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sdc.devices import free_bytes
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.data import Batch, Curve, Training
@@ -35,7 +36,8 @@ def train(
         ``seconds``.
 
     Raises:
-        SDCError: If there are fewer items than a batch, the loss stops being finite, or ``select: best`` has no score.
+        SDCError: If there are fewer items than a batch, they do not fit into memory with the head, the loss stops being
+            finite, or ``select: best`` has no score.
     """
     if len(training) < method.batch_size:
         few = f"{len(training)} training items are fewer than one batch of {method.batch_size}"
@@ -43,6 +45,7 @@ def train(
     if method.select == "best" and score is None:
         raise SDCError("select: best needs a score: fit(..., score=...); the pipeline gives mAP on the test queries")
     device = training.features.device
+    _check_memory(method, training)
     centring = Centring.of(training.features) if method.inputs == "centred" else None
     head, auxiliary = _seeded_modules(method, training)
     body, last = head[:-1], head[-1]
@@ -186,6 +189,30 @@ def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> di
         what = f"{names[term]} became {history[step, term]} in epoch {epoch}, step {step}"
         raise SDCError(f"{what}, at learning rate {rate:g}; lower learning_rate")
     return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
+
+
+def _check_memory(method: Trainable, training: Training) -> None:
+    """Check that the head and a batch fit into memory, before any is taken.
+
+    A weight has a gradient and two moments; a neuron an output and a gradient for each row; and of methods that train
+    on views, each row has a similarity to each, in three tables.
+    """
+    dim = (training.features if training.tokens is None else training.tokens).shape[-1]
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        head = method.build_head(dim, method.bits)
+    weights = sum(parameter.numel() for parameter in head.parameters())
+    neurons = sum(layer.out_features for layer in head if isinstance(layer, nn.Linear))
+    rows, pairs = method.batch_size, 0
+    if training.views is not None or training.tokens is not None:
+        rows *= 2
+        pairs = rows**2
+    needed, free = 4 * (4 * weights + 2 * rows * neurons + 3 * pairs), free_bytes(training.features.device)
+    if free is not None and needed > free:
+        sizes = f"takes {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free"
+        raise SDCError(
+            f"a head of {weights:,} weights in batches of {method.batch_size:,} {sizes}; use a smaller hidden layer or "
+            "batch_size, or a larger machine"
+        )
 
 
 def _seeded_modules(method: Trainable, training: Training) -> tuple[nn.Sequential, nn.Module | None]:

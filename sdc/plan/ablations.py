@@ -13,6 +13,8 @@ from sdc.settings import check, check_name
 
 # Of an ablation, each a row of its table.
 MOST_VARIANTS = 1000
+# Of the name of a variant, which is that of a folder: file systems allow 255, and temporary names are longer.
+LONGEST_NAME = 200
 
 
 class Variant(NamedTuple):
@@ -95,6 +97,8 @@ def _variant(
         raise SDCError(f"{where}: {error}") from None
     changed = {key: value for key, value in sorted(variant.items()) if value != usual[key]}
     method = "_".join([base, *(f"{key}_{_word(value)}" for key, value in changed.items())])
+    if len(method) > LONGEST_NAME:
+        raise SDCError(f"{where}: {method[:60]}… is too long a name for a folder; make some of it an entry of methods")
     own = {**common, "type": common.get("type", base), **changed} if changed else None
     return Variant(method, own, tuple(values.get(key, variant.get(key)) for key in keys))
 

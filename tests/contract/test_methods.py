@@ -8,6 +8,7 @@ import torch
 
 import sdc
 from sdc import hamming, registry
+from sdc.errors import SDCError
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Training, membership
 from sdc.methods.training import Centring
@@ -207,3 +208,19 @@ def test_loss_knows_no_order_of_pairs(trained, step):
 def test_head_has_the_right_shape(trained):
     module = trained().build_head(20, 24).eval()
     assert module(torch.zeros(3, 20)).shape == (3, 24)
+
+
+@pytest.mark.parametrize("method", TRAINED, ids=lambda cls: cls.__name__)
+def test_a_head_that_does_not_fit_in_memory_is_refused_before_any_is_taken(method, fitted, monkeypatch):
+    monkeypatch.setattr("sdc.methods.training.free_bytes", lambda device: 4000)
+    with pytest.raises(
+        SDCError, match=r"^a head of [\d,]+ weights in batches of 32 takes .* GB of memory, and 0.0 GB are"
+    ):
+        fitted(method)
+    monkeypatch.setattr("sdc.methods.training.free_bytes", lambda device: None)
+    fitted(method)
+
+
+def test_the_largest_head_takes_more_than_machines_have(fitted):
+    with pytest.raises(SDCError, match=r"weights in batches of 32 takes 4,[\d.,]+ GB of memory"):
+        sdc.SDC(bits=16, hidden=65_536, hidden_layers=64, batch_size=32).fit(*fitted(sdc.LSH)[1:2])

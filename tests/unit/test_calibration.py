@@ -54,7 +54,21 @@ def test_binomial_has_the_spread_of_random_codes():
 
 
 @pytest.mark.parametrize(
-    "name", ["beta", "beta(1)", "beta(0,1)", "beta(-1,2)", "gauss", "gaussian(x)", "uniform(1)", ""]
+    "name",
+    [
+        "beta",
+        "beta(1)",
+        "beta(1e-7,1)",
+        "gaussian(1e7)",
+        "laplace(nan)",
+        "gaussian(inf)",
+        "beta(0,1)",
+        "beta(-1,2)",
+        "gauss",
+        "gaussian(x)",
+        "uniform(1)",
+        "",
+    ],
 )
 def test_unknown_laws(name):
     with pytest.raises(SDCError, match=r"calibration: .* is not known; allowed: beta\(a,b\)"):
@@ -71,7 +85,16 @@ def test_laws_of_scipy_by_name():
 
 @pytest.mark.parametrize(
     "name",
-    ["scipy.nothing", "scipy.poisson(3)", "scipy.norm(0,-1)", "scipy.beta(1)", "scipy.norm(9,0.01)", "scipy.stats"],
+    [
+        "scipy.nothing",
+        "scipy.poisson(3)",
+        "scipy.norm(0,-1)",
+        "scipy.norm(nan,1)",
+        "scipy.norm(0,inf)",
+        "scipy.beta(1)",
+        "scipy.norm(9,0.01)",
+        "scipy.stats",
+    ],
 )
 def test_laws_that_scipy_does_not_have(name):
     with pytest.raises(SDCError, match=r"is not known; .*scipy.NAME"):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from sdc import devices
 from sdc.errors import SDCError
@@ -127,3 +128,15 @@ def test_freed_memory_is_kept(python):
     """
     faults = {how: int(subprocess.check_output([python, "-c", program, how])) for how in ("kept", "as it is")}
     assert faults["kept"] < faults["as it is"] / 10
+
+
+def test_the_memory_that_is_left():
+    free = devices.free_bytes(torch.device("cpu"))
+    assert free is None or 1e6 < free < 1e15
+    assert devices.free_bytes(torch.device("meta")) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_memory_that_a_gpu_has_left():
+    assert 0 < devices.free_bytes(torch.device("cuda")) <= torch.cuda.mem_get_info()[1]

@@ -58,3 +58,9 @@ def test_only_methods_have_presets():
 def test_bad_entries(catalogue, name, settings, message):
     with pytest.raises(SDCError, match=message):
         registry.build(catalogue, name, settings)
+
+
+@pytest.mark.parametrize("kind", [["sdc"], {"sdc": 1}, 3, None])
+def test_types_that_are_no_names_are_refused(kind):
+    with pytest.raises(SDCError, match=r"methods.mine.type: .* is not known; allowed: "):
+        registry.build("methods", "mine", {"type": kind})

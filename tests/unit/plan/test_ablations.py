@@ -96,3 +96,16 @@ def test_two_methods_of_one_name():
     config["ablations"] = {"x": {"method": "sdc", "vary": {"epochs": [3]}}}
     with pytest.raises(SDCError, match=r"ablations.x: sdc_epochs_3 would be the name of two methods: .*itq"):
         variant_entries(config)
+
+
+def test_a_word_in_braces_that_a_variant_does_not_set_is_named():
+    ablation = {"method": "sdc", "settings": {"calibration": "beta({a},5)"}, "vary": [{"a": 1}, {"hidden": 8}]}
+    with pytest.raises(SDCError, match=r"ablations.x.settings.word in braces: 'a' is not known; allowed: hidden"):
+        check_config({"run": {**RUN, "methods": ["sdc"]}, "ablations": {"x": ablation}})
+
+
+def test_names_that_no_folder_may_have_are_refused():
+    calibration = "scipy.norm(0, " + "0." + "3" * 190 + ")"
+    ablation = {"method": "sdc", "vary": {"calibration": [calibration]}}
+    with pytest.raises(SDCError, match=r"ablations.x: sdc_calibration_scipy.*… is too long a name for a folder; make"):
+        check_config({"run": {**RUN, "methods": ["sdc"]}, "ablations": {"x": ablation}})

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdc.errors import SDCError
 from sdc.plan.shards import shard_names, shard_range, training_kinds
 
 
@@ -15,6 +16,12 @@ def test_shard_ranges_cover_every_row_once_and_evenly(shards, rows):
     assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
     sizes = [stop - start for start, stop in ranges]
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("shard", "shards"), [(-1, 2), (2, 2), (9, 2), (0, 0)])
+def test_there_is_no_other_shard(shard, shards):
+    with pytest.raises(SDCError, match=rf"--shard {shard}: there are {shards} shards; give 0 to {shards - 1}"):
+        shard_range(shard, shards, 100)
 
 
 def test_shard_names_sort_as_numbers():
