@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     options = parser.parse_args()
     manifest = read_manifest(options.manifest)
-    features = Features(options.features, options.shards, manifest.sha256).read()
+    features = Features(options.features, options.shards, {"images_xxh3": manifest.images_xxh3}).read()
     labels = np.array([row[0] for row in manifest.labels])
     means = []
     for seed in options.seeds:

@@ -173,7 +173,7 @@ def peak(command: list[str]) -> float:
 def attributes(rows: int) -> dict[str, Any]:
     """What a shard must say of itself to be read."""
     known = {"schema": FEATURES_SCHEMA, "features_version": registry.FEATURES_VERSION}
-    return {**known, "manifest_sha256": "", "kind": "clean", "rows": rows, "start": 0, "stop": rows}
+    return {**known, "images_xxh3": "", "kind": "clean", "rows": rows, "start": 0, "stop": rows}
 
 
 def write_shard(folder: Path, values: np.ndarray) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
     manifest = read_manifest(options.manifest)
-    clean = Features(options.features / "clean", options.shards, manifest.sha256).read()
+    clean = Features(options.features / "clean", options.shards, {"images_xxh3": manifest.images_xxh3}).read()
     labels = np.array([row[0] for row in manifest.labels])
     train = manifest.rows("train")
     draw = np.random.RandomState(100 + options.draw)
@@ -56,7 +56,7 @@ def main() -> None:
             for kind in kinds:
                 asymmetric = getattr(method, "augmentation", "") == "asymmetric"
                 folder = options.features / ("views_asymmetric" if asymmetric else kind)
-                given[kind] = Features(folder, options.shards, manifest.sha256).read()[fitted]
+                given[kind] = Features(folder, options.shards, {"images_xxh3": manifest.images_xxh3}).read()[fitted]
             began = time.perf_counter()
             method.fit(clean[train[fitted]], labels[train[fitted]], **given)
             seconds = time.perf_counter() - began

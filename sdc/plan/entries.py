@@ -1,8 +1,10 @@
 """What the config says of a dataset, backbone or method."""
 
+import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,30 @@ def _built(catalogue: str, name: str, settings: str) -> Any:
 
 
 def manifest_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """The settings of a dataset that its manifest depends on."""
-    later = build_entry(config, "datasets", dataset).later_settings
-    return {key: value for key, value in entry(config, "datasets", dataset).items() if key not in later}
+    """The settings of a dataset that its manifest depends on, each where it is not the default."""
+    return _settings_without(config, dataset, build_entry(config, "datasets", dataset).later_settings)
+
+
+def listing_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Likewise, those that the list of its images depends on: another split is one of the same images."""
+    source = build_entry(config, "datasets", dataset)
+    return _settings_without(config, dataset, (*source.later_settings, *source.split_settings))
+
+
+def _settings_without(config: Mapping[str, Any], dataset: str, without: Collection[str]) -> dict[str, Any]:
+    source, settings = build_entry(config, "datasets", dataset), entry(config, "datasets", dataset)
+    values = {"type": settings["type"]} if "type" in settings else {}
+    for field in dataclasses.fields(source):
+        value = getattr(source, field.name)
+        if field.name not in without and value != field.default:
+            values[field.name] = _place(value) if field.name in source.locations and value else value
+    return values
+
+
+def _place(path: str) -> str:
+    """A path as it is always spelled: relative if it lies below the working directory, which may be copied with it."""
+    place, here = os.path.realpath(path), os.path.realpath(".")
+    return os.path.relpath(place, here) if os.path.commonpath([place, here]) == here else place
 
 
 def backbone_settings(config: Mapping[str, Any], dataset: str, backbone: str, kind: str = "tokens") -> dict[str, Any]:

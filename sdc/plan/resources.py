@@ -34,7 +34,7 @@ def needs(
     images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]
     codes = images * int(wildcards.get("bits", 0)) / 8
     features, views = sizes.get("features", 0), sizes.get("views", 0) + sizes.get("tokens", 0)
-    if stage == "prepare":
+    if stage in ("prepare", "prepare_splits"):
         megabytes, minutes = 2_000.0, 60 + images / 10_000
     elif stage == "extract":
         items = images if wildcards["kind"] == "clean" else 10 * trained

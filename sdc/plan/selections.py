@@ -83,12 +83,16 @@ def _training(config: Mapping[str, Any], run: Mapping[str, Any]) -> list[Cell]:
 
 def inputs(config: Mapping[str, Any], run: Mapping[str, Any], reads: Reads) -> list[str]:
     """The files below ``results/`` that a table or figure of a selection is made from, but for ``benchmarks``."""
-    files = [f"{cell.folder}/{name}" for cell in runs_of(run) for name in reads.runs]
-    files += [f"{cell.folder}/{name}" for cell in _training(config, run) for name in reads.training]
+    scored = (*reads.runs, "evaluate.record.json") if reads.runs else ()
+    files = [f"{cell.folder}/{name}" for cell in runs_of(run) for name in scored]
+    trained = (*reads.training, "train.record.json") if reads.training else ()
+    files += [f"{cell.folder}/{name}" for cell in _training(config, run) for name in trained]
     if run["features"]:
-        files += [f"{baseline(*pair)}/{name}" for pair in pairs(run) for name in reads.baselines]
+        names = (*reads.baselines, "evaluate.record.json") if reads.baselines else ()
+        files += [f"{baseline(*pair)}/{name}" for pair in pairs(run) for name in names]
     if reads.thumbnails:
-        files += [f"{thumbnails(*pair)}{suffix}" for pair in pairs(run) for suffix in (".png", ".csv")]
+        suffixes = (".png", ".csv", ".record.json")
+        files += [f"{thumbnails(*pair)}{suffix}" for pair in pairs(run) for suffix in suffixes]
     return files
 
 

@@ -16,5 +16,5 @@ class Measured(NamedTuple):
 
 def read_benchmarks(paths: Iterable[Path]) -> list[Measured]:
     """What jobs took, as far as their files are there: work that was not Snakemake's has none."""
-    rows = [row for path in paths if path.exists() for row in read_rows(path, "\t")]
+    rows = [row for path in paths if path.exists() for row in read_rows(path, delimiter="\t")]
     return [Measured(float(r["s"]), None if r["max_rss"] in ("NA", "-") else float(r["max_rss"])) for r in rows]

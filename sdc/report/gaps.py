@@ -32,7 +32,7 @@ def _reason(results: Path, cell: Cell) -> str:
 
 def _before(results: Path, cell: Cell) -> str:
     """What stopped the preparation or the extraction that a run waited for."""
-    logs = {results / f"logs/prepare/{cell.dataset}.log": "prepare"}
+    logs = {results / f"logs/{rule}/{cell.dataset}.log": "prepare" for rule in ("prepare", "prepare_splits")}
     logs |= dict.fromkeys(sorted((results / f"logs/extract/{cell.dataset}/{cell.backbone}").rglob("*.log")), "extract")
     for log, stage in logs.items():
         if log.exists() and "error" in (line := _last_line(log, stage)).lower():

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import html
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from sdc.plan.selections import benchmarks, pairs
 from sdc.report import catalogue, theme
 from sdc.report.benchmarks import Measured, read_benchmarks
 from sdc.report.runs import Runs
-from sdc.storage.files import read_json
+from sdc.storage.records import read_record, record_path
 
 CITATION = """@inproceedings{ng2023sdc,
   title     = {Unsupervised Hashing with Similarity Distribution Calibration},
@@ -75,7 +76,11 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         tables=[part for part in parts if part.html],
         groups={title: group for title, group in groups.items() if group},
         facts=facts([run.metrics for run in runs.distinct]),
-        manifests={dataset: read_json(path) for dataset, path in sidecars.items() if path.exists()},
+        manifests={
+            dataset: read_record(path, "prepare", {"dataset": dataset}).facts
+            for dataset, path in sidecars.items()
+            if path.exists()
+        },
         stages=costs(measured),
         gaps=[{**c._asdict(), "method": theme.title(c.method), "reason": why} for c, why in runs.missing.items()],
         config=json.dumps(dict(config), indent=2) if config else "",
@@ -125,11 +130,11 @@ def render(
 
 def embedded(path: Path) -> Part:
     """A table (``.html``) or a figure (``.svg``) that has no caption of its own."""
-    text = path.read_text(encoding="utf-8")
+    text = _read(path)
     name, where = path.stem.replace("_", " "), f"{path.parent.name}-{path.stem}"
     if path.suffix == ".svg":
         data = path.with_suffix(".csv")
-        numbers = data.read_text(encoding="utf-8") if data.exists() else ""
+        numbers = _read(data) if data.exists() else ""
         return Part(f"figure-{where}", name, svg=text, alternative=f"{name}; its table has the numbers", data=numbers)
     title = re.search(r"<title>(.*?)</title>", text)
     inner = text.partition("<body>")[2].rpartition("</body>")[0].strip()
@@ -140,12 +145,17 @@ def figure(entry: catalogue.Entry, path: Path, where: str) -> Part:
     """A figure and its numbers, from its files (``path`` without suffix); its id on the page begins with ``where``."""
     import pandas as pd
 
-    data = path.with_suffix(".csv")
+    data = _read(path.with_suffix(".csv"))
     return Part(
         f"{where}-{entry.name}", entry.title, caption=entry.caption,
-        alternative=entry.module.alternative(pd.read_csv(data)),
-        svg=path.with_suffix(".svg").read_text(encoding="utf-8"), data=data.read_text(encoding="utf-8"),
+        alternative=entry.module.alternative(pd.read_csv(io.StringIO(data))),
+        svg=_read(path.with_suffix(".svg")), data=data,
     )  # fmt: skip
+
+
+def _read(path: Path) -> str:
+    """A table or figure, as it was made."""
+    return read_record(record_path(path), "aggregate").read(path).decode()
 
 
 def facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from sdc.plan.cells import Cell, baseline, cells, computed
 from sdc.plan.selections import pairs
 from sdc.report import gaps
 from sdc.report.published import Cell as Published
 from sdc.report.published import beside
-from sdc.storage.files import read_json
+from sdc.storage.columns import read_columns, read_rows
+from sdc.storage.records import NOTHING, Record, read_record, stage_record
 
 
 class Run(NamedTuple):
@@ -20,10 +24,20 @@ class Run(NamedTuple):
     Attributes:
         metrics: The content of its ``metrics.json``.
         folder: Holds that and the CSV files beside it.
+        record: Of these files; None reads them without a check.
     """
 
     metrics: Mapping[str, Any]
     folder: Path
+    record: Record | None = None
+
+    def columns(self, name: str) -> dict[str, np.ndarray]:
+        """Columns of numbers of one of the CSV files; see ``read_columns``."""
+        return read_columns(self.folder / name, self.record)
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """Rows of text of one of the CSV files; see ``read_rows``."""
+        return read_rows(self.folder / name, self.record)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +96,23 @@ class Runs:
         dataset = run.metrics.get("train_on", run.metrics["dataset"])
         return Cell(dataset, *(run.metrics[axis] for axis in Cell._fields[1:]))
 
+    def curve(self, run: Run) -> list[dict[str, str]]:
+        """The training curve of the head that has made the codes of a run."""
+        cell = self.trained(run)
+        folder = self.results / cell.folder
+        record = read_record(stage_record(folder, "train"), "train", cell._asdict()) if run.record else None
+        return read_rows(folder / "curve.csv", record)
+
+
+def read_run(folder: Path, expect: Mapping[str, Any] = NOTHING) -> Run:
+    """The run of a folder, which must be the expected one.
+
+    Raises:
+        StorageError: If its metrics or their record are missing, damaged, or another run's.
+    """
+    record = read_record(stage_record(folder, "evaluate"), "evaluate", expect)
+    return Run(json.loads(record.read(folder / "metrics.json")), folder, record)
+
 
 def read_runs(results: Path, selection: Mapping[str, Any], allow_missing: bool = False) -> Runs:
     """The runs of a selection; ``allow_missing`` leaves out those whose job failed, and says why.
@@ -92,13 +123,20 @@ def read_runs(results: Path, selection: Mapping[str, Any], allow_missing: bool =
     by_cell = {cell: computed(cell, selection) for cell in cells(selection)}
     why = gaps.reasons(results, dict.fromkeys(by_cell.values())) if allow_missing else {}
     folders = {cell: results / run.folder for cell, run in by_cell.items() if run not in why}
-    baselines = [results / baseline(*pair) for pair in pairs(selection)] if selection.get("features") else []
-    baselines = [folder for folder in baselines if not allow_missing or (folder / "metrics.json").exists()]
-    runs = [Run({**read_json(folder / "metrics.json"), "seed": cell.seed}, folder) for cell, folder in folders.items()]
+    whole = {results / baseline(*pair): pair for pair in pairs(selection)} if selection.get("features") else {}
+    baselines = {
+        folder: {"dataset": dataset, "backbone": backbone, "method": "features"}
+        for folder, (dataset, backbone) in whole.items()
+        if not allow_missing or (folder / "metrics.json").exists()
+    }
+    runs = []
+    for cell, folder in folders.items():
+        run = read_run(folder, by_cell[cell]._asdict())
+        runs.append(run._replace(metrics={**run.metrics, "seed": cell.seed}))
     return Runs(
         runs=runs,
         published=beside([run.metrics for run in runs], selection.get("entries", {})),
-        baselines=[Run(read_json(folder / "metrics.json"), folder) for folder in baselines],
+        baselines=[read_run(folder, expect) for folder, expect in baselines.items()],
         missing={cell: why[run] for cell, run in by_cell.items() if run in why},
         selection=selection,
         results=results,

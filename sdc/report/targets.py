@@ -9,6 +9,7 @@ from sdc.plan.selections import runs_of, selection, targets, thumbnails
 from sdc.report.catalogue import TABLES, Entry, entries
 
 _REPORTED = (".svg", ".csv")  # of the figures of a dataset and backbone
+_RECORD = ".record.json"
 
 
 def files(config: Mapping[str, Any], entry: Entry, suffix: str) -> list[str]:
@@ -22,14 +23,15 @@ def everything(config: Mapping[str, Any]) -> list[str]:
 
 
 def report_figures(config: Mapping[str, Any]) -> list[str]:
-    """The figures that are in the report, and their numbers."""
-    return [path for entry in entries("pair") for suffix in _REPORTED for path in files(config, entry, suffix)]
+    """The figures that are in the report, their numbers and records."""
+    suffixes = (*_REPORTED, _RECORD)
+    return [path for entry in entries("pair") for suffix in suffixes for path in files(config, entry, suffix)]
 
 
 def report_parts(config: Mapping[str, Any]) -> list[str]:
-    """The tables, and the figures of ablations, that are in the report."""
-    parts = [(entry, entry.embedded) for entry in entries() if entry.of != "pair"]
-    return [path for entry, suffix in parts if suffix for path in files(config, entry, suffix)]
+    """The tables, and the figures of ablations, that are in the report, and their records."""
+    parts = [entry for entry in entries() if entry.of != "pair" and entry.embedded]
+    return [path for entry in parts for suffix in (entry.embedded, _RECORD) for path in files(config, entry, suffix)]
 
 
 def incomplete(config: Mapping[str, Any], results: Path, folder: Path) -> list[list[str]]:

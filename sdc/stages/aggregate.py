@@ -16,6 +16,7 @@ from sdc.report.runs import read_runs
 from sdc.report.tables.typeset import render
 from sdc.settings import check, check_name
 from sdc.storage.files import write_text
+from sdc.storage.records import record_path, write_record
 
 _log = logging.getLogger(__name__)
 _AXES = {
@@ -72,3 +73,6 @@ def run(
         else:
             theme.save(figure(name), path)
         _log.info("wrote %s", path)
+    # What a report is made of is read again.
+    for record in dict.fromkeys(record_path(path) for path in out if path.suffix in (".csv", ".html", ".svg")):
+        write_record(record, "aggregate", {}, [path for path in out if record_path(path) == record and path.exists()])

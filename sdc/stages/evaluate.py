@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -31,11 +32,12 @@ from sdc.evaluation.retrieved import retrieved
 from sdc.evaluation.scores import Scores, evaluate
 from sdc.limits import Items, OutputFile, Processes, Shards
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
-from sdc.storage.codes import read_codes
+from sdc.storage.codes import Codes, read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.features import Features
 from sdc.storage.files import remedy, write_json
 from sdc.storage.manifest import Manifest, read_manifest
+from sdc.storage.records import RUN, expected, stage_record, write_record
 
 _log = logging.getLogger(__name__)
 _BINS = 200  # of the cosine of features
@@ -53,6 +55,7 @@ def run(
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
     jobs: Processes | None = None,
+    expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.
 
@@ -67,6 +70,7 @@ def run(
         ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
         convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
         jobs: Processes that share the queries; one per core if not given.
+        expect: The run that this is of: ``dataset``, ``backbone``, ``method``, ``bits`` and ``seed``.
 
     Raises:
         StorageError: If the codes or features belong to another manifest.
@@ -75,7 +79,7 @@ def run(
     began = time.perf_counter()
     if (codes is None) == (features is None):
         raise SDCError("nothing to score: give --codes or --features, and not both")
-    images = read_manifest(manifest)
+    images = read_manifest(manifest, expected(expect, "dataset"))
     relevance = relevance_of(images)
     query_classes = classes.query_classes(images) if relevance.kind == "single" else None
     score = functools.partial(
@@ -83,9 +87,12 @@ def run(
         jobs=jobs,
     )  # fmt: skip
     if codes is not None:
-        scored = _score_codes(codes, images, relevance, query_classes, score)
+        scored = _score_codes(
+            read_codes(codes, {**expect, "manifest_xxh3": images.xxh3}), codes, images, relevance, query_classes, score
+        )
     elif features is not None:
-        scored = _score_features(Features(features, shards, images.sha256), images, relevance, query_classes, score)
+        theirs = {**expected(expect, "dataset", "backbone"), "images_xxh3": images.images_xxh3, "kind": "clean"}
+        scored = _score_features(Features(features, shards, theirs), images, relevance, query_classes, score)
     facts, scores = images.facts, scored.scores
     precisions = scores.precisions(images.rows("query"))
     grouped = "train_on" not in scored.identity
@@ -94,8 +101,9 @@ def run(
     both = int(np.count_nonzero(images.query & images.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
+    files = {**scored.files, "per_class.csv": classes.columns(by_class)}
     write_precisions(out.with_name("average_precision.csv"), precisions)
-    for name, columns in {**scored.files, "per_class.csv": classes.columns(by_class)}.items():
+    for name, columns in files.items():
         write_columns(out.with_name(name), columns)
     metrics = {
         **scored.identity, "protocol": facts["protocol"], "split_seed": facts["seed"], **scored.metrics, **groups,
@@ -103,11 +111,14 @@ def run(
         "dropped": facts["dropped_files"], "seconds": round(time.perf_counter() - began, 3),
     }  # fmt: skip
     write_json(out, metrics)
+    written = [out, *(out.with_name(name) for name in ("average_precision.csv", *files))]
+    write_record(stage_record(out.parent, "evaluate"), "evaluate", expected(metrics, *RUN), written, scored.made_from)
 
 
 class _Scored(NamedTuple):
     """What a ranking scored; ``overlaps`` are those of the pairs of each class's queries, by number of bins."""
 
+    made_from: Mapping[str, Any]
     identity: Mapping[str, Any]
     scores: Scores
     metrics: Mapping[str, Any]
@@ -117,12 +128,15 @@ class _Scored(NamedTuple):
 
 
 def _score_codes(
-    path: Path, images: Manifest, relevance: Relevance, query_classes: np.ndarray | None, score: Callable[..., Scores]
+    codes: Codes,
+    path: Path,
+    images: Manifest,
+    relevance: Relevance,
+    query_classes: np.ndarray | None,
+    score: Callable[..., Scores],
 ) -> _Scored:
-    codes = read_codes(path)
-    used = np.count_nonzero(images.query | images.database)
-    if codes.attributes["manifest_sha256"] != images.sha256 or len(codes.row) != used:
-        raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
+    if not np.array_equal(codes.row, np.flatnonzero(images.query | images.database)):
+        raise StorageError(f"{path}: is of other images than the manifest's; {remedy(path)}")
     query, database = images.query[codes.row], images.database[codes.row]
     ranking = Hamming(codes.codes[query], codes.codes[database])
     scores = score(ranking)
@@ -130,6 +144,7 @@ def _score_codes(
     if codes.codes_raw is not None:
         raw = score(Hamming(codes.codes_raw[query], codes.codes_raw[database]))
         metrics |= {f"raw_{name}": value for name, value in raw.report().items() if name not in raw.facts}
+    identity = {key: value for key, value in codes.attributes.items() if key != "head_xxh3"}
     health, overlaps = CodeHealth(codes.codes[database]), {}
     if scores.pairs is not None and query_classes is not None:
         overlaps = {1 + health.bits: scores.pairs.overlaps(query_classes)}
@@ -137,7 +152,8 @@ def _score_codes(
         "pairs.csv": scores.histogram(), "ranks.csv": scores.ranks(), "bits.csv": health.columns(),
         "retrieved.csv": retrieved(images, ranking, relevance),
     }  # fmt: skip
-    return _Scored(codes.attributes, scores, metrics, measure(health), overlaps, files)
+    made_from = expected(codes.attributes, "manifest_xxh3", "head_xxh3")
+    return _Scored(made_from, identity, scores, metrics, measure(health), overlaps, files)
 
 
 def _score_features(
@@ -147,8 +163,15 @@ def _score_features(
     query_classes: np.ndarray | None,
     score: Callable[..., Scores],
 ) -> _Scored:
-    identity = {key: features.attributes[key] for key in ("dataset", "backbone", "weights", "manifest_sha256")}
-    identity |= {"method": "features", "bits": 32 * features.shape[1], "seed": 0, "version": __version__}
+    identity = {key: features.attributes[key] for key in ("dataset", "backbone", "weights")}
+    identity |= {
+        "manifest_xxh3": images.xxh3,
+        "method": "features",
+        "bits": 32 * features.shape[1],
+        "seed": 0,
+        "version": __version__,
+    }
+    made_from = {"manifest_xxh3": images.xxh3, "features": [shard.checksum for shard in features.shards]}
     queries, size = features.read(images.query), int(np.count_nonzero(images.database))
 
     def database() -> Iterator[np.ndarray]:
@@ -156,8 +179,9 @@ def _score_features(
 
     scores = score(Cosine(queries, database, size))
     if relevance.kind == "instance":
-        return _Scored(identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()})
+        return _Scored(made_from, identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()})
     bins = (*_CODE_BINS, _BINS)
     pairs = FeaturePairs(queries, database(), size, relevance.levels, bins, groups=query_classes)
     overlaps = {} if query_classes is None else {number: pairs.overlaps(number) for number in bins}
-    return _Scored(identity, scores, scores.report(), measure(pairs), overlaps, {"pairs.csv": pairs.histogram(_BINS)})
+    files = {"pairs.csv": pairs.histogram(_BINS)}
+    return _Scored(made_from, identity, scores, scores.report(), measure(pairs), overlaps, files)

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,13 +16,15 @@ from tqdm import tqdm
 
 from sdc import devices, registry
 from sdc.backbones.base import Backbone, Image
-from sdc.errors import SDCError
+from sdc.errors import SDCError, StorageError
 from sdc.limits import BatchSize, OutputFile, Seed, Shard, Shards, Views
 from sdc.plan.entries import canonical, check_kinds
 from sdc.plan.shards import VIEWS, Kind, shard_range
 from sdc.storage.features import FEATURES_SCHEMA
+from sdc.storage.files import remedy
 from sdc.storage.hdf5 import H5Writer, not_finite, writing_h5
-from sdc.storage.manifest import read_manifest
+from sdc.storage.manifest import images_path, read_images, read_manifest
+from sdc.storage.records import expected, record_path, write_record
 
 _log = logging.getLogger(__name__)
 # Images of the dataset on which an automatic precision is tried: its first ones, so that all shards choose alike.
@@ -44,6 +47,7 @@ def run(
     augmentation: Literal["photographs", "scans"] = "photographs",
     view_seed: Seed = 0,
     decoding: Mapping[str, Any] | None = None,
+    expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Extract the features of one shard.
 
@@ -52,7 +56,8 @@ def run(
     ``views_asymmetric`` [n, V, dim], ``tokens`` [n, V, P, dim], always float16, of the very views of ``views``.
 
     Args:
-        manifest: ``manifest.csv``; its sidecar says where the images are.
+        manifest: ``manifest.csv``, which of the images are for training; beside it lies ``manifest.images.csv``, the
+            images themselves, which alone is enough for ``clean`` features. The sidecar says where the images are.
         backbone: Name of the catalogue entry.
         settings: The entry's settings.
         shard: Which shard, from 0.
@@ -68,6 +73,7 @@ def run(
         view_seed: Of the draws of views.
         decoding: ``truncated``, ``orientation`` and ``oversized`` (with ``max_megapixels``) of a dataset of image
             files, where they are not the defaults.
+        expect: The ``dataset`` that the manifest must be of.
 
     Raises:
         SDCError: If an image is missing or cannot be decoded, the weights do not fit, or the backbone has no tokens; or
@@ -76,7 +82,7 @@ def run(
     """
     if batch_size != "auto" and batch_size < 1:
         raise SDCError(f"{batch_size} is not a batch size; give auto or a number from 1")
-    images = read_manifest(manifest)
+    images = read_images(images_path(manifest), expected(expect, "dataset"))
     facts, decoding = images.facts, dict(decoding or {})
     dataset = registry.build("datasets", facts["dataset"], {**facts["settings"], **decoding})
     network: Backbone = registry.build("backbones", backbone, settings or {})
@@ -86,11 +92,14 @@ def run(
     check_kinds(facts["dataset"], dataset, backbone, network)
     rows = np.arange(start, stop)
     if kind != "clean":
-        rows = rows[images.train[rows]]
+        splits = read_manifest(manifest, expected(expect, "dataset"))
+        if splits.images_xxh3 != images.xxh3:
+            raise StorageError(f"{manifest}: was made from another list of images; {remedy(manifest)}")
+        rows = rows[splits.train[rows]]
     attributes = {
         "schema": FEATURES_SCHEMA,
         "dataset": facts["dataset"],
-        "manifest_sha256": images.sha256,
+        "images_xxh3": images.xxh3,
         "backbone": backbone,
         "weights": network.weights_id(),
         "transform": network.transform_id(),
@@ -114,6 +123,7 @@ def run(
         converted = ({"features": network.convert(vectors.take(part))} for part in parts)
         with writing_h5(out, attributes) as writer:
             _write(writer, out, attributes, rows, paths, converted, "fix the file")
+        _record(out, attributes, writer)
         seconds = time.perf_counter() - began
         _log.info("%d vectors in %.1f s: %.0f vectors/s", len(rows), seconds, len(rows) / seconds)
         return
@@ -153,6 +163,7 @@ def run(
             writer.create("features", (0, views, 0), attributes["dtype"])
         notes = {note: len(files) for note, files in noted.items()}
         writer.note(**notes, **({"compiled": extraction.forward.compiled} if network.compile else {}))
+    _record(out, attributes, writer)
     if files := noted["truncated"]:
         _log.warning("%d JPEG files are truncated and gray from there on, such as %s", len(files), min(files))
     if files := noted["scaled"]:
@@ -175,6 +186,13 @@ def run(
         **notes,
     }
     _log.info("%s", json.dumps(account))
+
+
+def _record(out: Path, attributes: Mapping[str, Any], writer: H5Writer) -> None:
+    """Write the record of a finished shard."""
+    facts = {key: attributes[key] for key in ("dataset", "backbone", "kind")}
+    made_from = {key: attributes[key] for key in ("images_xxh3", "weights", "transform")}
+    write_record(record_path(out), "extract", facts, {out.name: writer.checksum}, made_from)
 
 
 def _write(

@@ -3,19 +3,22 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from sdc import __version__, registry
-from sdc.errors import SDCError
+from sdc.errors import SDCError, StorageError
 from sdc.head import Head
 from sdc.limits import Bits, OutputFile, Seed, Shards
 from sdc.methods.base import TrainedMethod
 from sdc.storage.columns import write_columns
 from sdc.storage.features import IDENTITY, Features
+from sdc.storage.files import remedy
 from sdc.storage.heads import write_head
 from sdc.storage.manifest import Manifest, read_manifest
+from sdc.storage.records import RUN, checksum_of_file, expected, stage_record, write_record
 
 
 def run(
@@ -31,6 +34,7 @@ def run(
     device: str = "auto",
     views: Path | None = None,
     tokens: Path | None = None,
+    expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Train one head on the training rows; no images, no backbone, and labels only for a method that requires them.
 
@@ -48,17 +52,23 @@ def run(
             ``mps``.
         views: Folder of the shards of augmented views, as many as of features, for methods that require them.
         tokens: Folder of the shards of patch tokens, likewise.
+        expect: The ``dataset`` and ``backbone`` of what is read, and by the option that names its folder the kind of
+            features.
 
     Raises:
         SDCError: If the features do not belong to the manifest, or the method cannot be fitted to them.
     """
     hashing = registry.build("methods", method, settings or {}, bits=bits, seed=seed)
-    images = read_manifest(manifest)
-    stored = Features(features, shards, images.sha256)
+    images = read_manifest(manifest, expected(expect, "dataset"))
+    theirs = {**expected(expect, "dataset", "backbone"), "images_xxh3": images.images_xxh3}
+    stored = Features(features, shards, {**theirs, "kind": "clean"})
     given: dict[str, Any] = {"features": stored.read(images.train)}
     for kind, folder in {"views": views, "tokens": tokens}.items():
         if folder is not None:
-            augmented = Features(folder, shards, images.sha256)
+            augmented = Features(folder, shards, {**theirs, **({"kind": expect[kind]} if kind in expect else {})})
+            if not np.array_equal(augmented.rows, images.rows("train")):
+                path = augmented.shards[0].path
+                raise StorageError(f"{path}: is of other images than the training items; {remedy(path)}")
             for key in IDENTITY:
                 if augmented.attributes[key] != stored.attributes[key]:
                     raise SDCError(f"{folder}: has another {key} than {features}; delete both and run again")
@@ -76,7 +86,7 @@ def run(
         given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
         if hashing.select == "best":
             array = "token_means" if tokens is not None and "token_means" in stored.arrays else "features"
-            score = _score_on_queries(images, Features(features, shards, images.sha256, array=array))
+            score = _score_on_queries(images, Features(features, shards, theirs, array=array))
     if "labels" in hashing.requires:
         given["labels"] = images.labels.take(images.rows("train"))
         if not len(given["labels"].indices):
@@ -89,14 +99,17 @@ def run(
     identity = {
         "dataset": images.facts["dataset"],
         **{key: stored.attributes[key] for key in IDENTITY},
-        "manifest_sha256": images.sha256,
+        "images_xxh3": images.images_xxh3,
+        "manifest_xxh3": images.xxh3,
         "version": __version__,
         "method": method,
     }
     head = dataclasses.replace(hashing.head, metadata={**hashing.head.metadata, **identity})
     names = list(hashing.curve[0]) if hashing.curve else ["epoch", "loss", "learning_rate", "seconds"]
     write_columns(curve, {name: [row[name] for row in hashing.curve] for name in names})
-    write_head(out, head)
+    files = {out.name: write_head(out, head), curve.name: checksum_of_file(curve)}
+    made_from = {"manifest_xxh3": images.xxh3, "features": [shard.checksum for shard in stored.shards]}
+    write_record(stage_record(out.parent, "train"), "train", expected(head.metadata, *RUN), files, made_from)
 
 
 def _score_on_queries(images: Manifest, stored: Features) -> Callable[[Head], float]:

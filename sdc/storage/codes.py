@@ -10,8 +10,9 @@ import numpy as np
 from sdc.errors import StorageError
 from sdc.storage.files import remedy
 from sdc.storage.hdf5 import attributes_of, read_array, reading_h5, writing_h5
+from sdc.storage.records import NOTHING
 
-CODES_SCHEMA = "sdc.codes/1"
+CODES_SCHEMA = "sdc.codes/2"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,21 +33,26 @@ class Codes:
     codes_raw: np.ndarray | None = None
 
 
-def write_codes(path: str | Path, codes: Codes) -> None:
-    """Write codes as HDF5."""
+def write_codes(path: str | Path, codes: Codes) -> str:
+    """Write codes as HDF5; returns the checksum of the file."""
     with writing_h5(path, {"schema": CODES_SCHEMA, **codes.attributes}) as writer:
         writer.write(codes=codes.codes, row=codes.row)
         if codes.codes_raw is not None:
             writer.write(codes_raw=codes.codes_raw)
+    return writer.checksum
 
 
-def read_codes(path: str | Path) -> Codes:
+def read_codes(path: str | Path, expect: Mapping[str, Any] = NOTHING) -> Codes:
     """Read codes.
 
+    Args:
+        path: The file.
+        expect: What its attributes should say: ``dataset``, ``backbone``, ``method``, ``bits``, ``seed`` and the like.
+
     Raises:
-        StorageError: If the file is missing, damaged, or its arrays do not fit each other.
+        StorageError: If the file is missing, damaged or another's, or its arrays do not fit each other.
     """
-    with reading_h5(path, CODES_SCHEMA) as file:
+    with reading_h5(path, CODES_SCHEMA, expect) as file:
         attributes = attributes_of(file)
         attributes.pop("schema")
         codes, row = (read_array(Path(path), file, name) for name in ("codes", "row"))

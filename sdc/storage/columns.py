@@ -1,16 +1,16 @@
 """Small CSV files of numbers: what tables and figures are drawn from."""
 
-import contextlib
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from sdc.errors import StorageError
-from sdc.storage.files import remedy, write_text
+from sdc.storage.files import remedy, unreadable, write_text
+from sdc.storage.records import Record
 
 
 def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
@@ -18,14 +18,12 @@ def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
     write_columns(path, {"query": [*precisions], "average_precision": [*precisions.values()]})
 
 
-def read_precisions(path: str | Path) -> dict[int, float]:
-    """Read what ``write_precisions`` wrote.
-
-    Raises:
-        StorageError: If the file is missing or damaged.
-    """
-    with _opened(path) as file:
-        return {int(row["query"]): float(row["average_precision"]) for row in csv.DictReader(file)}
+def read_precisions(path: str | Path, record: Record | None = None) -> dict[int, float]:
+    """Read what ``write_precisions`` wrote; see ``read_rows``."""
+    try:
+        return {int(row["query"]): float(row["average_precision"]) for row in read_rows(path, record)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
 
 
 def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -36,32 +34,40 @@ def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> Non
     write_text(path, text.getvalue())
 
 
-def read_columns(path: str | Path) -> dict[str, np.ndarray]:
-    """Read columns of numbers, shape ``(rows,)``, float64, by their names.
-
-    Raises:
-        StorageError: If the file is missing or damaged.
-    """
-    with _opened(path) as file:
-        names, *rows = csv.reader(file)
+def read_columns(path: str | Path, record: Record | None = None) -> dict[str, np.ndarray]:
+    """Read columns of numbers, shape ``(rows,)``, float64, by their names; see ``read_rows``."""
+    try:
+        names, *rows = csv.reader(_lines(path, record))
         values = np.array(rows, float).reshape(len(rows), len(names))
+    except (ValueError, csv.Error) as error:
+        raise _damaged(path, error) from error
     return dict(zip(names, values.T, strict=True))
 
 
-def read_rows(path: str | Path, delimiter: str = ",") -> list[dict[str, str]]:
+def read_rows(path: str | Path, record: Record | None = None, delimiter: str = ",") -> list[dict[str, str]]:
     """Read rows of text by the names of their columns.
+
+    Args:
+        path: The file.
+        record: Of the job that wrote it, which has its checksum; None for a file of somebody else's.
+        delimiter: What parts the columns.
 
     Raises:
         StorageError: If the file is missing or damaged.
     """
-    with _opened(path) as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
-
-
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[TextIO]:
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            yield file
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
+        return list(csv.DictReader(_lines(path, record), delimiter=delimiter))
+    except (ValueError, csv.Error) as error:
+        raise _damaged(path, error) from error
+
+
+def _lines(path: str | Path, record: Record | None) -> io.StringIO:
+    try:
+        data = record.read(path) if record else Path(path).read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return io.StringIO(data.decode(), newline="")
+
+
+def _damaged(path: str | Path, error: Exception) -> StorageError:
+    return StorageError(f"{path}: cannot be read ({error}); {remedy(path)}")

@@ -14,8 +14,9 @@ from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage.files import remedy
 from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array, reading_h5
+from sdc.storage.records import NOTHING
 
-FEATURES_SCHEMA = "sdc.features/1"
+FEATURES_SCHEMA = "sdc.features/2"
 # Attributes of what made the features, which heads repeat.
 IDENTITY = ("backbone", "weights", "transform")
 BLOCK_BYTES = 64 * 2**20
@@ -29,6 +30,7 @@ class Shard:
         row: Manifest rows, shape ``(n,)``, int64, ascending.
         shapes, dtypes: Of its arrays by name.
         attributes: Those that all shards of a set share.
+        checksum: Of all that the file holds.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class Shard:
     shapes: Mapping[str, tuple[int, ...]]
     dtypes: Mapping[str, np.dtype[Any]]
     attributes: Mapping[str, Any]
+    checksum: str
 
     def check_like(self, first: Shard) -> None:
         """Check that two shards are of one set.
@@ -49,21 +52,19 @@ class Shard:
             raise StorageError(f"{self.path}: differs from {first.path.name} in {unlike[0]}; {remedy(self.path)}")
 
 
-def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str | None) -> Shard:
+def read_shard(folder: str | Path, shard: int, shards: int, expect: Mapping[str, Any] = NOTHING) -> Shard:
     """What one shard of a set, counted from 0, says of itself; of its features nothing is read.
 
     Raises:
-        StorageError: If it is missing or damaged, or not that shard of the manifest by this version of the extraction.
+        StorageError: If it is missing or damaged, not that shard by this version of the extraction, or not as expected.
     """
     path = Path(folder) / f"{shard_names(shards)[shard]}.h5"
-    with reading_h5(path, FEATURES_SCHEMA) as file:
+    with reading_h5(path, FEATURES_SCHEMA, expect) as file:
         attributes = attributes_of(file)
         names = [name for name in sorted(file) if name != "row"]
         shapes, dtypes = {name: file[name].shape for name in names}, {name: file[name].dtype for name in names}
         start, stop = attributes.pop("start"), attributes.pop("stop")
         attributes = {key: value for key, value in attributes.items() if key not in ("shard", "truncated", "scaled")}
-        if manifest_sha256 not in (None, attributes["manifest_sha256"]):
-            raise StorageError(f"{path}: was made from another manifest; {remedy(path)}")
         if attributes["features_version"] != FEATURES_VERSION:
             raise StorageError(f"{path}: was made by another version of the extraction; {remedy(path)}")
         row = read_array(path, file, "row")
@@ -72,7 +73,7 @@ def read_shard(folder: str | Path, shard: int, shards: int, manifest_sha256: str
         in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
         if not (inside and whole and in_place) or any(shape[0] != len(row) for shape in shapes.values()):
             raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
-        return Shard(path, row, shapes, dtypes, attributes)
+        return Shard(path, row, shapes, dtypes, attributes, file.attrs["checksum"])
 
 
 class Features:
@@ -81,7 +82,7 @@ class Features:
     Args:
         folder: ``results/features/{dataset}/{backbone}/{kind}``.
         shards: How many shards the set has.
-        manifest_sha256: Hash of the manifest the features must belong to; None accepts any.
+        expect: What the attributes should say: ``images_xxh3``, ``dataset``, ``backbone``, ``kind``.
         array: ``features``, or another of the arrays in the shards: ``token_means``.
 
     Attributes:
@@ -94,15 +95,15 @@ class Features:
         attributes: What the shards say of themselves: dataset, backbone, weights, transform, and so on.
 
     Raises:
-        StorageError: If a shard is missing, damaged, of another manifest, or unlike the others, or has no such array.
+        StorageError: If a shard is missing, damaged, not as expected, or unlike the others, or has no such array.
     """
 
     def __init__(
-        self, folder: str | Path, shards: int, manifest_sha256: str | None = None, array: str = "features"
+        self, folder: str | Path, shards: int, expect: Mapping[str, Any] = NOTHING, array: str = "features"
     ) -> None:
         members: list[Shard] = []
         for shard in range(shards):
-            members.append(read_shard(folder, shard, shards, manifest_sha256))
+            members.append(read_shard(folder, shard, shards, expect))
             members[-1].check_like(members[0])
         first = members[0]
         if array not in first.shapes:

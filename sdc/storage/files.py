@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,10 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: cannot be read ({error}); {remedy(path)}") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path}: is not valid JSON ({error}); {remedy(path)}") from error
     if not isinstance(values, dict):
         raise StorageError(f"{path}: is not a JSON object; {remedy(path)}")
     return values
@@ -170,6 +173,13 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def unreadable(path: str | Path, error: OSError) -> StorageError:
+    """The error of a file that is missing, or that the system does not let us read: that one may be intact."""
+    if isinstance(error, FileNotFoundError):
+        return StorageError(f"{path}: is missing; {remedy(path)}")
+    return StorageError(f"{path}: cannot be read ({error.strerror or error}); make it readable, then run again")
+
+
 def unwritten(path: str | Path, error: OSError) -> StorageError:
     """The error of a file for which the disk has no room."""
     return StorageError(f"{path}: cannot be written ({error.strerror}); make room, then run again")
@@ -177,7 +187,7 @@ def unwritten(path: str | Path, error: OSError) -> StorageError:
 
 def remedy(path: str | Path) -> str:
     """The command that regenerates a file."""
-    return f"regenerate it with: snakemake --cores 1 --force {path}"
+    return f"regenerate it with: snakemake --cores 1 --force {shlex.quote(str(path))}"
 
 
 def what_is_at(path: str | Path) -> str:

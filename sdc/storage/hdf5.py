@@ -1,4 +1,4 @@
-"""HDF5 files whose arrays are contiguous, uncompressed and checksummed."""
+"""HDF5 files whose arrays are contiguous, uncompressed and checksummed, and whose attributes are too."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from sdc.errors import StorageError
-from sdc.storage.files import remedy, unwritten, writing
+from sdc.storage.files import remedy, unreadable, unwritten, writing
+from sdc.storage.records import NOTHING, check_identity, checksum_of, checksum_of_values, outdated
 
 # Bytes of an array that share a checksum: few enough to be verified while a core's cache holds them.
 _CHECKED_BYTES = 2**18
 # Arrays that are not small begin at multiples of it, so that they can be mapped.
 _PAGE_BYTES = 4096
+# What h5py raises of a file that is not as it was written.
+_HDF5_RAISES = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 class _ErrorKeepingFile(io.FileIO):
@@ -82,7 +85,13 @@ class _Checksums:
 
 
 class H5Writer:
-    """What ``writing_h5`` writes with."""
+    """What ``writing_h5`` writes with.
+
+    Attributes:
+        checksum: Of all that the file holds; empty until it is complete.
+    """
+
+    checksum = ""
 
     def __init__(self, path: str | Path, raw: _ErrorKeepingFile, file: Any) -> None:
         self._path, self._raw, self._file = path, raw, file
@@ -114,7 +123,7 @@ class H5Writer:
         self._file.attrs.update(attributes)
 
     def finish(self) -> None:
-        """Write the checksums.
+        """Write the checksums of the arrays, then that of the attributes and of these.
 
         Raises:
             StorageError: If an array is not full.
@@ -126,6 +135,8 @@ class H5Writer:
             digests = np.array(checksums.digests, np.uint64)
             facts = {"checked_rows": checksums.rows, "xxh3_64": digests, "finite": checksums.finite}
             self._file[name].attrs.update(facts)
+        self.checksum = _checksum_of(self._file)
+        self.note(checksum=self.checksum)
 
 
 @contextlib.contextmanager
@@ -133,8 +144,8 @@ def writing_h5(path: str | Path, attributes: Mapping[str, Any]) -> Iterator[H5Wr
     """Write an HDF5 file block by block: contiguous arrays, uncompressed, with checksums of their rows.
 
     An array's attribute ``xxh3_64`` has a checksum of every ``checked_rows`` of its rows, and ``finite`` says whether
-    all of it is; HDF5 itself keeps checksums of its metadata. The file gets its name when the block ends and every row
-    has been written.
+    all of it is; the file's attribute ``checksum`` is of all attributes and of these. The file gets its name when the
+    block ends and every row has been written.
 
     Raises:
         StorageError: If the disk is full, or rows are missing at the end.
@@ -156,19 +167,48 @@ def writing_h5(path: str | Path, attributes: Mapping[str, Any]) -> Iterator[H5Wr
 
 
 @contextlib.contextmanager
-def reading_h5(path: str | Path, schema: str) -> Iterator[Any]:
-    """An HDF5 file of a schema, open for reading; what HDF5 raises becomes a ``StorageError``."""
+def reading_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHING) -> Iterator[Any]:
+    """An HDF5 file, open for reading; what HDF5 raises becomes a ``StorageError``.
+
+    Args:
+        path: The file.
+        schema: What its attribute ``schema`` should say.
+        expect: Likewise, other attributes.
+
+    Raises:
+        StorageError: If it is missing, damaged, of another schema, or says something else of itself than expected.
+    """
+    file = _opened(path)
+    with file:
+        try:
+            actual = file.attrs.get("schema")
+            intact = actual != schema or file.attrs.get("checksum") == _checksum_of(file)
+            attributes = attributes_of(file)
+        except _HDF5_RAISES as error:
+            raise damaged(path, error) from error
+        if actual != schema:
+            raise outdated(path, actual, schema)
+        if not intact:
+            raise StorageError(f"{path}: is damaged: its attributes do not match their checksum; {remedy(path)}")
+        check_identity(path, attributes, expect)
+        try:
+            yield file
+        except (OSError, KeyError, RuntimeError) as error:
+            raise damaged(path, error) from error
+
+
+def _opened(path: str | Path) -> Any:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
-            actual = file.attrs.get("schema")
-            if actual != schema:
-                raise StorageError(f"{path}: schema is {actual!r}, expected {schema!r}; {remedy(path)}")
-            yield file
-    except FileNotFoundError as error:
-        raise StorageError(f"{path}: is missing; {remedy(path)}") from error
-    except (OSError, KeyError, RuntimeError) as error:
+        with open(path, "rb"):
+            pass  # HDF5 does not tell a file that may not be read from one that is damaged
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        # Files never change once they have their name, and some file systems have no locks.
+        return h5py.File(path, "r", locking=False)
+    except _HDF5_RAISES as error:
         raise damaged(path, error) from error
 
 
@@ -178,8 +218,21 @@ def damaged(path: str | Path, error: Exception) -> StorageError:
 
 
 def attributes_of(file: Any) -> dict[str, Any]:
-    """The attributes of an open HDF5 file as Python has such values."""
-    return {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+    """The attributes of an open HDF5 file as Python has such values, without its checksum."""
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+    return {key: value for key, value in plain.items() if key != "checksum"}
+
+
+def _checksum_of(file: Any) -> str:
+    """The checksum of the attributes of an open file, and of the shapes, types and checksums of its arrays."""
+    arrays = {}
+    for name, array in file.items():
+        facts = dict(array.attrs)
+        digests = np.asarray(facts.pop("xxh3_64", ()), np.uint64).tobytes()
+        plain = {key: np.asarray(value).tolist() for key, value in facts.items()}
+        arrays[name] = [array.shape, array.dtype.str, plain, checksum_of(digests)]
+    attributes = {key: np.asarray(value).tolist() for key, value in attributes_of(file).items()}
+    return checksum_of_values({"attributes": attributes, "arrays": arrays})
 
 
 class StoredArray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from sdc.evaluation import significance
 from sdc.storage.columns import read_precisions
+from sdc.storage.records import Record, read_record, stage_record
 
 
 def run(first: Path, second: Path) -> int:
@@ -21,7 +22,7 @@ def run(first: Path, second: Path) -> int:
     Raises:
         SDCError: If a file cannot be read, or they are of different queries.
     """
-    scores = [read_precisions(path) for path in (first, second)]
+    scores = [read_precisions(path, _record_of(path)) for path in (first, second)]
     values = [np.array(list(precisions.values())) for precisions in scores]
     rows = [np.array(list(precisions)) for precisions in scores]
     result = significance.compare(values[0], values[1], rows[0], rows[1])
@@ -33,3 +34,9 @@ def run(first: Path, second: Path) -> int:
         f"p = {result['p_value']:.4f} (paired bootstrap over {len(rows[0])} queries)"
     )
     return 0
+
+
+def _record_of(path: Path) -> Record | None:
+    """The record of a file of a run; files from elsewhere have none."""
+    beside = stage_record(path.parent, "evaluate")
+    return read_record(beside, "evaluate") if beside.exists() else None

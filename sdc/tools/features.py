@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from sdc.storage.features import FEATURES_SCHEMA, Features, Shard, read_shard
 from sdc.storage.files import writing
 from sdc.storage.hdf5 import StoredArray, not_finite, reading_h5
 from sdc.storage.manifest import SPLITS, Manifest, read_manifest
+from sdc.storage.records import NOTHING
 
 
 def run(
@@ -48,12 +49,12 @@ def run(
     """
     count = shards or _count(folder)
     images = read_manifest(manifest) if manifest else None
-    sha256 = images.sha256 if images else None
+    expect = {"images_xxh3": images.images_xxh3} if images else {}
     if action == "verify":
-        problems = problems_of(folder, count, sha256)
+        problems = problems_of(folder, count, expect)
         print(json.dumps({"problems": problems}, indent=2) if json_ else "\n".join(problems) or f"{folder}: whole")
         return 1 if problems else 0
-    features = Features(folder, count, sha256, array=array)
+    features = Features(folder, count, expect, array=array)
     if action == "info":
         facts = describe(folder, features)
         print(json.dumps(facts, indent=2) if json_ else _text(facts))
@@ -101,13 +102,13 @@ def _text(facts: dict[str, Any]) -> str:
     return "\n".join([facts["folder"], *(f"  {key:18} {value}" for key, value in shown.items())])
 
 
-def problems_of(folder: str | Path, shards: int, manifest_sha256: str | None = None) -> list[str]:
+def problems_of(folder: str | Path, shards: int, expect: Mapping[str, Any] = NOTHING) -> list[str]:
     """Everything that is wrong with a set of shards, a line each; all of it is read. See ``Features``."""
     problems: list[str] = []
     first: Shard | None = None
     for index in range(shards):
         try:
-            shard = read_shard(folder, index, shards, manifest_sha256)
+            shard = read_shard(folder, index, shards, expect)
             first = first or shard
             shard.check_like(first)
             for name in shard.shapes:

@@ -9,7 +9,7 @@ from sdc import registry
 from sdc.errors import SDCError
 from sdc.limits import OutputFile
 from sdc.storage.columns import read_rows
-from sdc.storage.files import read_json
+from sdc.storage.records import read_record, stage_record
 from sdc.storage.thumbnails import write_thumbnails
 
 
@@ -25,11 +25,15 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile) -> int:
     Returns:
         Exit status 0.
     """
-    sidecar = read_json(facts)
+    sidecar = read_record(facts, "prepare").facts
     dataset = registry.build("datasets", sidecar["dataset"], sidecar["settings"])
+    identity = {"dataset": sidecar["dataset"]}
     paths: dict[int, str] = {}
-    for path in retrieved if not dataset.vector_files() else ():
-        paths |= {int(row["row"]): row["path"] for row in read_rows(path)}
+    for path in retrieved:
+        record = read_record(stage_record(path.parent, "evaluate"), "evaluate", identity)
+        identity["backbone"] = record.facts["backbone"]
+        rows = read_rows(path, record)
+        paths |= {int(row["row"]): row["path"] for row in rows if not dataset.vector_files()}
     images: dict[int, Image.Image] = {}
     open_image = None
     for row, name in sorted(paths.items()):
@@ -38,5 +42,5 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile) -> int:
             images[row] = open_image(name)
         except SDCError:
             images[row] = Image.new("RGB", (8, 8), "gray")
-    write_thumbnails(out.with_suffix(""), images)
+    write_thumbnails(out.with_suffix(""), images, identity)
     return 0

@@ -28,13 +28,14 @@ for rule_name, (scope, log_file) in AGGREGATES.items():
             results=results_folder,
             selection=selection_of(scope),
             make=names_made,
+            out=files_made,
         shell:
             """
             python -m sdc aggregate \
                 --results {params.results:q} \
                 --selection {params.selection:q} \
                 --make {params.make} \
-                --out {output:q} 2>{log:q}
+                --out {params.out:q} 2>{log:q}
             """
 
 
@@ -51,10 +52,11 @@ rule aggregate_thumbnails:
     input:
         # Images that lie elsewhere are the same images.
         facts=ancient("results/manifests/{dataset}.json"),
-        retrieved=retrieved,
+        unpack(retrieved),
     output:
         sheet="results/thumbnails/{dataset}/{backbone}.png",
         index="results/thumbnails/{dataset}/{backbone}.csv",
+        record="results/thumbnails/{dataset}/{backbone}.record.json",
     log:
         "results/logs/aggregate_thumbnails/{dataset}/{backbone}.log",
     conda:
@@ -90,12 +92,13 @@ rule aggregate_report:
         results=results_folder,
         selection=selection_of("everything"),
         config=whole_config,
+        embed=lambda wildcards, input: [path for path in input.embed if not path.endswith(".record.json")],
     shell:
         """
         python -m sdc aggregate \
             --results {params.results:q} \
             --selection {params.selection:q} \
-            --embed {input.embed:q} \
+            --embed {params.embed:q} \
             --config {params.config:q} \
             --make report \
             --out {output:q} 2>{log:q}

@@ -31,7 +31,7 @@ except SDCError as error:
 # Said before anything runs, and in dry runs too: all of it at once. A job that needs it fails with its own line.
 if workflow.exec_mode == ExecMode.DEFAULT:
     for dataset in plan.entries.datasets_used(config):
-        if not os.path.exists(f"results/manifests/{dataset}.csv"):
+        if not os.path.exists(f"results/manifests/{dataset}.images.csv"):
             for line in plan.entries.build_entry(config, "datasets", dataset).missing():
                 logger.warning(f"datasets.{dataset}: {line}")
 
@@ -89,6 +89,21 @@ def of_job(function, *wanted, write=canonical):
     return lambda wildcards: write(function(config, *(wildcards[name] for name in wanted)))
 
 
+def expect(*wanted):
+    """From a job's wildcards to whose files it reads, as JSON: the values of some of them; ``more`` gives others."""
+
+    def of(wildcards):
+        values = {}
+        for each in wanted:
+            values |= each(wildcards) if callable(each) else {each: wildcards[each]}
+        return canonical({key: int(value) if key in ("bits", "seed") else value for key, value in values.items()})
+
+    return of
+
+
+RUN = ("dataset", "backbone", "method", "bits", "seed")
+
+
 def options(values):
     """Values by name as options of a command: ``--map-at all --precision-at 1 5 --recentre``."""
     words = []
@@ -100,6 +115,7 @@ def options(values):
 
 shards = of_job(plan.shards.shard_count, "dataset", write=int)
 training_kinds = of_job(plan.shards.training_kinds, "dataset", "backbone", "method", write=dict)
+listing_settings = of_job(plan.entries.listing_settings, "dataset")
 manifest_settings = of_job(plan.entries.manifest_settings, "dataset")
 decoding = of_job(plan.entries.decoding_settings, "dataset")
 view_options = of_job(plan.entries.view_settings, "dataset", "kind", write=options)
@@ -110,18 +126,37 @@ scoring = of_job(plan.entries.evaluation_settings, "dataset", write=options)
 whole_config = of_job(dict)
 
 
-def beside_manifest(wildcards):
-    """The files that a manifest is read with, where a job gets nothing but its input.
+# Whether a file has changed Snakemake tells by the record beside it: small, so that content counts and not its time, which
+# a copy may have lost. Every other file is an input that is read, and not looked at.
+def recorded(paths):
+    """Files and their records, as a job's input."""
+    return [path if path.endswith(".json") else ancient(path) for path in paths]
 
-    Elsewhere they are not listed: they say where the images are, and moving these does not change a feature.
-    """
-    return [f"results/manifests/{wildcards.dataset}{suffix}" for suffix in (".json", ".relevance.json") if not SHARED]
+
+def images(wildcards):
+    """The list of a dataset's images, by name."""
+    stem = f"results/manifests/{wildcards.dataset}"
+    return {"images": ancient(f"{stem}.images.csv"), "images_record": f"{stem}.images.json"}
+
+
+def manifest(wildcards):
+    """The manifest of a dataset and what it is read with, by name."""
+    stem = f"results/manifests/{wildcards.dataset}"
+    truth = ancient(f"{stem}.relevance.json")
+    return {"manifest": ancient(f"{stem}.csv"), "relevance": truth, "manifest_record": f"{stem}.json"}
+
+
+def extracted(wildcards):
+    """What a shard is made from: the images, and for views which of them are for training."""
+    files = images(wildcards)
+    return {"manifest": files["images"], **files} if wildcards.kind == "clean" else {**manifest(wildcards), **files}
 
 
 def feature_shards(wildcards, kind="clean"):
     """The feature shards a job reads."""
     folder = f"results/features/{wildcards.dataset}/{wildcards.backbone}/{kind}"
-    return [f"{folder}/{name}.h5" for name in plan.shards.shard_names(shards(wildcards))]
+    names = plan.shards.shard_names(shards(wildcards))
+    return recorded(f"{folder}/{name}{suffix}" for suffix in (".h5", ".record.json") for name in names)
 
 
 def training_shards(wildcards):
@@ -144,7 +179,7 @@ def head(wildcards):
     """The head a job encodes with: trained on its own dataset, or on the one that names."""
     source = plan.entries.trained_on(config, wildcards.dataset)
     cell = plan.cells.Cell(source, wildcards.backbone, wildcards.method, wildcards.bits, wildcards.seed)
-    return f"results/{cell.folder}/head.safetensors"
+    return recorded(f"results/{cell.folder}/{name}" for name in ("head.safetensors", "train.record.json"))
 
 
 # Folders are those of a job's input, which a storage plugin may put anywhere. Snakemake does not compare parameters
@@ -201,8 +236,8 @@ def minutes(wildcards, input, threads, rulename, attempt):
 
 
 def in_results(paths):
-    """Paths below the folder of results."""
-    return [f"results/{path}" for path in paths]
+    """Files below the folder of results and their records, as a job's input."""
+    return recorded(f"results/{path}" for path in paths)
 
 
 def run_of(scope, wildcards):
@@ -239,15 +274,17 @@ def benchmarks(run, *stages):
 
 
 def outputs_of(scope):
-    """The files of the tables and figures of a scope by name, but for those that are made only if named."""
-    return {
+    """The files of the tables and figures of a scope by name, but for those that are made only if named; their records."""
+    known = catalogue.entries(scope)
+    files = {
         entry.name: [
             flagged(entry, f"results/{entry.path}", suffix)
             for suffix in entry.suffixes
             if scope != "pair" or suffix in (".svg", ".csv")
         ]
-        for entry in catalogue.entries(scope)
+        for entry in known
     }
+    return {**files, "records": [f"results/{entry.path}.record.json" for entry in known]}
 
 
 def flagged(entry, path, suffix):
@@ -261,12 +298,19 @@ def flagged(entry, path, suffix):
 
 
 def names_made(wildcards, output):
-    """The catalogue's name of each output of a job."""
+    """The catalogue's name of each table or figure that a job makes."""
     if "figure" in wildcards.keys():
         return [wildcards.figure] * len(output)
-    return [name for name, paths in by_name(output).items() for _ in paths]
+    return [name for name, paths in by_name(output).items() if name != "records" for _ in paths]
+
+
+def files_made(wildcards, output):
+    """Likewise, the file."""
+    return [path for path in output if not path.endswith(".record.json")]
 
 
 def retrieved(wildcards):
-    """What the runs retrieve whose neighbours the figures of a dataset and backbone show."""
-    return in_results(f"{cell.folder}/retrieved.csv" for cell in selections.retrieving(run_of("pair", wildcards)))
+    """What the runs retrieve whose neighbours the figures of a dataset and backbone show, by name."""
+    folders = [cell.folder for cell in selections.retrieving(run_of("pair", wildcards))]
+    names = {"retrieved": "retrieved.csv", "records": "evaluate.record.json"}
+    return {key: in_results(f"{folder}/{name}" for folder in folders) for key, name in names.items()}

@@ -1,12 +1,12 @@
 rule encode:
     """Encode queries and database with one head."""
     input:
-        manifest="results/manifests/{dataset}.csv",
-        beside=beside_manifest,
+        unpack(manifest),
         features=feature_shards,
         head=head,
     output:
-        "results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
+        codes="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
+        record="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/encode.record.json",
     log:
         "results/logs/encode/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     group:
@@ -20,12 +20,14 @@ rule encode:
         features=features_folder,
         shards=shards,
         head=head_options,
+        expect=expect(*RUN),
     shell:
         """
         python -m sdc encode \
             --manifest {input.manifest:q} \
             --features {params.features:q} \
             --shards {params.shards} \
-            --head {input.head:q} {params.head} \
-            --out {output:q} 2>{log:q}
+            --head {input.head[0]:q} {params.head} \
+            --expect {params.expect:q} \
+            --out {output.codes:q} 2>{log:q}
         """

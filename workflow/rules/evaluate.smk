@@ -1,10 +1,9 @@
 rule evaluate:
     """Score one run's codes, and write what its figures are drawn from."""
     input:
-        manifest="results/manifests/{dataset}.csv",
-        relevance="results/manifests/{dataset}.relevance.json",
-        beside=beside_manifest,
-        codes="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5",
+        unpack(manifest),
+        codes=ancient("results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5"),
+        record="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/encode.record.json",
     output:
         metrics="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/metrics.json",
         per_query="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/average_precision.csv",
@@ -13,6 +12,7 @@ rule evaluate:
         per_class="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/per_class.csv",
         bits="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/bits.csv",
         retrieved="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/retrieved.csv",
+        record="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/evaluate.record.json",
     log:
         "results/logs/evaluate/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     group:
@@ -24,12 +24,14 @@ rule evaluate:
         runtime=minutes,
     params:
         scoring=scoring,
+        expect=expect(*RUN),
     shell:
         """
         python -m sdc evaluate \
             --manifest {input.manifest:q} \
             --codes {input.codes:q} \
             {params.scoring} \
+            --expect {params.expect:q} \
             --jobs {threads} \
             --out {output.metrics:q} 2>{log:q}
         """
@@ -38,15 +40,14 @@ rule evaluate:
 rule evaluate_features:
     """Score the exact cosine baseline: the features themselves, without codes."""
     input:
-        manifest="results/manifests/{dataset}.csv",
-        relevance="results/manifests/{dataset}.relevance.json",
-        beside=beside_manifest,
+        unpack(manifest),
         features=feature_shards,
     output:
         metrics="results/baselines/{dataset}/{backbone}/metrics.json",
         per_query="results/baselines/{dataset}/{backbone}/average_precision.csv",
         pairs="results/baselines/{dataset}/{backbone}/pairs.csv",
         per_class="results/baselines/{dataset}/{backbone}/per_class.csv",
+        record="results/baselines/{dataset}/{backbone}/evaluate.record.json",
     log:
         "results/logs/evaluate_features/{dataset}/{backbone}.log",
     conda:
@@ -58,6 +59,7 @@ rule evaluate_features:
         folder=features_folder,
         shards=shards,
         scoring=scoring,
+        expect=expect("dataset", "backbone"),
     shell:
         """
         python -m sdc evaluate \
@@ -65,6 +67,7 @@ rule evaluate_features:
             --features {params.folder:q} \
             --shards {params.shards} \
             {params.scoring} \
+            --expect {params.expect:q} \
             --jobs {threads} \
             --out {output.metrics:q} 2>{log:q}
         """

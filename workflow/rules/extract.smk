@@ -1,12 +1,12 @@
 rule extract:
     """Extract the features of one shard of a dataset, or of views of its training items, once."""
     input:
-        manifest="results/manifests/{dataset}.csv",
-        beside=beside_manifest,
+        unpack(extracted),
         weights=weights,
         vectors=vector_files,
     output:
-        "results/features/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.h5",
+        shard="results/features/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.h5",
+        record="results/features/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.record.json",
     log:
         "results/logs/extract/{dataset}/{backbone}/{kind}/{shard}-of-{shards}.log",
     benchmark:
@@ -23,6 +23,7 @@ rule extract:
         features_version=registry.FEATURES_VERSION,
         views=view_options,
         decoding=decoding,
+        expect=expect("dataset"),
     shell:
         """
         python -m sdc extract \
@@ -33,5 +34,6 @@ rule extract:
             --shards {wildcards.shards} \
             --kind {wildcards.kind} {params.views} \
             --decoding {params.decoding:q} \
-            --out {output:q} 2>{log:q}
+            --expect {params.expect:q} \
+            --out {output.shard:q} 2>{log:q}
         """

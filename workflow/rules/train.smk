@@ -2,11 +2,11 @@ rule train:
     """Train one hash head on cached training features; one thread, so that the result does not depend on --cores."""
     input:
         unpack(training_shards),
-        manifest="results/manifests/{dataset}.csv",
-        beside=beside_manifest,
+        unpack(manifest),
     output:
         head="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/head.safetensors",
         curve="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/curve.csv",
+        record="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/train.record.json",
     log:
         "results/logs/train/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}.log",
     benchmark:
@@ -24,6 +24,7 @@ rule train:
         folders=training_folders,
         shards=shards,
         settings=method_settings,
+        expect=expect("dataset", "backbone", training_kinds),
     shell:
         """
         python -m sdc train \
@@ -34,6 +35,7 @@ rule train:
             --settings {params.settings:q} \
             --bits {wildcards.bits} \
             --seed {wildcards.seed} \
+            --expect {params.expect:q} \
             --out {output.head:q} \
             --curve {output.curve:q} 2>{log:q}
         """

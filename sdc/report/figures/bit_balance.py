@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Run, Runs
-from sdc.storage.columns import read_columns
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -18,7 +17,7 @@ def frame(runs: Runs) -> pd.DataFrame:
         first.setdefault((run.metrics["method"], run.metrics["bits"]), run)
     rows = []
     for run in first.values():
-        columns = read_columns(run.folder / "bits.csv")
+        columns = run.columns("bits.csv")
         rows += [
             (*panels.key(run), int(bit), share) for bit, share in zip(columns["bit"], columns["share"], strict=True)
         ]

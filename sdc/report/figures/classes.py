@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-from sdc.storage.columns import read_rows
 
 _CLASSES = 20  # that one figure names, at most
 
@@ -23,7 +22,7 @@ def frame(runs: Runs) -> pd.DataFrame:
     coded = runs.longest
     name = f"overlap_{1 + max((run.metrics['bits'] for run in coded), default=0)}_bins"
     for run in (*runs.baselines, *coded):
-        scored = (row for row in read_rows(run.folder / "per_class.csv") if row["mAP"])
+        scored = (row for row in run.rows("per_class.csv") if row["mAP"])
         rows += [(*panels.key(run), row["class"], row["mAP"], row.get(name) or None) for row in scored]
     return panels.tidy(rows, ["class", "mAP", "overlap"]).astype({"mAP": float, "overlap": float})
 

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-from sdc.storage.columns import read_columns
 
 
 def frame(runs: Runs) -> pd.DataFrame:
@@ -17,7 +16,7 @@ def frame(runs: Runs) -> pd.DataFrame:
     for run in runs.baselines:
         rows += [(*panels.key(run), *point) for point in panels.curve(run, "P@1", "recall@1")]
     for run in runs.codes:
-        columns = read_columns(run.folder / "ranks.csv")
+        columns = run.columns("ranks.csv")
         rows += [(*panels.key(run), int(k), *values) for k, *values in zip(*columns.values(), strict=True)]
     return panels.tidy(rows, ["k", "precision", "recall"])
 

@@ -14,7 +14,6 @@ from sdc.plan.selections import thumbnails
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Run, Runs
-from sdc.storage.columns import read_rows
 from sdc.storage.thumbnails import TILE, read_thumbnails
 
 _COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
@@ -42,11 +41,12 @@ def frame(runs: Runs) -> pd.DataFrame:
     """
     dataset, backbone = (runs.selection[axis][0] for axis in ("datasets", "backbones"))
     shown = chosen(runs.longest, runs.selection.get("retrieval", ()))
-    images = read_thumbnails(runs.thumbnails / thumbnails(dataset, backbone)) if shown else {}
+    identity = {"dataset": dataset, "backbone": backbone}
+    images = read_thumbnails(runs.thumbnails / thumbnails(dataset, backbone), identity) if shown else {}
     queries: list[tuple[Any, ...]] = []
     items: list[tuple[Any, ...]] = []
     for run in shown if images else []:
-        for row in read_rows(run.folder / "retrieved.csv"):
+        for row in run.rows("retrieved.csv"):
             numbers = [int(row[name]) for name in ("query", "rank", "row", "distance", "relevant")]
             values = (*numbers, row["path"], images[numbers[2]])
             if numbers[1]:

@@ -8,14 +8,13 @@ from sdc.evaluation.collapse import overlaps
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-from sdc.storage.columns import read_columns
 
 
 def frame(runs: Runs) -> pd.DataFrame:
     """``positive_pairs`` and ``negative_pairs`` at each ``similarity``: of the features and of the longest codes."""
     rows = []
     for run in (*runs.baselines, *runs.longest):
-        columns = read_columns(run.folder / "pairs.csv")
+        columns = run.columns("pairs.csv")
         for similarity, *counts in zip(*columns.values(), strict=True):
             rows.append((*panels.key(run), similarity, *map(int, counts)))
     return panels.tidy(rows, ["similarity", "positive_pairs", "negative_pairs"])

@@ -8,14 +8,13 @@ from matplotlib.figure import Figure
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
-from sdc.storage.columns import read_rows
 
 
 def frame(runs: Runs) -> pd.DataFrame:
     """The ``value`` of every ``term`` of the loss in every ``epoch``, of the longest codes."""
     rows: list[tuple[Any, ...]] = []
     for run in runs.longest:
-        for row in read_rows(runs.results / runs.trained(run).folder / "curve.csv"):
+        for row in runs.curve(run):
             terms = [name for name in row if name not in ("epoch", "learning_rate", "seconds")]
             rows += [(*panels.key(run), int(row["epoch"]), term, float(row[term])) for term in terms]
     return panels.tidy(rows, ["epoch", "term", "value"])

@@ -24,8 +24,10 @@ _FOOTNOTES = {
 
 def make(runs: Runs) -> Table:
     """The table, with what only the scores of single queries tell."""
-    by_cell = {Cell(*(run.metrics[axis] for axis in Cell._fields)): run.folder for run in runs.runs}
-    precisions = {cell: read_precisions(folder / "average_precision.csv") for cell, folder in by_cell.items()}
+    by_cell = {Cell(*(run.metrics[axis] for axis in Cell._fields)): run for run in runs.runs}
+    precisions = {
+        cell: read_precisions(run.folder / "average_precision.csv", run.record) for cell, run in by_cell.items()
+    }
     return table(runs, *query_by_query(precisions))
 
 
