@@ -73,7 +73,7 @@ def read_shard(folder: str | Path, shard: int, shards: int, expect: Mapping[str,
         in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
         if not (inside and whole and in_place) or any(shape[0] != len(row) for shape in shapes.values()):
             raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
-        return Shard(path, row, shapes, dtypes, attributes, file.attrs["checksum"])
+        return Shard(path, row, shapes, dtypes, attributes, file.attrs["checksum"].decode())
 
 
 class Features:

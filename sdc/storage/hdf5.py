@@ -19,7 +19,7 @@ _CHECKED_BYTES = 2**18
 # Arrays that are not small begin at multiples of it, so that they can be mapped.
 _PAGE_BYTES = 4096
 # What h5py raises of a file that is not as it was written.
-_HDF5_RAISES = (OSError, KeyError, RuntimeError, ValueError, TypeError)
+_HDF5_RAISES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 
 
 class _ErrorKeepingFile(io.FileIO):
@@ -119,8 +119,13 @@ class H5Writer:
             self.append(**{name: array})
 
     def note(self, **attributes: Any) -> None:
-        """Add attributes, for example what is known of the file only after its rows are written."""
-        self._file.attrs.update(attributes)
+        """Add attributes, for example what is known of the file only after its rows are written.
+
+        Text gets a fixed length: HDF5 keeps that of any length in a heap without a checksum, and may search it for ever
+        once it is damaged.
+        """
+        for key, value in attributes.items():
+            self._file.attrs[key] = np.bytes_(value.encode() or b"\0") if isinstance(value, str) else value
 
     def finish(self) -> None:
         """Write the checksums of the arrays, then that of the attributes and of these.
@@ -181,9 +186,9 @@ def reading_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHIN
     file = _opened(path)
     with file:
         try:
-            actual = file.attrs.get("schema")
-            intact = actual != schema or file.attrs.get("checksum") == _checksum_of(file)
             attributes = attributes_of(file)
+            actual = attributes.get("schema")
+            intact = actual != schema or _plain(file.attrs.get("checksum")) == _checksum_of(file)
         except _HDF5_RAISES as error:
             raise damaged(path, error) from error
         if actual != schema:
@@ -219,12 +224,17 @@ def damaged(path: str | Path, error: Exception) -> StorageError:
 
 def attributes_of(file: Any) -> dict[str, Any]:
     """The attributes of an open HDF5 file as Python has such values, without its checksum."""
-    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
-    return {key: value for key, value in plain.items() if key != "checksum"}
+    return {key: _plain(value) for key, value in file.attrs.items() if key != "checksum"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _checksum_of(file: Any) -> str:
-    """The checksum of the attributes of an open file, and of the shapes, types and checksums of its arrays."""
+    """The checksum of an open file: of its attributes, and of the shapes, types and checksums of its arrays."""
     arrays = {}
     for name, array in file.items():
         facts = dict(array.attrs)

@@ -13,7 +13,7 @@ def write_shards(folder, shards=3, rows=10, dim=4, **changes):
     for shard, name in enumerate(shard_names(shards)):
         start, stop = shard_range(shard, shards, rows)
         attributes = {
-            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": rows,
+            "schema": FEATURES_SCHEMA, "images_xxh3": "m", "backbone": "b", "rows": rows,
             "features_version": FEATURES_VERSION,
             "shard": shard, "start": start, "stop": stop, **changes.get(name, {}),
         }  # fmt: skip
@@ -34,7 +34,7 @@ def write_views(folder, rows=((1, 2), (), (7, 9)), shards=3, **changes):
     for shard, name in enumerate(shard_names(shards)):
         start, stop = shard_range(shard, shards, 10)
         attributes = {
-            "schema": FEATURES_SCHEMA, "manifest_sha256": "m", "backbone": "b", "rows": 10, "kind": "views",
+            "schema": FEATURES_SCHEMA, "images_xxh3": "m", "backbone": "b", "rows": 10, "kind": "views",
             "features_version": FEATURES_VERSION, "shard": shard, "start": start, "stop": stop, "views": 2,
             **changes.get(name, {}),
         }  # fmt: skip
