@@ -30,8 +30,13 @@ def report_figures(config: Mapping[str, Any]) -> list[str]:
 
 def report_parts(config: Mapping[str, Any]) -> list[str]:
     """The tables, and the figures of ablations, that are in the report, and their records."""
-    parts = [entry for entry in entries() if entry.of != "pair" and entry.embedded]
-    return [path for entry in parts for suffix in (entry.embedded, _RECORD) for path in files(config, entry, suffix)]
+    return [
+        path
+        for entry in entries()
+        if entry.of != "pair" and entry.embedded
+        for suffix in (entry.embedded, _RECORD)
+        for path in files(config, entry, suffix)
+    ]
 
 
 def incomplete(config: Mapping[str, Any], results: Path, folder: Path) -> list[list[str]]:

@@ -18,6 +18,7 @@ from sdc.settings import check, check_name
 from sdc.storage.files import write_text
 from sdc.storage.records import record_path, write_record
 
+_EMBEDDED = (".csv", ".html", ".svg")
 _log = logging.getLogger(__name__)
 _AXES = {
     axis: {"type": "array", "items": {"type": "integer" if axis in ("bits", "seeds") else "string"}} for axis in AXES
@@ -74,5 +75,6 @@ def run(
             theme.save(figure(name), path)
         _log.info("wrote %s", path)
     # What a report is made of is read again.
-    for record in dict.fromkeys(record_path(path) for path in out if path.suffix in (".csv", ".html", ".svg")):
+    again = [path for name, path in zip(make, out, strict=True) if name != "report" and path.suffix in _EMBEDDED]
+    for record in dict.fromkeys(map(record_path, again)):
         write_record(record, "aggregate", {}, [path for path in out if record_path(path) == record and path.exists()])

@@ -50,9 +50,9 @@ use rule aggregate_figures as aggregate_figure with:
 rule aggregate_thumbnails:
     """Make small images of what the methods retrieve that the figures show."""
     input:
+        unpack(retrieved),
         # Images that lie elsewhere are the same images.
         facts=ancient("results/manifests/{dataset}.json"),
-        unpack(retrieved),
     output:
         sheet="results/thumbnails/{dataset}/{backbone}.png",
         index="results/thumbnails/{dataset}/{backbone}.csv",
