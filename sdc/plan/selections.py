@@ -107,7 +107,7 @@ def benchmarks(
     shards = ["/".join((*kind, name)) for kind in kinds for name in shard_names(shard_count(config, kind[0]))]
     datasets = datasets_used({**config, "run": run})
     artefacts = {
-        "prepare": {dataset: f"manifests/{dataset}.csv" for dataset in datasets},
+        "prepare": {dataset: f"manifests/{dataset}.images.csv" for dataset in datasets},
         "extract": {shard: f"features/{shard}.h5" for shard in shards},
         "train": {cell.name: f"{cell.folder}/head.safetensors" for cell in trained},
     }

@@ -1,5 +1,6 @@
 """Runs and frames that tests of tables, figures and the page are made of."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from sdc.plan.cells import Cell
 from sdc.report import published
 from sdc.report.runs import Run, Runs
+from sdc.storage.records import RUN, expected, stage_record, write_record
 
 
 def runs_of(metrics, baselines=(), results=Path("results"), missing=(), **more):
@@ -26,6 +28,21 @@ def runs_of(metrics, baselines=(), results=Path("results"), missing=(), **more):
 def folder_of(results, metrics):
     """The folder of a run."""
     return Path(results) / Cell(*(metrics[axis] for axis in Cell._fields)).folder
+
+
+def write_records(results):
+    """The records of all runs and baselines below a folder, as their jobs leave them."""
+    for path in Path(results).rglob("metrics.json"):
+        files = [
+            file for file in path.parent.iterdir() if file.suffix in (".csv", ".json") and ".record" not in file.name
+        ]
+        facts = expected(json.loads(path.read_text()), *RUN)
+        write_record(stage_record(path.parent, "evaluate"), "evaluate", facts, sorted(files))
+    for path in Path(results).rglob("curve.csv"):
+        dataset, backbone, method, bits, seed = path.parent.parts[-5:]
+        facts = {"dataset": dataset, "backbone": backbone, "method": method}
+        facts |= {"bits": int(bits.removesuffix("bit")), "seed": int(seed.removeprefix("seed"))}
+        write_record(stage_record(path.parent, "train"), "train", facts, [path])
 
 
 def run(method="sdc", bits=16, seed=0, score=0.5, **more):

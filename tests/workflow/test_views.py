@@ -19,7 +19,7 @@ def test_only_methods_that_ask_for_views_extract_them(views):
     assert outcome.jobs == {"extract": 1, "train": 1, "encode": 1, "evaluate": 1}
     with h5py.File(views.path("features/digits/pixels/views/0-of-1.h5")) as file:
         assert file["features"].shape[1:] == (2, 64)
-        assert "Scan" in file.attrs["augmentation"]
+        assert b"Scan" in file.attrs["augmentation"]
 
 
 def test_methods_share_views(views):

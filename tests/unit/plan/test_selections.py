@@ -62,11 +62,13 @@ def test_inputs_are_the_files_that_are_read():
     reads = Reads(("metrics.json", "a.csv"), ("b.csv",), ("curve.csv",), thumbnails=True)
     folders = ["runs/digits/pixels/sh/16bit/seed0", *(f"runs/digits/pixels/itq/16bit/seed{seed}" for seed in (0, 1))]
     assert inputs({}, run, reads) == [
-        *(f"{folder}/{name}" for folder in folders for name in ("metrics.json", "a.csv")),
-        *(f"{folder}/curve.csv" for folder in folders),
+        *(f"{folder}/{name}" for folder in folders for name in ("metrics.json", "a.csv", "evaluate.record.json")),
+        *(f"{folder}/{name}" for folder in folders for name in ("curve.csv", "train.record.json")),
         "baselines/digits/pixels/b.csv",
+        "baselines/digits/pixels/evaluate.record.json",
         "thumbnails/digits/pixels.png",
         "thumbnails/digits/pixels.csv",
+        "thumbnails/digits/pixels.record.json",
     ]
     assert not any("baselines" in path for path in inputs({}, {**run, "features": False}, reads))
     assert joined([reads, Reads(("metrics.json", "c.csv"), benchmarks=True)]) == Reads(
@@ -78,9 +80,11 @@ def test_a_head_of_another_dataset_has_its_curve_and_benchmark_there():
     config = {"datasets": {"pets": {"type": "folder", "train_on": "digits", "shards": 2}}}
     run = {**RUN, "datasets": ["pets"], "methods": ["cibhash"], "bits": [16], "seeds": [0], "features": False}
     name = "digits/pixels/cibhash/16bit/seed0"
-    assert inputs(config, run, Reads((), (), ("curve.csv",))) == [f"runs/{name}/curve.csv"]
+    assert inputs(config, run, Reads((), (), ("curve.csv",))) == [
+        f"runs/{name}/curve.csv", f"runs/{name}/train.record.json",
+    ]  # fmt: skip
     assert benchmarks(config, run) == {
-        "prepare": {f"benchmarks/prepare/{one}.tsv": f"manifests/{one}.csv" for one in ("pets", "digits")},
+        "prepare": {f"benchmarks/prepare/{one}.tsv": f"manifests/{one}.images.csv" for one in ("pets", "digits")},
         "extract": {
             f"benchmarks/extract/{one}.tsv": f"features/{one}.h5"
             for one in ("pets/pixels/clean/0-of-2", "pets/pixels/clean/1-of-2", "digits/pixels/clean/0-of-1",

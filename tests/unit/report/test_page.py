@@ -5,7 +5,8 @@ import pytest
 
 from sdc.report import catalogue, page, theme
 from sdc.report.benchmarks import Measured
-from sdc.storage.files import write_json, write_text
+from sdc.storage.files import write_text
+from sdc.storage.records import write_record
 from tests.support.page import Checked
 from tests.support.report import FRAMES, run, runs_of
 
@@ -25,6 +26,7 @@ def folder(tmp_path_factory):
     for name, frame in FRAMES.items():
         theme.save(catalogue.FIGURES[name].module.draw(frame), path / f"{name}.svg")
         frame.drop(columns="image", errors="ignore").to_csv(path / f"{name}.csv", index=False)
+        write_record(path / f"{name}.record.json", "aggregate", {}, [path / f"{name}.svg", path / f"{name}.csv"])
     return path
 
 
@@ -34,6 +36,7 @@ def rendered(folder, tmp_path):
         "<!doctype html><html><head><title>Table 1 &amp; more</title></head><body>\n"
         "<table><thead><tr><th>method</th></tr></thead><tbody><tr><td>SDC</td></tr></tbody></table>\n</body></html>"
     )
+    write_record(tmp_path / "table1.record.json", "aggregate", {}, [tmp_path / "table1.html"])
     groups = {
         f"digits, {backbone}": [
             page.figure(catalogue.FIGURES[name], folder / name, f"digits-{backbone}") for name in FRAMES
@@ -90,10 +93,13 @@ def test_inline_figure_has_ids_of_its_own():
 
 
 def test_an_ablations_figure_has_a_title_and_its_numbers(tmp_path):
-    (tmp_path / "beta_grid.svg").write_text("<svg></svg>")
+    files = [tmp_path / f"beta_grid{suffix}" for suffix in (".svg", ".csv")]
+    files[0].write_text("<svg></svg>")
+    write_record(tmp_path / "beta_grid.record.json", "aggregate", {}, files[:1])
     part = page.embedded(tmp_path / "beta_grid.svg")
     assert (part.title, part.data) == ("beta grid", "")
-    (tmp_path / "beta_grid.csv").write_text("a\n1\n")
+    files[1].write_text("a\n1\n")
+    write_record(tmp_path / "beta_grid.record.json", "aggregate", {}, files)
     assert page.embedded(tmp_path / "beta_grid.svg").data == "a\n1\n"
 
 
@@ -108,7 +114,7 @@ def test_costs_of_stages():
 def test_page_of_runs_has_their_figures_sidecars_and_what_jobs_took(folder, tmp_path):
     selection = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["sdc"], "bits": [16], "seeds": [0]}
     metrics = {**run(), "dataset": "digits", "version": "1.2", "ties": "stable"}
-    write_json(tmp_path / "manifests/digits.json", MANIFEST)
+    write_record(tmp_path / "manifests/digits.json", "prepare", {"dataset": "digits", **MANIFEST}, [])
     write_text(tmp_path / "benchmarks/train/digits/pixels/sdc/16bit/seed0.tsv", "s\tmax_rss\n41.5\t99\n")
     for path in folder.iterdir():
         write_text(tmp_path / "figures/digits/pixels" / path.name, path.read_text())

@@ -21,7 +21,7 @@ def test_what_is_in_the_report():
     assert {"table1.html", "tables/ablation/two.html", "figures/ablation/two.svg"} <= set(report_parts(CONFIG))
     figures = report_figures(CONFIG)
     assert {path.rsplit("/", 1)[0] for path in figures} == {"figures/digits/pixels"}
-    assert {path[-4:] for path in figures} == {".svg", ".csv"}
+    assert {path[-4:] for path in figures} == {".svg", ".csv", "json"}
 
 
 def test_an_incomplete_report_is_of_what_there_is(tmp_path):

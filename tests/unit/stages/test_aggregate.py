@@ -12,12 +12,14 @@ from sdc.stages import aggregate
 from sdc.storage.columns import read_precisions, write_columns, write_precisions
 from sdc.storage.files import read_json, write_json, write_text
 from sdc.storage.thumbnails import write_thumbnails
+from tests.support.report import write_records
 
 SELECTION = {"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh", "itq"], "bits": [16], "seeds": [0, 1]}
 
 
 def made(results, selection, files, **options):
     """Make files below a folder, by name of the catalogue."""
+    write_records(results)
     pairs = [(name, results / path) for name, paths in files.items() for path in paths]
     aggregate.run(results, selection, [name for name, _ in pairs], [path for _, path in pairs], **options)
 
@@ -51,7 +53,7 @@ def test_only_the_selection_counts(results):
 def test_missing_metrics_are_named(results):
     (results / "runs/digits/pixels/itq/16bit/seed1/metrics.json").unlink()
     with pytest.raises(
-        StorageError, match=r"itq/16bit/seed1/metrics.json: cannot be read .*regenerate it with: snakemake"
+        StorageError, match=r"itq/16bit/seed1/evaluate.record.json: is missing; regenerate it with: snakemake"
     ):
         made(results, SELECTION, {"table1": ["table1.csv"]})
     assert not (results / "table1.csv").exists()
@@ -158,7 +160,7 @@ def drawable(results):
         write_json(folder / "metrics.json", {**metrics, **more})
     for folder in (results, results / "incomplete"):
         images = {row: Image.new("RGB", (8, 8), "gray") for row in (3, 5, 7)}
-        write_thumbnails(folder / "thumbnails/digits/pixels", images)
+        write_thumbnails(folder / "thumbnails/digits/pixels", images, {"dataset": "digits", "backbone": "pixels"})
     sidecar = {"protocol": "a draw", "counts": {}, "label_kind": "single", "classes": [], "seed": 0, "sources": {}}
     splits = {"query and database": "disjoint", "train": "inside the database"}
     write_json(results / "manifests/digits.json", {**sidecar, "splits": splits, "dropped_files": 0, "dropped": []})

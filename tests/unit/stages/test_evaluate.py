@@ -218,7 +218,7 @@ def test_pairs_of_features_are_in_bins_of_their_cosine(stages):
     stages.extract()
     (pairs,) = drawn_from(stages, features=stages.features, shards=2)
     manifest = read_manifest(stages.manifest)
-    features = Features(stages.features, 2, manifest.sha256).read()
+    features = Features(stages.features, 2, {"images_xxh3": manifest.images_xxh3}).read()
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     cosines = features[manifest.query] @ features[manifest.database].T
     labels = np.array([of[0] for of in manifest.labels])
@@ -291,7 +291,7 @@ def test_heads_of_another_dataset_have_no_head_and_tail(imported, clustered, tmp
     items = read_manifest(manifest)
     row = np.flatnonzero(items.query | items.database)
     codes = np.random.default_rng(0).integers(0, 256, (len(row), 2), np.uint8)
-    identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_sha256": items.sha256}
+    identity = {"dataset": "tailed", "method": "itq", "bits": 16, "seed": 0, "manifest_xxh3": items.xxh3}
     found = []
     for attributes in (identity, {**identity, "train_on": "another"}):
         write_codes(tmp_path / "codes.h5", Codes(codes, row, attributes))
@@ -335,4 +335,6 @@ def test_the_exact_cosine_baseline_has_no_files_of_codes(stages):
     stages.extract()
     stages.evaluate(features=stages.features, shards=2)
     written = {path.name for path in stages.out.iterdir() if path.suffix in (".csv", ".json")}
-    assert written == {"metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv"}
+    assert written == {
+        "metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "evaluate.record.json",
+    }  # fmt: skip

@@ -21,14 +21,14 @@ from sdc.errors import SDCError
 from sdc.plan.shards import shard_names
 from sdc.stages import extract
 from sdc.storage.features import Features
-from sdc.storage.files import sha256_of
+from sdc.storage.hdf5 import attributes_of
 from sdc.storage.manifest import read_manifest
 
 
 def test_features_are_those_of_each_image_in_manifest_order(stages):
     stages.extract(shards=3)
     manifest = read_manifest(stages.manifest)
-    features = Features(stages.features, 3, manifest.sha256)
+    features = Features(stages.features, 3, {"images_xxh3": manifest.images_xxh3})
     transform = Pixels(model="pixels", size=4).transform()
     expected = [transform(Image.open(stages.root / path)).numpy() for path in manifest.paths]
     assert np.array_equal(features.read(), np.stack(expected))
@@ -37,11 +37,11 @@ def test_features_are_those_of_each_image_in_manifest_order(stages):
 def test_attributes_say_what_the_shard_depends_on(stages):
     stages.extract()
     with h5py.File(stages.features / "1-of-2.h5") as file:
-        attributes = dict(file.attrs)
+        attributes = attributes_of(file)
         assert file["row"][:].tolist() == list(range(20, 40))
     expected = {
-        "schema": "sdc.features/1", "dataset": "folder", "backbone": "pixels", "weights": "none", "kind": "clean",
-        "manifest_sha256": sha256_of(stages.manifest), "features_version": registry.FEATURES_VERSION,
+        "schema": "sdc.features/2", "dataset": "folder", "backbone": "pixels", "weights": "none", "kind": "clean",
+        "images_xxh3": read_manifest(stages.manifest).images_xxh3, "features_version": registry.FEATURES_VERSION,
         "rows": 40, "shard": 1, "shards": 2, "start": 20, "stop": 40, "dtype": "float32",
         "transform": "size=4 channels=rgb scale=1/255", "torch": str(torch.__version__),
     }  # fmt: skip
@@ -143,7 +143,7 @@ def extract_views(stages, kind="views", shards=2, backbone="pixels", settings=No
         path = folder / f"{name}.h5"
         given = {"size": 4} if settings is None else settings
         extract.run(stages.manifest, backbone, given, shard, shards, path, "cpu", kind=kind, **options)
-    return Features(folder, shards, sha256_of(stages.manifest))
+    return Features(folder, shards, {"images_xxh3": read_manifest(stages.manifest).images_xxh3})
 
 
 def test_views_are_of_training_rows_only_and_differ_from_each_other(stages):
@@ -255,7 +255,7 @@ def test_vectors_are_copied_in_manifest_order(imported, clustered, monkeypatch):
     features, labels = clustered(60, 5)
     path = imported("clip", features, labels, shards=3)
     manifest = read_manifest(path)
-    cached = Features(path.with_suffix(""), 3, manifest.sha256)
+    cached = Features(path.with_suffix(""), 3, {"images_xxh3": manifest.images_xxh3})
     assert np.array_equal(cached.read(), features[[int(name) for name in manifest.paths]])
     expected = {"backbone": "imported", "weights": "net", "transform": "normalise=False", "kind": "clean", "rows": 60}
     assert {key: cached.attributes[key] for key in expected} == expected
@@ -351,7 +351,7 @@ def test_precision_is_recorded_and_shards_that_differ_in_it_are_refused(stages):
         out = stages.features / f"{shard}-of-2.h5"
         extract.run(stages.manifest, "resnet18", {**NETWORK, "precision": precision}, shard, 2, out, "cpu")
         with h5py.File(out) as file:
-            assert file.attrs["precision"] == precision
+            assert attributes_of(file)["precision"] == precision
     with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in precision"):
         Features(stages.features, 2)
 
@@ -432,7 +432,7 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_bytes(stages, monkeypa
     assert killed
     stages.extract(shards=1, batch_size=2)
     assert out.read_bytes() == expected
-    assert [path.name for path in stages.features.iterdir()] == [out.name]
+    assert sorted(path.name for path in stages.features.iterdir()) == [out.name, "0-of-1.record.json"]
 
 
 def test_an_image_that_changed_since_it_was_listed_is_taken_as_it_is_now(stages):

@@ -1,11 +1,26 @@
+import shutil
+
 import pytest
 from PIL import Image
 
-from sdc.storage.files import write_json, write_text
+from sdc.errors import StorageError
+from sdc.storage.files import write_text
+from sdc.storage.records import stage_record, write_record
 from sdc.storage.thumbnails import read_thumbnails
 from sdc.tools import thumbnails
 
 HEADER = "query,rank,row,distance,relevant,path\n"
+
+
+def retrieved(folder, rows, dataset="pets"):
+    """What a run retrieves, and its record."""
+    write_text(folder / "retrieved.csv", HEADER + rows)
+    identity = {"dataset": dataset, "backbone": "pixels"}
+    write_record(stage_record(folder, "evaluate"), "evaluate", identity, [folder / "retrieved.csv"])
+
+
+def sidecar(path, **facts):
+    write_record(path, "prepare", facts, [])
 
 
 @pytest.fixture
@@ -14,21 +29,31 @@ def folder(tmp_path):
     for name, colour in {"red": "red", "blue": "blue"}.items():
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.new("RGB", (20, 10), colour).save(tmp_path / f"images/{name}/a.png")
-    write_json(tmp_path / "m.json", {"dataset": "pets", "settings": {"type": "folder", "root": f"{tmp_path}/images"}})
-    write_text(tmp_path / "one.csv", f"{HEADER}0,0,0,0,1,red/a.png\n0,1,1,3,0,blue/a.png\n")
-    write_text(tmp_path / "two.csv", f"{HEADER}0,0,0,0,1,red/a.png\n0,1,2,3,0,red/lost.png\n")
+    sidecar(tmp_path / "m.json", dataset="pets", settings={"type": "folder", "root": f"{tmp_path}/images"})
+    retrieved(tmp_path / "one", "0,0,0,0,1,red/a.png\n0,1,1,3,0,blue/a.png\n")
+    retrieved(tmp_path / "two", "0,0,0,0,1,red/a.png\n0,1,2,3,0,red/lost.png\n")
     return tmp_path
 
 
 def test_each_image_once_and_gray_where_it_is_lost(folder):
-    runs = [folder / "one.csv", folder / "two.csv"]
+    runs = [folder / "one/retrieved.csv", folder / "two/retrieved.csv"]
     assert thumbnails.run(facts=folder / "m.json", retrieved=runs, out=folder / "t/pixels.png") == 0
-    tiles = read_thumbnails(folder / "t/pixels")
+    tiles = read_thumbnails(folder / "t/pixels", {"dataset": "pets", "backbone": "pixels"})
     colours = {row: tile.getpixel((20, 20))[:3] for row, tile in tiles.items()}
     assert colours == {0: (255, 0, 0), 1: (0, 0, 255), 2: (128, 128, 128)}
 
 
 def test_vectors_have_no_images(folder):
-    write_json(folder / "v.json", {"dataset": "features", "settings": {"file": f"{folder}/x.npz"}})
-    thumbnails.run(facts=folder / "v.json", retrieved=[folder / "one.csv"], out=folder / "t.png")
+    sidecar(folder / "v.json", dataset="features", settings={"file": f"{folder}/x.npz"})
+    retrieved(folder / "one", "0,0,0,0,1,17\n", dataset="features")
+    thumbnails.run(facts=folder / "v.json", retrieved=[folder / "one/retrieved.csv"], out=folder / "t.png")
     assert read_thumbnails(folder / "t") == {}
+
+
+def test_runs_of_another_dataset_and_damaged_files_are_refused(folder):
+    retrieved(folder / "three", "0,0,0,0,1,red/a.png\n", dataset="others")
+    with pytest.raises(StorageError, match=r"three/evaluate.record.json: is of dataset others, expected pets"):
+        thumbnails.run(facts=folder / "m.json", retrieved=[folder / "three/retrieved.csv"], out=folder / "t.png")
+    shutil.copy(folder / "two/retrieved.csv", folder / "one/retrieved.csv")
+    with pytest.raises(StorageError, match=r"one/retrieved.csv: does not match its checksum in evaluate.record.json"):
+        thumbnails.run(facts=folder / "m.json", retrieved=[folder / "one/retrieved.csv"], out=folder / "t.png")

@@ -17,6 +17,8 @@ NEIGHBOURS = """query,rank,row,distance,relevant,path
 3,2,2,2,0,2.png
 """
 
+IDENTITY = {"dataset": "toys", "backbone": "pixels"}
+
 
 def test_queries_stand_first_and_once_each_with_its_image(tmp_path):
     runs = runs_of([run(bits=8), run("itq", 8)], results=tmp_path, selection=SELECTION)
@@ -24,7 +26,7 @@ def test_queries_stand_first_and_once_each_with_its_image(tmp_path):
         write_text(one.folder / "retrieved.csv", NEIGHBOURS)
     colours = {1: "red", 2: "green", 3: "blue", 4: "white"}
     stem = tmp_path / "thumbnails/toys/pixels"
-    write_thumbnails(stem, {row: Image.new("RGB", (9, 9), colour) for row, colour in colours.items()})
+    write_thumbnails(stem, {row: Image.new("RGB", (9, 9), colour) for row, colour in colours.items()}, IDENTITY)
     frame = retrieval.frame(runs)
     queries = frame[frame["rank"] == 0]
     assert queries[["method", "query", "row", "right"]].values.tolist() == [["", 4, 4, 1], ["", 3, 3, 1]]
@@ -36,7 +38,7 @@ def test_queries_stand_first_and_once_each_with_its_image(tmp_path):
 
 
 def test_nothing_is_shown_without_images(tmp_path):
-    write_thumbnails(tmp_path / "thumbnails/toys/pixels", {})
+    write_thumbnails(tmp_path / "thumbnails/toys/pixels", {}, IDENTITY)
     frame = retrieval.frame(runs_of([run()], results=tmp_path, selection=SELECTION))
     assert isinstance(frame, pd.DataFrame)
     assert frame.empty
