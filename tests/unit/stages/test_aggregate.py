@@ -11,6 +11,7 @@ from sdc.report import catalogue
 from sdc.stages import aggregate
 from sdc.storage.columns import read_precisions, write_columns, write_precisions
 from sdc.storage.files import read_json, write_json, write_text
+from sdc.storage.records import write_record
 from sdc.storage.thumbnails import write_thumbnails
 from tests.support.report import write_records
 
@@ -163,7 +164,8 @@ def drawable(results):
         write_thumbnails(folder / "thumbnails/digits/pixels", images, {"dataset": "digits", "backbone": "pixels"})
     sidecar = {"protocol": "a draw", "counts": {}, "label_kind": "single", "classes": [], "seed": 0, "sources": {}}
     splits = {"query and database": "disjoint", "train": "inside the database"}
-    write_json(results / "manifests/digits.json", {**sidecar, "splits": splits, "dropped_files": 0, "dropped": []})
+    facts = {"dataset": "digits", **sidecar, "splits": splits, "dropped_files": 0, "dropped": []}
+    write_record(results / "manifests/digits.json", "prepare", facts, [])
     return results
 
 
