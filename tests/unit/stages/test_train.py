@@ -72,9 +72,7 @@ def test_features_of_other_images_are_refused(stages):
     stages.head.unlink()
     next(stages.root.rglob("*.png")).unlink()
     stages.prepare()
-    with pytest.raises(
-        StorageError, match=r"0-of-2.h5: was made from another list of images; regenerate it"
-    ):
+    with pytest.raises(StorageError, match=r"0-of-2.h5: was made from another list of images; regenerate it"):
         stages.train()
     assert not stages.head.exists()
 
