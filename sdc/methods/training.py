@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from sdc.devices import free_bytes
@@ -191,6 +192,16 @@ def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> di
     return dict(zip(names, history.mean(axis=0).tolist(), strict=True))
 
 
+class _WithoutValues(TorchFunctionMode):
+    """Draw nothing: tensors without memory need no values, and torch takes a second to find out how they have none."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__.endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def _check_memory(method: Trainable, training: Training) -> None:
     """Check that the head and a batch fit into memory, before any is taken.
 
@@ -198,7 +209,7 @@ def _check_memory(method: Trainable, training: Training) -> None:
     on views, each row has a similarity to each, in three tables.
     """
     dim = (training.features if training.tokens is None else training.tokens).shape[-1]
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.device("meta"), _WithoutValues():
         head = method.build_head(dim, method.bits)
     weights = sum(parameter.numel() for parameter in head.parameters())
     neurons = sum(layer.out_features for layer in head if isinstance(layer, nn.Linear))
