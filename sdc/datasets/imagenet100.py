@@ -145,11 +145,11 @@ train.txt                                   if you have it"""
         empty = []
         for index, wnid in enumerate(WNIDS):
             below = (folder / wnid).relative_to(self.root).as_posix()
-            complain = self.complainer(problems, unread, below)
+            complain, skipped = self.complainer(problems, unread, below), len(unread)
             names = files_below(folder / wnid, complain) if (folder / wnid).is_dir() else []
             files = [name for name in names if posixpath.splitext(name)[1].lower() in SUFFIXES]
             images += [(posixpath.join(below, name), index) for name in files]
-            empty += [wnid] * (not files)
+            empty += [wnid] * (not files and skipped == len(unread))
         if empty:
             which = f"{len(empty)} of the {len(WNIDS)} classes"
             problems(f"{folder}: {which} have no images there: {some(empty)}; complete the copy")

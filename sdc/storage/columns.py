@@ -26,10 +26,20 @@ def read_precisions(path: str | Path, record: Record | None = None) -> dict[int,
         raise _damaged(path, error) from error
 
 
+def csv_writer(file: TextIO) -> Any:
+    r"""A ``csv.writer`` of lines that end in ``\n``; before Python 3.13, it would not quote a ``\r`` in a cell then."""
+
+    class Lines:
+        def write(self, line: str) -> int:
+            return file.write(line.removesuffix("\r\n") + "\n")
+
+    return csv.writer(Lines())
+
+
 def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write columns of numbers, names or blanks (None) as CSV: what a table or a figure is made from."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv_writer(text)
     writer.writerows([[*columns], *zip(*columns.values(), strict=True)])
     write_text(path, text.getvalue())
 

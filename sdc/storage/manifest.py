@@ -16,6 +16,7 @@ import numpy as np
 
 from sdc.errors import StorageError
 from sdc.labels import Labels
+from sdc.storage.columns import csv_writer
 from sdc.storage.files import remedy, unreadable, write_json, writing
 from sdc.storage.records import NOTHING, checksum_of, read_record, write_record
 
@@ -196,7 +197,7 @@ def _from_json(lists: Mapping[str, Mapping[str, list[int]]] | None) -> dict[int,
 
 def _write_rows(path: str | Path, columns: Sequence[str], images: Images | Manifest, *more: Sequence[Any]) -> None:
     with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(columns)
         labels = (" ".join(map(str, row)) for row in images.labels)
         writer.writerows(zip(range(len(images)), images.paths, labels, *more, strict=True))

@@ -1,5 +1,8 @@
+import os
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from sdc.datasets.digits import DigitPairs, Digits
 from sdc.datasets.folder import Folder
@@ -42,6 +45,57 @@ def test_missing_files_fail_or_are_skipped(make_images, caplog):
     assert usable.tolist() == [True, False, True, False, False]
     assert [item["path"] for item in dropped] == ["cat/gone.png", "nowhere/a.png", "cat/0001.png"]
     assert "skipped 3 of 5 files, the first: cat/gone.png (missing)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: os.mkfifo(path), "is a named pipe"),
+        (lambda path: path.symlink_to("gone.png"), "is a link to nothing"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.mkdir(), "is a folder"),
+    ],
+)
+def test_listed_files_that_are_none_fail_or_are_skipped(make_images, make, why):
+    root = make_images({"cat": 2})
+    make(root / "cat/odd.png")
+    paths = ["cat/0000.png", "cat/odd.png", "cat/0001.png"]
+    message = rf"images: 1 of 3 listed files cannot be read: cat/odd.png \({why}\); complete the copy or set on_error"
+    with pytest.raises(SDCError, match=message):
+        Folder(root=str(root)).usable(paths, Problems())
+    usable, dropped = Folder(root=str(root), on_error="skip").usable(paths, Problems())
+    assert (usable.tolist(), dropped) == ([True, False, True], [{"path": "cat/odd.png", "why": why}])
+
+
+def test_listed_files_of_a_folder_that_cannot_be_read(make_images, monkeypatch):
+    root = make_images({"cat": 2, "dog": 1})
+    monkeypatch.setattr(os, "access", lambda path, mode: path != root / "cat")
+    why = r"its folder cannot be read: its files cannot be opened \(no right to enter it\)"
+    with pytest.raises(SDCError, match=rf"1 of 2 listed files cannot be read: cat/0000.png \({why}\)"):
+        Folder(root=str(root)).usable(["cat/0000.png", "dog/0000.png"], Problems())
+    dataset = Folder(root=str(root), on_error="skip")
+    usable, dropped = dataset.usable(["cat/0000.png", "dog/0000.png"], Problems())
+    assert (usable.tolist(), [item["path"] for item in dropped]) == ([False, True], ["cat/0000.png"])
+
+
+def test_images_of_too_many_pixels_fail_or_are_skipped(make_images):
+    root = make_images({"cat": 2, "dog": 1})
+    Image.new("RGB", (50, 30)).save(root / "cat/large.png")
+    Image.new("RGB", (50, 30)).save(root / "dog/large.jpg")
+    paths = ["cat/large.png", "cat/0000.png", "dog/large.jpg"]
+    with pytest.raises(SDCError, match=r"large.png: has 0.0 megapixels \(50 x 30\), more than max_megapixels: 0.001"):
+        Folder(root=str(root), max_megapixels=0.001).opener()("cat/large.png")
+    skipping = Folder(root=str(root), max_megapixels=0.001, on_error="skip")
+    usable, dropped = skipping.usable(paths, Problems())
+    assert usable.tolist() == [False, True, False]
+    expected = f"{root}/cat/large.png: has 0.0 megapixels (50 x 30), more than max_megapixels: 0.001"
+    assert dropped[0] == {"path": "cat/large.png", "why": expected}
+    scaling = Folder(root=str(root), max_megapixels=0.001, on_error="skip", oversized="scale")
+    assert scaling.usable(paths, Problems())[0].tolist() == [False, True, True]
+    assert scaling.opener()("dog/large.jpg").size == (25, 15)
+    for value in (0, -1, 701, float("nan")):
+        with pytest.raises(SDCError, match="max_megapixels"):
+            Folder(max_megapixels=value)
 
 
 def test_long_tail_of_training_items_leaves_queries_and_database_as_they_are():

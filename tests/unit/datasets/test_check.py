@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -53,6 +54,25 @@ def test_everything_that_is_wrong_is_said_at_once(folder, make_images):
     assert report["files"]["modes"] == {"RGB": 26, "L": 1, "CMYK": 1}
     assert report["files"]["turned_by_exif"] == 1
     assert "end too soon" not in " ".join(checked(root, truncated="load")["problems"])
+
+
+def test_images_beyond_the_limit_are_named_by_the_check(folder):
+    Image.new("RGB", (40, 30), "red").save(folder / "cat/large.jpg")
+    (problem,) = checked(folder, max_megapixels=0.001)["problems"]
+    assert "1 of 13 files cannot be decoded: " in problem
+    assert problem.endswith("cat/large.jpg: has 0.0 megapixels (40 x 30), more than max_megapixels: 0.001")
+    assert checked(folder, max_megapixels=0.001, oversized="scale")["problems"] == []
+
+
+def test_names_that_are_not_text_and_what_is_no_file_are_problems(folder):
+    (folder / os.fsdecode(b"cat/caf\xe9.png")).touch()
+    os.mkfifo(folder / "dog/pipe.png")
+    problems = checked(folder)["problems"]
+    assert [problem.split(": ")[1].split(";")[0] for problem in problems] == [
+        "its name is not UTF-8",
+        "is a named pipe",
+    ]
+    assert all(problem.isprintable() for problem in problems)
 
 
 def test_a_dataset_that_cannot_be_listed_is_one_problem(tmp_path):

@@ -228,3 +228,54 @@ def test_the_draw_leaves_labels_with_their_images(write):
     labels = [str(label) for label in generator.integers(0, 3, 20)]
     manifest = CSV(root=write(images=rows(labels)), query=1, train=0.5, seed=7).prepare()
     assert named(manifest) == {f"p/{number:04}.png": [label] for number, label in enumerate(labels)}
+
+
+@pytest.mark.parametrize(
+    "second",
+    ["./p/0000.png", "p//0000.png", "p/../p/0000.png", r"p\0000.png", "{root}/p/0000.png", "../images/p/0000.png"],
+)
+def test_an_image_under_two_spellings_is_found(write, second):
+    root = write(images="")
+    Path(root, "images.csv").write_text(rows(TWO) + second.format(root=root) + ",dog\n")
+    with pytest.raises(
+        SDCError, match=r"images.csv: line 22 names an image that an earlier line names; take one of th"
+    ):
+        CSV(root=root).prepare()
+    Path(root, "images.csv").write_text(f"path,label\n{second.format(root=root)},dog\n" + rows(TWO[1:], start=1)[11:])
+    assert named(CSV(root=root, query=1, train=1).prepare())["p/0000.png"] == ["dog"]
+
+
+def test_an_image_under_two_spellings_with_two_labels_in_two_files(write):
+    root = write(query="path,label\n./p/0003.png,cat\n", database=rows(TWO))
+    with pytest.raises(
+        SDCError, match=r"database.csv: line 5 has other labels than another file has for the same image"
+    ):
+        CSV(root=root, file="{split}.csv", train=1).prepare()
+
+
+def test_compositions_of_a_letter_are_one_image(write):
+    root = write(images="path,label\np/caf\u00e9.png,cat\np/cafe\u0301.png,dog\n")
+    with pytest.raises(SDCError, match=r"images.csv: line 3 names an image that an earlier line names"):
+        CSV(root=root).prepare()
+
+
+def test_paths_out_of_the_root_are_said(write, make_images, caplog):
+    root = write(images="")
+    other = make_images({"q": 2}, root="other")
+    Path(root, "images.csv").write_text(rows(TWO) + f"../other/q/0000.png,cat\n{other}/q/0001.png,dog\n")
+    manifest = CSV(root=root, query=1, train=1).prepare()
+    assert {"../other/q/0000.png", f"{other}/q/0001.png"} < {*manifest.paths}
+    warning = f"2 files are not below {root}: ../other/q/0000.png, {other}/q/0001.png"
+    assert [record.getMessage() for record in caplog.records] == [warning]
+    Path(root, "p/0000.png").unlink()
+    Path(root, "p/0000.png").symlink_to(other / "q/0000.png")
+    Path(root, "images.csv").write_text(rows(TWO))
+    caplog.clear()
+    assert len(CSV(root=root, query=1, train=1).prepare()) == 20
+    assert not caplog.records  # links may lead anywhere
+
+
+def test_a_nul_byte_in_a_name_is_one_line(write):
+    root = write(images=rows(TWO) + "p/a\0b.png,cat\n")
+    with pytest.raises(SDCError, match=r"1 of 21 listed files are missing: p/a\\x00b.png"):
+        CSV(root=root).prepare()

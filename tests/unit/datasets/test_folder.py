@@ -1,8 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 
 from sdc.datasets.folder import Folder
+from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
+from sdc.storage.manifest import read_manifest, write_manifest
 
 
 def by_split(manifest, split):
@@ -108,3 +112,73 @@ def test_root_itself_is_a_class_for_images_directly_in_it(make_images):
     manifest = Folder(root=str(root), query=1, train=1).prepare()
     assert manifest.facts["classes"] == ["dog", "images"]
     assert np.count_nonzero(manifest.query) == 2
+
+
+@pytest.fixture
+def odd(make_images):
+    """Two classes of three images; and what cannot be read, with the reason, by its path as it is shown."""
+    root = make_images({"cat": 3, "dog": 3})
+    os.mkfifo(root / "cat/pipe.png")
+    (root / "dog/nothing.png").symlink_to("gone")
+    (root / "dogs").symlink_to("dog")
+    (root / os.fsdecode(b"cat/caf\xe9.png")).touch()
+    (root / os.fsdecode(b"\xfcber")).mkdir()
+    return root, {
+        "cat/pipe.png": "is a named pipe",
+        "dog/nothing.png": "is a link to nothing",
+        "dogs": "is a link to a folder that is listed already",
+        r"cat/caf\xe9.png": "its name is not UTF-8",
+        r"\xfcber": "its name is not UTF-8",
+    }
+
+
+def test_what_cannot_be_read_is_named_or_skipped_and_counted(odd):
+    root, reasons = odd
+    manifest = Folder(root=str(root), query=1, train=1, on_error="skip").prepare()
+    assert {item["path"]: item["why"] for item in manifest.facts["dropped"]} == reasons
+    assert (len(manifest), manifest.facts["dropped_files"], manifest.facts["classes"]) == (6, 5, ["cat", "dog"])
+    problems = Problems(gather=True)
+    Folder(root=str(root), query=1, train=1).scan(problems)
+    remedy = "make it readable or remove it, or set on_error: skip"
+    assert sorted(problems.lines) == sorted(f"{root}/{path}: {why}; {remedy}" for path, why in reasons.items())
+    with pytest.raises(SDCError, match="make it readable or remove it"):
+        Folder(root=str(root)).prepare()
+
+
+def test_a_class_that_cannot_be_read_does_not_disappear(make_images, monkeypatch):
+    root = make_images({"cat": 3, "dog": 3, "emu": 3})
+    monkeypatch.setattr(os, "access", lambda path, mode: path != root / "emu")
+    with pytest.raises(
+        SDCError, match=r"images/emu: cannot be read: its files cannot be opened .*; make it readable or"
+    ):
+        Folder(root=str(root), query=1, train=1).prepare()
+    manifest = Folder(root=str(root), query=1, train=1, on_error="skip").prepare()
+    assert (manifest.facts["classes"], manifest.facts["dropped_files"]) == (["cat", "dog"], 1)
+    assert manifest.facts["dropped"][0]["path"] == "emu"
+
+
+# What file systems allow in a name, and forms, shells, terminals, tables or pages might trip over.
+NAMES = [
+    "new\nline", "carriage\rreturn", "tab\t", "\x01\x1b[31m\x7f", '"quoted"', "it's", "a,b;c|d", " leading",
+    "trailing ", "~", "+plus", "%20", "100%", "&<b>$(x)`y`", "back\\slash", "-dash", "#x", "*?[a]", "{x}", "=1+1", "é",
+    "e\u0301", "…", "\u2028", "\U0001f600", "x" * 251,
+]  # fmt: skip
+
+
+def test_names_of_all_kinds_come_back_as_they_are(tmp_path, make_images):
+    root = make_images(dict.fromkeys([*NAMES, "x" * 255], 1))
+    pixel = (root / "é/0000.png").read_bytes()
+    for name in NAMES:
+        (root / "é" / f"{name}.png").write_bytes(pixel)
+        (root / "=1+1" / f"{name}.png").write_bytes(pixel)
+        for copy in "12":
+            (root / name / f"{copy}.png").write_bytes(pixel)
+    (root / ("x" * 255) / "1.png").write_bytes(pixel)
+    dataset = Folder(root=str(root), query=1, train=1)
+    written = dataset.prepare()
+    write_manifest(tmp_path / "m.csv", written)
+    manifest = read_manifest(tmp_path / "m.csv")
+    assert manifest.paths == list(written.paths)
+    assert sorted(manifest.facts["classes"]) == sorted([*NAMES, "x" * 255])
+    assert {f"=1+1/{name}.png" for name in NAMES} < {*manifest.paths}
+    assert all(dataset.opener()(path).size == (12, 10) for path in manifest.paths)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -175,6 +177,19 @@ def test_classes_without_images_are_named(tree):
     problems = Problems(gather=True)
     assert len(ImageNet100(root=str(tree), train=1).scan(problems)) == 495
     assert sum("of the 100 classes have no images" in problem for problem in problems.lines) == 2
+
+
+def test_a_class_that_cannot_be_read_is_named_or_skipped_and_counted(tree, monkeypatch):
+    closed = tree / "train" / WNIDS[3]
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    with pytest.raises(
+        SDCError, match=rf"train/{WNIDS[3]}: cannot be read: .*; make it readable or remove it, or set on"
+    ):
+        ImageNet100(root=str(tree), train=1).prepare()
+    (closed.parent / WNIDS[5] / "x.JPEG").symlink_to("gone")
+    problems = Problems(gather=True)
+    ImageNet100(root=str(tree), train=1).scan(problems)
+    assert any(f"train/{WNIDS[5]}/x.JPEG: is a link to nothing" in problem for problem in problems.lines)
 
 
 def test_too_few_training_images(tree):

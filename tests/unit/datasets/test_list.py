@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 
 import pytest
 
@@ -93,3 +94,33 @@ def test_all_problems_at_once(pets, edit):
         "are missing: cat/0003",
         "both query",
     ]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "prefix"),
+    [
+        *itertools.product(["./cat//0001.png", "dog/../cat/0001.png", r"cat\0001.png"], [None, ""]),
+        ("{root}/cat/0001.png", None),
+    ],
+)
+def test_an_image_under_two_spellings_with_two_labels_is_found(pets, spelling, prefix):
+    for name in ("test", "database", "train"):
+        text = (pets / f"{name}.txt").read_text()
+        (pets / f"{name}.txt").write_text(text.replace("/home/them/pets/", ""))
+    second = spelling.format(root=pets)
+    with open(pets / "train.txt", "a") as file:
+        file.write(f"{second} 1\n")
+    with pytest.raises(
+        SDCError, match=r"train.txt: cat/0001.png has the labels \[1\], on a line before \[0\] \(1 such\)"
+    ):
+        Lists(root=str(pets), strip_prefix=prefix).prepare()
+    (pets / "train.txt").write_text((pets / "train.txt").read_text().replace(f"{second} 1\n", f"{second} 0\n"))
+    assert len(Lists(root=str(pets), strip_prefix=prefix).prepare()) == 12
+
+
+def test_paths_out_of_the_root_are_said(pets, make_images, caplog):
+    other = make_images({"elsewhere": 1}, root="other")
+    with open(pets / "train.txt", "a") as file:
+        file.write(f"{other}/elsewhere/0000.png 1\n")
+    assert f"{other}/elsewhere/0000.png" in Lists(root=str(pets)).prepare().paths
+    assert f"1 files are not below {pets}: {other}/elsewhere/0000.png" in caplog.messages

@@ -1,6 +1,9 @@
+import os
+from pathlib import Path
+
 import pytest
 
-from sdc.datasets.problems import Problems
+from sdc.datasets.problems import Problems, shown
 from sdc.errors import SDCError
 
 
@@ -11,3 +14,17 @@ def test_problems_are_errors_or_lines():
     problems("a; do b")
     problems("c")
     assert problems.lines == ["a; do b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (b"a b'\"\\c.png", "a b'\"\\c.png"),
+        ("é…😀".encode(), "é…😀"),
+        (b"caf\xe9", r"caf\xe9"),
+        (b"a\nb\rc\td\x1b\x7f", r"a\nb\rc\td\x1b\x7f"),
+        ("\u2028\u202e".encode(), r"\u2028\u202e"),
+    ],
+)
+def test_paths_are_shown_on_one_line_of_what_can_be_printed(name, text):
+    assert shown(os.fsdecode(name)) == shown(Path(os.fsdecode(name))) == text

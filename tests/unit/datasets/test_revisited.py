@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import pickle
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_truncated_images_are_loaded(dataset):
     picture = dataset.opener()(path)
     assert picture.size == (9, 6)
     assert picture.info["truncated"]
+
+
+def test_boxes_of_images_that_were_scaled_down_are_scaled_with_them(dataset):
+    path = f"jpg/{QUERIES[0]}.jpg"
+    scaling = dataclasses.replace(dataset, max_megapixels=0.00003, oversized="scale")
+    with Image.open(f"{dataset.root}/{path}") as file:
+        file.draft(None, (6, 5))
+        whole = np.asarray(file.convert("RGB"))
+    picture = scaling.opener()(path)
+    assert np.array_equal(np.asarray(picture), whole[1:4, 1:5])  # the box 2 2 11 8, halved
 
 
 def test_matlab_counts_from_one(dataset, tmp_path):

@@ -75,6 +75,13 @@ def test_decoding_is_said_only_where_it_is_not_the_usual():
     assert manifest_settings(config, "folder") == {"root": "x", "truncated": "load"}
 
 
+def test_a_limit_of_pixels_is_part_of_decoding_only_where_it_says_what_is_scaled():
+    config = {"datasets": {"folder": {"root": "x", "max_megapixels": 200}}}
+    assert decoding_settings(config, "folder") == {}
+    config["datasets"]["folder"]["oversized"] = "scale"
+    assert decoding_settings(config, "folder") == {"oversized": "scale", "max_megapixels": 200}
+
+
 CLIP = {"clip": {"type": "features", "file": "x.npy"}}
 
 

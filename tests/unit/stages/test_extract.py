@@ -19,7 +19,7 @@ from sdc.backbones import extraction
 from sdc.backbones.pixels import Pixels
 from sdc.errors import SDCError
 from sdc.plan.shards import shard_names
-from sdc.stages import extract
+from sdc.stages import extract, prepare
 from sdc.storage.features import Features
 from sdc.storage.hdf5 import attributes_of
 from sdc.storage.manifest import read_manifest
@@ -503,3 +503,30 @@ def test_disk_that_others_fill_meanwhile(stages, small_disk, monkeypatch):
     with pytest.raises(SDCError, match=r"0-of-1.h5: cannot be written \(No space left on device\); make room"):
         extract.run(stages.manifest, "pixels", {"size": 64}, 0, 1, small_disk / "0-of-1.h5", "cpu")
     assert [path.name for path in small_disk.iterdir()] == ["other"]
+
+
+def test_images_that_were_scaled_down_are_counted_and_the_limit_is_part_of_what_they_are(make_images, tmp_path, caplog):
+    root = make_images({"cat": 4, "dog": 4})
+    Image.effect_noise((40, 30), 50).save(root / "cat/large.jpg")
+    settings = {"root": str(root), "query": 1, "train": 1}
+    decoding = {"oversized": "scale", "max_megapixels": 0.001}
+    prepare.run("folder", settings, tmp_path / "m.csv")
+    caplog.set_level("INFO")
+    attributes, features = [], []
+    for given in ({}, decoding, {"oversized": "scale"}):
+        path = tmp_path / f"{len(attributes)}" / "0-of-1.h5"
+        extract.run(tmp_path / "m.csv", "pixels", {"size": 4}, 0, 1, path, "cpu", decoding=given)
+        with h5py.File(path) as file:
+            attributes.append(dict(file.attrs))
+            features.append(file["features"][:])
+    assert [each["scaled"] for each in attributes] == [0, 1, 0]
+    assert [json.loads(each["decoding"]) for each in attributes] == [{}, decoding, {"oversized": "scale"}]
+    assert np.array_equal(features[0], features[2])
+    differ = (features[0] != features[1]).any(1)
+    row = read_manifest(tmp_path / "m.csv").paths.index("cat/large.jpg")
+    assert differ.tolist() == [index == row for index in range(9)]
+    assert np.abs(features[0][row] - features[1][row]).max() < 0.05
+    assert "1 JPEG files were scaled down while they were decoded, such as cat/large.jpg" in caplog.messages
+    with pytest.raises(SDCError, match="large.jpg: has 0.0 megapixels"):
+        too_large = {"max_megapixels": 0.001}
+        extract.run(tmp_path / "m.csv", "pixels", {"size": 4}, 0, 1, path, "cpu", decoding=too_large)

@@ -1,7 +1,7 @@
 import pytest
 
 from sdc.errors import StorageError
-from sdc.storage.columns import read_columns, write_columns
+from sdc.storage.columns import read_columns, read_rows, write_columns
 
 
 def test_columns_round_trip(tmp_path):
@@ -13,6 +13,13 @@ def test_columns_round_trip(tmp_path):
     }  # fmt: skip
     write_columns(path, {"k": [], "precision": []})
     assert [values.tolist() for values in read_columns(path).values()] == [[], []]
+
+
+def test_text_of_any_kind_round_trips(tmp_path):
+    cells = ["a", "a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", " a ", "\t", "é", "\u2028", "'"]
+    write_columns(tmp_path / "a.csv", {"path": cells})
+    assert [row["path"] for row in read_rows(tmp_path / "a.csv")] == cells
+    assert (tmp_path / "a.csv").read_bytes().startswith(b'path\na\n"a\rb"\n"a\nb"\n"a\r\nb"\n')
 
 
 @pytest.mark.parametrize("text", ["", "k,precision\n1\n", "k\nx\n"])
