@@ -17,6 +17,7 @@ from PIL import Image
 
 from sdc import interrupts
 from sdc.cli import COMMANDS, main
+from sdc.storage.records import stage_record, write_record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 # Seconds in which a process must have ended.
@@ -152,6 +153,8 @@ def work(tmp_path_factory):
     assert main(["prepare", "--dataset", "folder", "--settings", settings, "--out", f"{folder}/photographs.csv"]) == 0
     rows = (f"0,{number},{number},0,1,cat/{number}.png\n" for number in range(1000))
     (folder / "retrieved.csv").write_text("query,rank,row,distance,relevant,path\n" + "".join(rows))
+    facts = {"dataset": "folder", "backbone": "resnet18"}
+    write_record(stage_record(folder, "evaluate"), "evaluate", facts, [folder / "retrieved.csv"])
     return folder
 
 
