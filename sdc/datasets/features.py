@@ -14,6 +14,7 @@ from sdc.settings import option
 from sdc.storage.files import sha256_of
 from sdc.storage.label_files import ClassNames, number_classes, read_ids, read_labels
 from sdc.storage.manifest import Images, Manifest
+from sdc.storage.sources import External
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,8 @@ class VectorDataset(Dataset):
         labels: Of the rows, where they are not in ``file``, with the same ``{split}``. An array; ``.txt`` with a line
             per row, a class or ``0 1 0 …``; or ``.csv`` with a column ``label``, or ``labels`` for several in a cell.
         ids: Likewise, names of the rows for the manifest, instead of row numbers.
+        external: HDF5 files that lead to data in other files, by links, virtual datasets or external storage:
+            ``refuse`` them, or ``follow`` them; then all these files must be there.
         query: Of one file, queries per class, or in all where rows have several labels; an integer, or a fraction.
         train: Training rows, likewise; a fraction is of the database.
     """
@@ -77,6 +80,7 @@ class VectorDataset(Dataset):
     file: str = "data/features/features.h5"
     labels: str | None = None
     ids: str | None = None
+    external: External = "refuse"
     query: float = option(0.1, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
 
@@ -85,6 +89,7 @@ class VectorDataset(Dataset):
         if missing := self.missing():
             raise SDCError(f"{missing[0]}; set file, labels and ids to what is there")
         parts = self._parts()
+        followed = dict.fromkeys(path for part in parts for path in part.file.followed)
         labels, classes = number_classes([part.classes for part in parts])
         single = bool((labels.counts <= 1).all())
         misfits = [
@@ -112,7 +117,7 @@ class VectorDataset(Dataset):
             labels,
             classes,
             [part.split for part in parts for _ in range(len(part.file))],
-            sources={str(path): sha256_of(path) for path in self._paths()},
+            sources={str(path): sha256_of(path) for path in [*self._paths(), *followed]},
             shuffle=True,
             unlabelled=int((labels.counts == 0).sum()),
         )
@@ -153,12 +158,12 @@ class VectorDataset(Dataset):
         labels, ids = (self._files(pattern) if pattern else {} for pattern in (self.labels, self.ids))
         parts = []
         for split, path in self._files(self.file).items():
-            file = open_vectors(path)
+            file = open_vectors(path, self.external)
             if split in labels:
-                classes = read_labels(labels[split])
+                classes = read_labels(labels[split], external=self.external)
             elif file.labels is None and split != "train":
                 raise SDCError(f"{path}: holds no labels; set labels to a file of them")
             else:
                 classes = ClassNames.of([[]] * len(file) if file.labels is None else file.labels, path)
-            parts.append(_Part(split, file, classes, read_ids(ids[split]) if split in ids else file.ids))
+            parts.append(_Part(split, file, classes, read_ids(ids[split], self.external) if split in ids else file.ids))
         return parts

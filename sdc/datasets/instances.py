@@ -15,6 +15,7 @@ from sdc.datasets.vectors import Vectors, by_id, open_vectors
 from sdc.errors import SDCError
 from sdc.labels import Labels
 from sdc.storage.manifest import Images, Manifest
+from sdc.storage.sources import External
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Instances(ImageFiles):
         database_vectors, query_vectors: Files of precomputed vectors, for the backbone ``imported``; images are not
             needed then. The ``ids`` of a file are the images' names; without them it has a row for each image, in the
             order of the lists.
+        external: HDF5 files that lead to vectors in other files, by links, virtual datasets or external storage:
+            ``refuse`` them, or ``follow`` them; then all these files must be there.
     """
 
     label_kind = "instance"
@@ -34,6 +37,7 @@ class Instances(ImageFiles):
     truncated: Literal["fail", "load"] = "load"
     database_vectors: str | None = None
     query_vectors: str | None = None
+    external: External = "refuse"
 
     def vector_paths(self) -> dict[str, str | None]:
         """The file of vectors of each split, as set."""
@@ -55,7 +59,7 @@ class Instances(ImageFiles):
         for split, path in self.vector_paths().items():
             if not path:
                 raise SDCError(f"{self.title}: {split}_vectors is not set; vectors and images cannot be mixed")
-            file = open_vectors(path)
+            file = open_vectors(path, self.external)
             parts.append((file, by_id(file, [images.paths[row] for row in images.rows(split)])))
         return Vectors(parts, images.paths)
 
@@ -114,5 +118,5 @@ class Instances(ImageFiles):
         except SDCError as error:
             problems(str(error))
         for path in self.vector_files():
-            open_vectors(path).check(problems)
+            open_vectors(path, self.external).check(problems)
         return images

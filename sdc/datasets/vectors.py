@@ -9,7 +9,8 @@ import numpy as np
 
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
-from sdc.storage.arrays import ArrayFile, as_text, open_array
+from sdc.storage.arrays import ArrayFile, open_array
+from sdc.storage.sources import External, shortened
 from sdc.storage.tables import with_slashes
 
 # Read from a file at a time: what is mapped counts as memory until the file is closed.
@@ -18,7 +19,7 @@ WINDOW_BYTES = 16 * 2**20
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VectorFile(ArrayFile):
-    """One file of vectors: an array of float16, float32 or float64, shape ``(n, dim)``; its ``ids`` are text."""
+    """One file of vectors: an array of float16, float32 or float64, shape ``(n, dim)``."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -43,7 +44,7 @@ class VectorFile(ArrayFile):
         known = sorted(ids or self.ids or ())
         if twice := [one for one, again in itertools.pairwise(known) if one == again]:
             problems(f"{self.path}: id {twice[0]} is that of several rows ({len(twice)} such); give each its own")
-        blocks = np.split(np.arange(len(self)), range(self._step, len(self), self._step))
+        blocks = (np.arange(start, min(start + self._step, len(self))) for start in range(0, len(self), self._step))
         bad = np.concatenate([rows[~np.isfinite(self.take(rows)).all(axis=1)] for rows in blocks])
         if len(bad):
             problems(f"{self.path}: row {bad[0]} holds NaN or infinity ({len(bad)} such); regenerate these vectors")
@@ -118,17 +119,18 @@ def _stem(path: str) -> str:
     return with_slashes(path).rpartition("/")[2].partition(".")[0]
 
 
-def open_vectors(path: str | Path) -> VectorFile:
-    """Open a file of vectors.
+def open_vectors(path: str | Path, external: External = "refuse") -> VectorFile:
+    """Open a file of vectors; HDF5 that leads to data in other files is followed only if that is asked for.
 
     Raises:
         SDCError: If the file is not there, cannot be read, or holds no vectors of floating-point numbers.
     """
-    file = open_array(path, "features")
+    file = open_array(path, "features", external)
     if len(file.shape) != 2 or 0 in file.shape:
         raise SDCError(f"{path}: vectors have shape {file.shape}, expected (rows, numbers per row); reshape them")
     if file.dtype.kind != "f" or file.dtype.itemsize > 8:
+        kind = shortened(str(file.dtype), 60)
         raise SDCError(
-            f"{path}: vectors are {file.dtype}, expected float16, float32 or float64; save array.astype('float32')"
+            f"{path}: vectors are {kind}, expected float16, float32 or float64; save array.astype('float32')"
         )
-    return VectorFile(**{**vars(file), "ids": None if file.ids is None else as_text(file.ids)})
+    return VectorFile(**{**vars(file), "dtype": file.dtype.newbyteorder("=")})

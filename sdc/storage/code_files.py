@@ -7,6 +7,7 @@ import numpy as np
 
 from sdc.errors import SDCError
 from sdc.storage.arrays import open_array
+from sdc.storage.sources import External, check_memory, shortened
 
 BLOCK_VALUES = 2**24
 
@@ -22,20 +23,24 @@ class PackedCodes(NamedTuple):
     zeros: int
 
 
-def read_codes(path: str | Path, bits: int | None = None) -> PackedCodes:
+def read_codes(path: str | Path, bits: int | None = None, external: External = "refuse") -> PackedCodes:
     """Read codes: packed bytes (uint8), or a column per bit: Booleans, 0 and 1, or -1 and 1 of any type.
 
     Args:
         path: An array file, as ``storage.arrays`` reads it: ``FILE``, or ``FILE:NAME``.
         bits: Code length; needed if it is not a multiple of 8, or if no packed byte is above 1.
+        external: Whether HDF5 may lead to data in other files.
 
     Raises:
         SDCError: If the file cannot be read or holds anything else, or the code length does not fit it.
     """
-    file = open_array(path, "codes")
+    file = open_array(path, "codes", external)
     if len(file.shape) != 2 or 0 in file.shape or file.dtype.kind not in "biuf":
-        raise SDCError(f"{path}: codes have shape {file.shape} and type {file.dtype}; a row per item is needed")
+        raise SDCError(
+            f"{path}: codes have shape {file.shape} and type {shortened(str(file.dtype), 60)}; a row per item is needed"
+        )
     count, width = file.shape
+    check_memory(path, "the codes", count * -(-width // (1 if file.dtype == np.uint8 else 8)))
     with file.opened() as array:
         step = max(1, BLOCK_VALUES // width)
         slices = [slice(start, start + step) for start in range(0, count, step)]

@@ -19,6 +19,7 @@ from sdc.storage.code_files import read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.files import write_json
 from sdc.storage.label_files import number_classes, read_labels
+from sdc.storage.sources import External
 
 
 def run(
@@ -33,6 +34,7 @@ def run(
     precision_at: Sequence[Items] = PRECISION_AT,
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
+    external: External = "refuse",
     files: OutputFolder | None = None,
     jobs: Processes | None = None,
 ) -> int:
@@ -49,6 +51,7 @@ def run(
         precision_at: K of precision, hit rate, recall and NDCG.
         ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
         convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
+        external: HDF5 files that lead to data in other files: ``refuse`` them, or ``follow`` them.
         files: Folder for average_precision.csv (for ``sdc compare``), pairs.csv, ranks.csv and bits.csv.
         jobs: Processes that share the queries; one per core if not given.
 
@@ -59,7 +62,7 @@ def run(
         SDCError: If a file cannot be read, the files do not fit each other, or no query has a relevant item.
     """
     began = time.perf_counter()
-    query, database = (read_codes(path, bits) for path in (query_codes, database_codes))
+    query, database = (read_codes(path, bits, external) for path in (query_codes, database_codes))
     if query.bits != database.bits:
         raise SDCError(
             f"code lengths differ: {query.bits} bits in {query_codes}, {database.bits} in {database_codes}; "
@@ -67,7 +70,7 @@ def run(
         )
     classes = []
     for path, codes, source in ((query_labels, query, query_codes), (database_labels, database, database_codes)):
-        classes.append(read_labels(path, complete=True))
+        classes.append(read_labels(path, complete=True, external=external))
         if len(classes[-1].counts) != len(codes.codes):
             raise SDCError(
                 f"{path}: has {len(classes[-1].counts)} labels for the {len(codes.codes)} codes of {source}; "

@@ -283,3 +283,41 @@ def test_query_that_is_in_the_database_too(data):
 def test_too_few_rows_of_a_class(data):
     with pytest.raises(SDCError, match=r"class '0' has 20 images, too few for query: 15 and train: 9 per class"):
         dataset(data, query=15, train=9).prepare()
+
+
+def test_data_in_other_files_is_followed_if_that_is_asked_for(data):
+    """Then the manifest knows these files too."""
+    write_splits(data, {"query": 60})
+    layout = h5py.VirtualLayout((60, 4), "f2")
+    layout[:] = h5py.VirtualSource("query.h5", "features", (60, 4))
+    with h5py.File(data / "all.h5", "w") as file:
+        file.create_virtual_dataset("features", layout)
+        file["labels"] = h5py.ExternalLink("query.h5", "/labels")
+    with pytest.raises(
+        SDCError, match=r"all.h5: labels is a link to query.h5:/labels; write .* or set external: follow"
+    ):
+        dataset(data, "all.h5", labels=None).prepare()
+    manifest = dataset(data, "all.h5", labels=None, external="follow").prepare()
+    assert manifest.facts["sources"].keys() == {str(data / "all.h5"), str(data / "query.h5")}
+    (data / "query.h5").unlink()
+    with pytest.raises(SDCError, match=r"all.h5: labels is a link to query.h5:/labels, which is missing"):
+        dataset(data, "all.h5", labels=None, external="follow").prepare()
+
+
+def test_columns_of_classes_must_be_as_many_on_both_sides(data):
+    write_splits(data, {"query": 6, "database": 30}, labels=False)
+    for split, size, width in (("query", 6, 4), ("database", 30, 3)):
+        np.save(data / f"{split}.npy", np.eye(width, dtype=np.uint8)[np.arange(size) % 3])
+    with pytest.raises(SDCError, match=r"query.npy: labels have 4 columns, those of .*database.npy 3; give both"):
+        dataset(data, "{split}.h5", labels="{split}.npy").prepare()
+
+
+def test_vectors_whatever_the_order_of_bytes(data):
+    vectors = np.load(data / "x.npy")
+    np.save(data / "x.npy", np.asfortranarray(vectors.astype(">f4")))
+    held = dataset(data)
+    manifest = held.prepare()
+    taken = held.vectors(manifest)
+    assert taken.dtype == np.dtype("=f4")
+    assert taken.dtype.isnative
+    assert np.array_equal(taken.take(np.arange(60)), vectors[[int(path) for path in manifest.paths]])

@@ -1,5 +1,7 @@
 import dataclasses
+import types
 
+import h5py
 import numpy as np
 import pytest
 
@@ -114,3 +116,17 @@ def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
     np.save(tmp_path / "database.npy", np.zeros((4, 2)))
     with pytest.raises(SDCError, match=r"query.npz: no vector is of asked/0001.png \(1 such\)"):
         Single(**vectors).prepare()
+
+
+def test_vectors_in_other_files_are_followed_if_that_is_asked_for(tmp_path):
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["y"] = np.ones((8, 3), np.float32)
+    ids = [*(f"things/{place:04}.png" for place in range(4)), "asked/x", "asked/y", "others/x", "others/y"]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"] = h5py.ExternalLink("source.h5", "/y")
+    given = {"database_vectors": str(tmp_path / "a.h5")}
+    images = types.SimpleNamespace(paths=ids, rows=lambda split: np.arange(8))
+    with pytest.raises(SDCError, match=r"a.h5: features is a link to source.h5:/y; write .* or set external: follow"):
+        Things(**given, query_vectors=given["database_vectors"]).vectors(images)
+    following = Things(**given, query_vectors=given["database_vectors"], external="follow")
+    assert following.vectors(images).shape == (8, 3)

@@ -107,3 +107,25 @@ def test_files_that_cannot_be_read(tmp_path):
         (tmp_path / name).write_text("text")
         with pytest.raises(SDCError, match=rf"{name}: cannot be read as {name[4:]} \(.*\); write it again"):
             code_files.read_codes(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [">f4", ">i2", "f2"])
+def test_columns_whatever_the_order_of_numbers_and_bytes(tmp_path, kind):
+    signs = 2 * BITS.astype(kind) - 1
+    for array in (signs, np.asfortranarray(signs)):
+        assert np.array_equal(code_files.read_codes(saved(tmp_path, array)).codes, hamming.pack(BITS))
+
+
+@pytest.mark.parametrize("kind", ["c8", "M8[s]", [("a", "f4")], "S3", "V4"])
+def test_types_that_are_no_codes(tmp_path, refused, kind):
+    path = saved(tmp_path, np.zeros((2, 8), kind))
+    refused(
+        lambda: code_files.read_codes(path),
+        r"codes.npy: codes have shape \(2, 8\) and type .*; a row per item is needed",
+    )
+
+
+def test_codes_that_do_not_fit_in_memory(tmp_path, refused, monkeypatch):
+    path = saved(tmp_path, np.zeros((10**4, 16)))
+    monkeypatch.setattr("sdc.storage.sources.available_bytes", lambda: 10**4)
+    refused(lambda: code_files.read_codes(path), r"codes.npy: the codes would take 0.0 GB of memory")

@@ -104,3 +104,139 @@ def test_rows_without_a_label_can_be_refused():
             ClassNames.of(given_labels, "a.npy", complete=True)
     # A row of a column per class may have none.
     assert ClassNames.of(np.array([[0, 1], [0, 0]]), "a.npy", complete=True).counts.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given_labels", "names"),
+    [
+        (np.array([2**63, 3], np.uint64), [str(2**63), "3"]),
+        (np.array([2**63 - 1, 3], np.uint64), [str(2**63 - 1), "3"]),
+        ([10**30, 3], [str(10**30), "3"]),
+        ([2**63, -1], None),
+        ([str(10**30), "3"], [str(10**30), "3"]),
+        (["9" * 5000, "3"], ["9" * 5000, "3"]),
+        (np.array([2.0**53 - 1, 3]), [str(2**53 - 1), "3"]),
+        ([2**60 + 1, None, 2**60], [str(2**60 + 1), None, str(2**60)]),
+        (np.array([3, 4], ">i2"), ["3", "4"]),
+        (np.array(["b", "ä"], ">U1"), ["b", "ä"]),
+        ([b"b", True], ["b", "True"]),
+    ],
+)
+def test_numbers_and_names_stay_what_they_are(given_labels, names):
+    """Classes are names: a number may have any length."""
+    if names is None:
+        with pytest.raises(SDCError, match=r"a.npy: row 1 has -1 as the name of a class; leave it empty, or name"):
+            ClassNames.of(given_labels, "a.npy")
+    else:
+        assert classes_of(given_labels)[0] == [() if name is None else (name,) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            np.array([1, 2.0**53]),
+            r"a.npy: labels float64 of shape \(2,\) are not classes: row 1 holds 9007199254740992.0",
+        ),
+        (
+            np.array([1, 2**24], np.float32),
+            r"labels float32 of shape \(2,\) are not classes: row 1 holds 16777216.0; give",
+        ),
+        (np.array([2048], np.float16), r"labels float16 of shape \(1,\) are not classes: row 0 holds 2048.0"),
+        (np.array([np.inf]), r"row 0 holds inf"),
+        ([1, float("nan")], r"row 1 holds nan"),
+        ([[1], [2, 0.5]], r"row 1 holds 0.5"),
+        (["1", "nan"], r"a.npy: row 1 has nan as the name of a class; leave it empty, or name the class"),
+        (["1.0", "", "NaN"], r"row 2 has NaN as the name of a class"),
+        (["cat", "-1"], r"row 1 has -1 as the name of a class"),
+        (np.zeros(1, [("a", "f4")]), r"labels \[\('a', '<f4'\)\] of shape \(1,\) are not classes"),
+        (np.zeros(1, "V5"), r"labels \|V5 of shape"),
+        (np.zeros(1, "M8[s]"), r"labels datetime64\[s\] of shape"),
+        (np.zeros((0,)), r"labels have shape \(0,\); give each row its own"),
+        (np.zeros((5, 0)), r"labels have shape \(5, 0\); give each row its own"),
+        ([{}], r"row 0 of the labels holds \{\}; save numbers or text"),
+        ([[["a"]]], r"row 0 of the labels holds \['a'\]; save numbers or text"),
+        ({"a": 1}, r"labels are a dict; save an array or list"),
+        (["\ud800"], r"row 0 of the labels is not Unicode"),
+    ],
+)
+def test_what_would_become_another_class(refused, values, problem):
+    refused(lambda: ClassNames.of(values, "a.npy"), problem)
+
+
+def test_nan_is_a_name_among_names():
+    assert classes_of(["nan", "cat"])[0] == [("nan",), ("cat",)]
+
+
+def test_one_long_name_among_many_takes_no_memory(refused, monkeypatch):
+    monkeypatch.setattr("sdc.storage.sources.available_bytes", lambda: 10**9)
+    cells = ["a"] * 10_000 + ["b" * 100_000]
+    refused(
+        lambda: ClassNames.of(cells, "a.csv"), r"a.csv: labels as long as 'b+ …' would take 4.0 GB of memory where 1.0"
+    )
+
+
+def test_columns_of_both_sides_must_be_as_many():
+    parts = [ClassNames.of(np.eye(4, dtype=np.uint8)[:, :width], f"{width}.npy") for width in (3, 4)]
+    with pytest.raises(
+        SDCError, match=r"3.npy: labels have 3 columns, those of 4.npy 4; give both a column for each cl"
+    ):
+        number_classes(parts)
+    assert len(number_classes([parts[0], parts[0]])[0]) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.txt", b"0 1 1\n0 1\n", r"a.txt: line 2 is '0 1', others are 3 zeros and ones; fix the line"),
+        ("a.txt", b"0 1\n0 2\n", r"a.txt: line 2 is '0 2', others are 2 zeros and ones"),
+        ("a.txt", b"cat\n0 2\n0 1\n", r"a.txt: line 1 is 'cat', others are 2 zeros and ones"),
+        ("a.txt", b"", r"a.txt: holds no rows; give each row its own"),
+        ("a.txt", b"1\n\0\n", r"a.txt: is not a text file in UTF-8 \(line 2 holds NUL characters\); save it as one"),
+        ("a.txt", "1\n2\n".encode("utf-16"), r"a.txt: is not a text file in UTF-8 \(.*\); save it as one"),
+        ("a.csv", b"label\n", r"a.csv: holds no rows; give each row its own"),
+        ("a.csv", b"", r"a.csv: columns are none; name one of them label, "),
+        ("a.csv", b"label,id\n1,2\n3\n", r"a.csv: line 3 has not 2 cells as the header has"),
+        ("a.csv", b"label\n1\nnan\n", r"a.csv: row 1 has nan as the name of a class"),
+    ],
+)
+def test_text_files_of_labels_that_are_damaged(tmp_path, refused, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    refused(lambda: read_labels(tmp_path / name), problem)
+
+
+def test_lines_end_where_files_end_them(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffa\u2028b\r\nc\x0cd\r\n".encode())
+    assert classes_of(read_labels(tmp_path / "a.txt").values.tolist())[1] == ["a b", "c d"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a.npy", "b.npy"])
+def test_flips_and_cuts_end_in_one_line_or_in_labels(tmp_path, name):
+    """Text and ``.npy`` have no checksum: of what was hit only what is no text and no label can be told."""
+    path = tmp_path / name
+    labels = [f"k{n % 5}" for n in range(60)]
+    if path.suffix == ".npy":
+        np.save(path, np.array(labels) if name == "b.npy" else np.arange(60.0) % 5)
+    else:
+        path.write_text(
+            "id,label\n" + "".join(f'"a,{label}",{label}\n' for label in labels)
+            if name == "a.csv"
+            else "\n".join(labels)
+        )
+    content, generator, told = path.read_bytes(), np.random.default_rng(0), 0
+    for trial in range(200):
+        damaged, place = bytearray(content), generator.integers(len(content))
+        if trial % 4:
+            damaged[place] ^= 1 << generator.integers(8)
+        else:
+            del damaged[place:]
+        path.write_bytes(damaged)
+        try:
+            classes = read_labels(path)
+            assert trial % 4 or path.suffix != ".npy"  # a header knows what a cut took
+            number_classes([classes])[1][0].encode()
+        except SDCError as error:
+            assert str(error).startswith(str(path))
+            assert "\n" not in str(error)
+            told += 1
+    assert told

@@ -43,3 +43,26 @@ def test_blanks_separate_only_where_no_mark_does():
 
 def test_folders_are_separated_by_slashes():
     assert with_slashes("a\\b/c.png") == "a/b/c.png"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"path,label\na,b\0\n", r"line 2 holds NUL characters"),
+        ("path,label\na,b\n".encode("utf-16-le"), r"line 1 holds NUL characters"),
+        ("path,label\na,é\n".encode("latin-1"), r"'utf-8' codec can't decode byte 0xe9"),
+        (b'path,label\na,"b\nc,d\n', r"line 3: unexpected end of data"),
+        (b'path,label\n"a"b,c\n', r"line 2: ',' expected after '\"'"),
+        (b"path,label\n" + b"x" * 200_000 + b",b\n", r"line 2: field larger than field limit \(131072\)"),
+    ],
+)
+def test_damaged_tables_are_one_line(tmp_path, refused, content, problem):
+    (tmp_path / "a.csv").write_bytes(content)
+    refused(
+        lambda: read_table(tmp_path / "a.csv"), rf"a.csv: is not a CSV file in UTF-8 \(.*{problem}.*\); save it as one"
+    )
+
+
+def test_a_column_that_is_there_twice_is_refused(table):
+    with pytest.raises(SDCError, match=r"a.csv: has several columns label; rename all but one"):
+        table("path,label,Label\na,1,2\n").column("paths", "labels")

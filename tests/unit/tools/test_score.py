@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -72,3 +73,29 @@ def test_files_for_comparisons_and_figures(files, tmp_path):
     assert columns["pairs"]["positive_pairs"].sum() == metrics["positive_pairs"]
     assert columns["ranks"]["precision"][0] == pytest.approx(metrics["P@1"])
     assert columns["bits"]["share"].max() == pytest.approx(metrics["bit_share_max"])
+
+
+def test_codes_in_other_files_are_followed_if_that_is_asked_for(files, tmp_path, caplog):
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["codes"] = np.load(files["database_codes"])
+    with h5py.File(tmp_path / "codes.h5", "w") as file:
+        file["codes"] = h5py.ExternalLink("source.h5", "/codes")
+    linked_files = {**files, "database_codes": f"{tmp_path}/codes.h5"}
+    arguments = [text for name, path in linked_files.items() for text in (f"--{name.replace('_', '-')}", path)]
+    arguments = ["score", *arguments, "--out", f"{tmp_path}/m.json"]
+    assert main(arguments) == 2
+    assert "codes.h5: codes is a link to source.h5:/codes; write the data into the file itself" in caplog.text
+    assert main([*arguments, "--external", "follow"]) == 0
+    linked = json.loads((tmp_path / "m.json").read_text())
+    score.run(**files, out=tmp_path / "m.json")
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert {**metrics, "seconds": 0, "database_codes": ""} == {**linked, "seconds": 0, "database_codes": ""}
+
+
+def test_columns_of_classes_must_be_as_many_on_both_sides(files, tmp_path):
+    np.save(files["query_labels"], np.eye(4, 5, dtype=np.uint8))
+    np.save(files["database_labels"], np.eye(9, 6, dtype=np.uint8))
+    with pytest.raises(
+        SDCError, match=r"query_labels.npy: labels have 5 columns, those of .*database_labels.npy 6; give"
+    ):
+        score.run(**files, out=tmp_path / "m.json")

@@ -1,0 +1,134 @@
+"""What a file that anybody wrote is to its reader: arrays by name, none of which takes more memory than there is."""
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sdc.errors import SDCError
+
+# What a file says lies in other files: HDF5 views, external storage and links.
+External = Literal["refuse", "follow"]
+Opener = Callable[[], AbstractContextManager[Any]]
+_log = logging.getLogger(__name__)
+
+
+class Source:
+    """A file.
+
+    Attributes:
+        names: Of its arrays; None if it is one array without a name.
+        followed: Other files that arrays read so far lie in.
+    """
+
+    names: Collection[str] | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.followed: set[Path] = set()
+
+    def read(self, name: str) -> Any:
+        """A whole array: an ndarray, or a list with a value, or a list of them, per row."""
+        raise NotImplementedError
+
+    def rows(self, name: str) -> Opener:
+        """Gives something to slice by rows, and closes it."""
+        raise NotImplementedError
+
+
+class WholeSource(Source):
+    """Arrays that are in memory once they are read.
+
+    Args:
+        path: Of the file.
+        arrays: By name; or one without a name.
+    """
+
+    def __init__(self, path: Path, arrays: Any) -> None:
+        super().__init__(path)
+        self._arrays = arrays
+        self.names = list(arrays) if isinstance(arrays, Mapping) else None
+
+    def read(self, name: str) -> Any:
+        """From memory."""
+        return self._arrays if self.names is None else self._arrays[name]
+
+    def rows(self, name: str) -> Opener:
+        """From memory."""
+        array = self.read(name)
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{name or 'it'} is of type {type(array).__name__}, no array")
+        _log.info("%s: read whole, %.2f GB; .npy and HDF5 are read block by block", self.path, array.nbytes / 1e9)
+        return lambda: contextlib.nullcontext(array)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever a damaged file raises in the block becomes one line that names it."""
+    try:
+        yield
+    except SDCError:
+        raise
+    except Exception as error:  # damaged files raise anything
+        problem = shortened(" ".join(str(error).split()) or type(error).__name__)
+        raise SDCError(f"{path}: cannot be read as {path.suffix} ({problem}); write it again") from error
+
+
+def shortened(text: str, length: int = 200) -> str:
+    """Text that a file brought, for a line that people read."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= length else f"{text[:length]} …"
+
+
+def size_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Bytes of an array.
+
+    Raises:
+        ValueError: If a dimension is negative.
+    """
+    if any(count < 0 for count in shape):
+        raise ValueError(f"shape {shape} is negative")
+    return math.prod(shape) * dtype.itemsize
+
+
+def check_memory(path: str | Path, what: str, size: int) -> None:
+    """Refuse to read what does not fit in memory, before any is taken.
+
+    Raises:
+        SDCError: If it does not.
+    """
+    if size > (available := available_bytes()):
+        raise SDCError(
+            f"{path}: {what} would take {size / 1e9:,.1f} GB of memory where {available / 1e9:,.1f} GB are left; "
+            "check what the file holds, or use a larger machine"
+        )
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: what the system has left, at most what its limits leave.
+
+    Swap is not counted; where nothing says, it is taken to be endless.
+    """
+    bounds = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):
+        bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            bounds.append(max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")))
+    if not bounds:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(bounds, default=2**63)
