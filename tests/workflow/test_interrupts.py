@@ -11,7 +11,7 @@ import pytest
 from tests.support.workflow import jobs_of, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs live on")
-MANIFEST = "results/manifests/many.csv"
+IMAGES = "results/manifests/many.images.csv"
 # Seconds in which jobs must have ended.
 LIMIT = 5
 
@@ -31,7 +31,7 @@ def slow(workflow):
 )
 def test_jobs_end_with_snakemake(slow, number, kill):
     """Killed alone, without its terminal, or with Ctrl-C, which reaches jobs too."""
-    process = slow.start(MANIFEST)
+    process = slow.start(IMAGES)
     until(lambda: jobs_of(process, "python -m sdc prepare"), process, slow.folder / "log.txt")
     time.sleep(np.random.default_rng().uniform(0, 1))
     kill(process.pid, number)
@@ -45,8 +45,8 @@ def test_jobs_end_with_snakemake(slow, number, kill):
     # It may have ended before Python was there to say so.
     assert text.endswith(f"sdc prepare: interrupted ({reason})\n") or not text
     assert "Traceback" not in text
-    assert not slow.path("manifests/many.csv").exists()
+    assert not (slow.folder / IMAGES).exists()
     assert not list(slow.folder.rglob("*.part"))
     if number == signal.SIGKILL:
         slow("--unlock")
-        assert slow("--dry-run", MANIFEST).jobs == {"prepare": 1}
+        assert slow("--dry-run", IMAGES).jobs == {"prepare": 1}
