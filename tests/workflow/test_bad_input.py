@@ -63,7 +63,7 @@ MANIFEST = ("manifests/folder.csv", "manifests/folder.json", "manifests/folder.r
         ({"methods": {"sdc": {"epoch": 9}}}, ["methods.sdc.epoch", "(value 9)", "allowed:", "did you mean 'epochs'?"]),
         (
             {"methods": {"sdc": {"hidden": "wide"}}},
-            ["methods.sdc.hidden", "'wide'", "integer >= 1 or one of dim or null"],
+            ["methods.sdc.hidden", "'wide'", "integer >= 1, <= 65536 or one of dim or null"],
         ),
         (
             {"backbones": {"pixels": {"channels": "grey"}}},
