@@ -206,7 +206,8 @@ def _write_parquet(out: Path, features: Features, manifest: Manifest | None) -> 
         fields |= dict.fromkeys(SPLITS, pyarrow.bool_())
     about = {"shape": list(features.shape), **features.attributes}
     schema = pyarrow.schema(list(fields.items()), metadata={"sdc": json.dumps(about, sort_keys=True)})
-    with writing(out) as part, parquet.ParquetWriter(part, schema, compression="none") as writer:
+    settings = {"compression": "none", "write_page_checksum": True}
+    with writing(out) as part, parquet.ParquetWriter(part, schema, **settings) as writer:
         for rows, block in features.blocks():
             columns = {"row": rows, "features": pyarrow.FixedSizeListArray.from_arrays(block.ravel(), width)}
             if manifest:

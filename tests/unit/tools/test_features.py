@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from sdc.cli import main
+from sdc.errors import SDCError
 from sdc.registry import FEATURES_VERSION
 from sdc.stages import extract, prepare
 from sdc.storage import features as storage_features
 from sdc.storage import hdf5
+from sdc.storage.arrays import open_array
 from sdc.storage.features import FEATURES_SCHEMA, Features
 from sdc.storage.hdf5 import writing_h5
 from sdc.storage.manifest import read_manifest, write_manifest
@@ -110,12 +112,19 @@ def test_export_to_parquet_in_blocks(cached, tmp_path, monkeypatch):
 
 
 def test_exports_can_be_taken_in_again(cached, tmp_path):
-    pytest.importorskip("pyarrow.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")
     manifest, folder = cached
     out = tmp_path / "x.parquet"
     main(["features", "export", str(folder), "--out", str(out), "--manifest", str(manifest)])
     prepare.run("again", {"type": "features", "file": str(out), "query": 2, "train": 2}, tmp_path / "n.csv")
     assert len(read_manifest(tmp_path / "n.csv")) == 12
+    content = bytearray(out.read_bytes())
+    content[parquet.ParquetFile(out).metadata.row_group(0).column(1).data_page_offset - 1] ^= (
+        1  # the last of its values
+    )
+    out.write_bytes(content)
+    with pytest.raises(SDCError, match=r"x.parquet: cannot be read as .parquet \(.*CRC.*\); write it again"):
+        open_array(out, "features")
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.parquet"])
@@ -189,6 +198,8 @@ def test_linked_shards_are_one_array_for_plain_h5py_wherever_they_lie(tmp_path):
         assert file["features"].dtype == np.float16
         assert file["row"][:].tolist() == [1, 2, 7, 9]
         assert (file.attrs["start"], file.attrs["stop"], file.attrs["views"]) == (0, 10, 2)
+    with open_array(tmp_path / "b/all.h5", "features", external="follow").opened() as array:
+        assert np.array_equal(array[:], expected)
     assert np.array_equal(Features(tmp_path / "b", 3).read(), expected)
     (tmp_path / "b/2-of-3.h5").unlink()
     with h5py.File(tmp_path / "b/all.h5") as file:
