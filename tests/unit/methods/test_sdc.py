@@ -46,7 +46,7 @@ def test_head_ends_in_batch_norm():
 
 def test_hidden_has_allowed_values_only():
     with pytest.raises(
-        SDCError, match=r"SDC.hidden: 'wide' is not allowed; expected integer >= 1 or one of dim or null"
+        SDCError, match=r"SDC.hidden: 'wide' is not allowed; expected integer >= 1, <= 65536 or one of dim or null"
     ):
         SDC(hidden="wide")
     with pytest.raises(SDCError, match="calibration: 'beta' is not known"):
