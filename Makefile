@@ -12,7 +12,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes format lock audit clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -35,6 +35,11 @@ test-slurm: $(VENV)/.installed
 
 test-kubernetes: $(VENV)/.installed
 	@python -m pytest -m kubernetes tests/kubernetes
+
+# Faults on purpose: about an hour on two cores. FAULTS_SEED=3 draws others; the table at the end is written too.
+test-faults: $(VENV)/.installed
+	@mkdir -p results
+	@FAULTS_TABLE=results/faults.md python -m pytest -m '' -n auto --maxprocesses 4 --dist worksteal tests/faults
 
 # And what is written from the code: the schema for editors, the help of the command line.
 format: $(VENV)/.installed

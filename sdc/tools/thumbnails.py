@@ -1,7 +1,8 @@
 """``sdc thumbnails``: small images of what some runs retrieve, for the report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -9,11 +10,11 @@ from sdc import registry
 from sdc.errors import SDCError
 from sdc.limits import OutputFile
 from sdc.storage.columns import read_rows
-from sdc.storage.records import read_record, stage_record
+from sdc.storage.records import NOTHING, expected, read_record, stage_record
 from sdc.storage.thumbnails import write_thumbnails
 
 
-def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile) -> int:
+def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile, expect: Mapping[str, Any] = NOTHING) -> int:
     """Make thumbnails of the queries and items that runs have in ``retrieved.csv``.
 
     Args:
@@ -21,13 +22,14 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile) -> int:
         retrieved: ``retrieved.csv`` of each run.
         out: PNG file to write; a CSV file beside it says where each row of the manifest is. Empty where the dataset
             holds vectors. An image that cannot be read any more is gray.
+        expect: The ``dataset`` and ``backbone`` that the runs must be of.
 
     Returns:
         Exit status 0.
     """
-    sidecar = read_record(facts, "prepare").facts
+    sidecar = read_record(facts, "prepare", expected(expect, "dataset")).facts
     dataset = registry.build("datasets", sidecar["dataset"], sidecar["settings"])
-    identity = {"dataset": sidecar["dataset"]}
+    identity = {**expected(expect, "backbone"), "dataset": sidecar["dataset"]}
     paths: dict[int, str] = {}
     for path in retrieved:
         record = read_record(stage_record(path.parent, "evaluate"), "evaluate", identity)

@@ -27,3 +27,11 @@ def test_snakefile_and_package_ask_for_the_same_snakemake(root):
     asked = re.search(r'min_version\("([\d.]+)"\)', (root / "Snakefile").read_text())[1]
     package = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert package["workflow"] == [f"snakemake>={asked},<10"]
+
+
+def test_checkout_with_braces_is_refused(workflow, root):
+    workflow.root = workflow.folder / "a {b}"
+    workflow.root.symlink_to(root)
+    outcome = workflow("--dry-run", expect=1)
+    assert "a {b}: Snakemake takes braces in the path of a checkout for wildcards; move it elsewhere" in outcome.text
+    assert "Traceback" not in outcome.text

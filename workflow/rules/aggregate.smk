@@ -64,11 +64,14 @@ rule aggregate_thumbnails:
     resources:
         mem_mb=memory,
         runtime=minutes,
+    params:
+        expect=expect("dataset", "backbone"),
     shell:
         """
         python -m sdc thumbnails \
             --facts {input.facts:q} \
             --retrieved {input.retrieved:q} \
+            --expect {params.expect:q} \
             --out {output.sheet:q} 2>{log:q}
         """
 

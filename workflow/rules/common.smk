@@ -19,6 +19,9 @@ from sdc.plan import selections
 from sdc.plan.entries import canonical
 from sdc.report import catalogue, targets
 
+if set(ROOT) & set("{}"):
+    raise WorkflowError(f"{ROOT}: Snakemake takes braces in the path of a checkout for wildcards; move it elsewhere")
+
 try:
     for path in workflow.configfiles if workflow.exec_mode == ExecMode.DEFAULT else ():
         plan.config_files.check_keys(path)

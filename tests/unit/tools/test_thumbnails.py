@@ -57,3 +57,12 @@ def test_runs_of_another_dataset_and_damaged_files_are_refused(folder):
     shutil.copy(folder / "two/retrieved.csv", folder / "one/retrieved.csv")
     with pytest.raises(StorageError, match=r"one/retrieved.csv: does not match its checksum in evaluate.record.json"):
         thumbnails.run(facts=folder / "m.json", retrieved=[folder / "one/retrieved.csv"], out=folder / "t.png")
+
+
+def test_another_datasets_sidecar_is_the_one_that_is_named(folder):
+    runs, expect = [folder / "one/retrieved.csv"], {"dataset": "toys", "backbone": "pixels"}
+    with pytest.raises(StorageError, match=r"m.json: is of dataset pets, expected toys; regenerate it with: snakemake"):
+        thumbnails.run(facts=folder / "m.json", retrieved=runs, out=folder / "t.png", expect=expect)
+    expect = {"dataset": "pets", "backbone": "vgg16"}
+    with pytest.raises(StorageError, match=r"evaluate.record.json: is of backbone pixels, expected vgg16; regenerate"):
+        thumbnails.run(facts=folder / "m.json", retrieved=runs, out=folder / "t.png", expect=expect)
