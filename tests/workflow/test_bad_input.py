@@ -1,6 +1,7 @@
 """Bad input ends in one clear line and a non-zero status, and leaves nothing that a later run would trust."""
 
 import ctypes
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import yaml
 
 from sdc.errors import SDCError
 from sdc.plan.checks import check_config
+from sdc.storage.manifest import read_manifest, write_manifest
 from tests.support.workflow import TINY, merged
 
 FOLDER = {
@@ -40,8 +42,8 @@ def fails(workflow, line, *arguments, artefacts=()):
     return lines[0]
 
 
-DIGITS = ("manifests/digits.csv", "manifests/digits.json", "manifests/digits.relevance.json")
-MANIFEST = ("manifests/folder.csv", "manifests/folder.json", "manifests/folder.relevance.json")
+LIST, SPLITS = ("images.csv", "images.json"), ("csv", "json", "relevance.json")
+DIGITS, MANIFEST = ([f"manifests/{name}.{suffix}" for suffix in LIST + SPLITS] for name in ("digits", "folder"))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_config_is_checked_before_anything_runs(workflow):
 
 def test_code_length_of_a_target(workflow):
     fails(workflow, ["12", "multiple of 8"], "results/runs/digits/pixels/lsh/12bit/seed0/metrics.json",
-          artefacts=[*DIGITS, "features/digits/pixels/clean/0-of-1.h5"])  # fmt: skip
+          artefacts=[*DIGITS, *(f"features/digits/pixels/clean/0-of-1.{suffix}" for suffix in ("h5", "record.json"))])  # fmt: skip
 
 
 def test_missing_folder(workflow):
@@ -108,7 +110,8 @@ def test_too_few_images(pictures):
     workflow, root = pictures
     for path in sorted((root / "dog").iterdir())[4:]:
         path.unlink()
-    fails(workflow, ["class 'dog' has 4 images, too few for query: 3 and train: 8"])
+    fails(workflow, ["class 'dog' has 4 images, too few for query: 3 and train: 8"],
+          artefacts=[f"manifests/folder.{suffix}" for suffix in LIST])  # fmt: skip
 
 
 def test_files_that_are_no_images(pictures):
@@ -152,7 +155,7 @@ def test_shard_of_another_manifest_and_shard_cut_short(pictures):
     workflow()
     shard = workflow.path("features/folder/pixels/clean/0-of-1.h5")
     manifest = workflow.path("manifests/folder.csv")
-    whole, original = shard.read_bytes(), manifest.read_text()
+    whole, original, splits = shard.read_bytes(), manifest.read_bytes(), read_manifest(manifest)
     kept = [name for name in workflow.files() if "16bit" not in name]
 
     def attempt(line):
@@ -165,9 +168,13 @@ def test_shard_of_another_manifest_and_shard_cut_short(pictures):
     os.utime(shard, (0, 0))
     attempt(["0-of-1.h5: is damaged or truncated", "regenerate it with: snakemake"])
     shard.write_bytes(whole)
-    manifest.write_text(original.replace("cat/", "cow/"))
+    # The file that is wrong is named, not the first one that does not go with it.
+    manifest.write_bytes(original.replace(b"cat/", b"cow/"))
     os.utime(manifest, (0, 0))
-    attempt(["0-of-1.h5: was made from another manifest", "regenerate it with: snakemake"])
+    attempt(["folder.csv: does not match its checksum in folder.json", "regenerate it with: snakemake"])
+    write_manifest(manifest, dataclasses.replace(splits, paths=[path.replace("cat/", "cow/") for path in splits.paths]))
+    os.utime(manifest.with_suffix(".json"), (0, 0))
+    attempt(["0-of-1.h5: was made from another list of images", "regenerate it with: snakemake"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops a Linux capability, so that root too is refused")

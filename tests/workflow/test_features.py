@@ -48,7 +48,15 @@ def test_head_is_trained_on_the_dataset_that_is_named(features):
     outcome = features()
     rules = ("aggregate", "aggregate_dataset", "aggregate_thumbnails", "aggregate_figures", "aggregate_report")
     tables = dict.fromkeys(("evaluate_features", *rules), 1)
-    assert outcome.jobs == {"prepare": 2, "extract": 2, "train": 1, "encode": 1, "evaluate": 1, **tables}
+    assert outcome.jobs == {
+        "prepare": 2,
+        "prepare_splits": 2,
+        "extract": 2,
+        "train": 1,
+        "encode": 1,
+        "evaluate": 1,
+        **tables,
+    }
     places = {rule: wildcards["dataset"] for rule, wildcards in outcome.wildcards if rule in ("train", "encode")}
     assert places == {"train": "source", "encode": "target"}
     assert not features.path(f"{RUN}/head.safetensors").exists()
@@ -85,7 +93,7 @@ def test_new_vectors_are_listed_and_copied_anew(features):
     for path in features.folder.glob("*.np?"):
         os.utime(path, (later, later))
     planned = features("--dry-run", f"results/{RUN}/metrics.json").jobs
-    assert planned == {"prepare": 1, "extract": 1, "train": 1, "encode": 1, "evaluate": 1}
+    assert planned == {"prepare": 1, "prepare_splits": 1, "extract": 1, "train": 1, "encode": 1, "evaluate": 1}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ def test_long_tail_from_the_config_to_its_table(workflow):
     assert rows[2][2:] == [f"{100 * metrics[name]:.1f}" for name in names]
     facts = json.loads(workflow.path("manifests/digits_tail.json").read_text())
     assert facts["long_tail"]["train"][0] > 9 * facts["long_tail"]["train"][-1]
-    # Another ratio is another manifest. A whole run makes the table too.
+    # Another ratio is another manifest of the same images. A whole run makes the table too.
     workflow.configure({"datasets": {"digits_tail": {"long_tail": 20}}})
     planned = workflow("--dry-run").jobs
-    assert (planned["prepare"], planned["aggregate_longtail"]) == (1, 1)
+    assert (planned["prepare_splits"], planned["aggregate_longtail"]) == (1, 1)
+    assert not {"prepare", "extract"} & planned.keys()

@@ -10,6 +10,7 @@ from sdc.report import catalogue
 from tests.support.workflow import ROOT
 
 RUNS = "runs/digits/pixels"
+PLAIN = ("csv", "record.json")
 # Jobs over all runs.
 WHOLE = {"aggregate": 1, "aggregate_thumbnails": 1, "aggregate_figures": 1, "aggregate_report": 1}
 
@@ -30,23 +31,25 @@ def before(shared):
 
 
 def test_first_run_made_every_artefact(shared, before):
-    expected = {f"manifests/digits.{suffix}" for suffix in ("csv", "json", "relevance.json")}
-    expected.add("features/digits/pixels/clean/0-of-1.h5")
-    expected |= {"metrics.csv", "report.html", "tables/digits/16.csv"}
+    suffixes = ("images.csv", "images.json", "csv", "json", "relevance.json")
+    expected = {f"manifests/digits.{suffix}" for suffix in suffixes}
+    expected |= {f"features/digits/pixels/clean/0-of-1.{suffix}" for suffix in ("h5", "record.json")}
+    expected |= {"report.html", *(f"{table}.{suffix}" for table in ("metrics", "tables/digits/16") for suffix in PLAIN)}
     expected |= {
-        f"{table}.{suffix}" for table in ("table1", "tables/overlap") for suffix in ("csv", "md", "tex", "html")
+        f"{table}.{suffix}" for table in ("table1", "tables/overlap") for suffix in (*PLAIN, "md", "tex", "html")
     }
     figures = [f"figures/digits/pixels/{entry.name}" for entry in catalogue.entries("pair")]
-    expected |= {f"{figure}.{suffix}" for figure in figures for suffix in ("svg", "csv")}
-    expected |= {f"thumbnails/digits/pixels.{suffix}" for suffix in ("png", "csv")}
-    scores = ("metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv")
+    expected |= {f"{figure}.{suffix}" for figure in figures for suffix in ("svg", *PLAIN)}
+    expected |= {f"thumbnails/digits/pixels.{suffix}" for suffix in ("png", *PLAIN)}
+    scores = ("metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "evaluate.record.json")
     for method in ("lsh", "itq", "sdc"):
         names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", "bits.csv", "retrieved.csv", *scores)
+        names += ("train.record.json", "encode.record.json")
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
     expected |= {f"baselines/digits/pixels/{name}" for name in scores}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
-    stages = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
+    stages = {"prepare", "prepare_splits", "extract", "train", "encode", "evaluate", "aggregate"}
     assert logs == stages | {"evaluate_features", "aggregate_dataset", *WHOLE}
     assert {path.name for path in shared.path("benchmarks").iterdir()} == {"prepare", "extract", "train"}
     for log in shared.path("logs").rglob("*.log"):

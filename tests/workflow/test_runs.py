@@ -79,7 +79,7 @@ def test_gpu_jobs_run_one_at_a_time_where_there_is_one_gpu(workflow):
     workflow.configure({"datasets": {"digits": {"shards": 2}}})
     heads = [f"results/runs/digits/pixels/{method}/16bit/seed0/head.safetensors" for method in ("lsh", "itq")]
     rationed = workflow(*heads, "--resources", "gpu=1")
-    assert rationed.jobs == {"prepare": 1, "extract": 2, "train": 2}
+    assert rationed.jobs == {"prepare": 1, "prepare_splits": 1, "extract": 2, "train": 2}
     assert most_at_once(rationed.text, {"train", "extract"}) == 1
     free = workflow(*heads, "--resources", "gpu=2", "--forceall")
     assert most_at_once(free.text, {"train", "extract"}) == 2

@@ -150,9 +150,14 @@ def manifest(wildcards):
 
 
 def extracted(wildcards):
-    """What a shard is made from: the images, and for views which of them are for training."""
-    files = images(wildcards)
-    return {"manifest": files["images"], **files} if wildcards.kind == "clean" else {**manifest(wildcards), **files}
+    """What a shard is made from: the images, and for views which of them are for training.
+
+    Others do not depend on that, but wait for it: where too few images are in a class, it is said before hours of work.
+    """
+    files, splits = images(wildcards), manifest(wildcards)
+    if wildcards.kind != "clean":
+        return {**splits, **files}
+    return {"manifest": files["images"], **files, "splits": ancient(splits["manifest_record"])}
 
 
 def feature_shards(wildcards, kind="clean"):
