@@ -97,19 +97,36 @@ def _claimed() -> str:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that a device has left, of a CPU that of the machine or its container; None where nothing says it."""
+    """Memory that a device has left, of a CPU what this process may still take; None where nothing says it."""
     if device.type == "cuda":
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    bounds: list[int] = []
-    if device.type == "cpu":
-        with contextlib.suppress(OSError, ValueError):
-            lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-            bounds += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-        with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-            bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return min(bounds, default=None)
+    return available_bytes() if device.type == "cpu" else None
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: what the system has left, at most what its limits leave.
+
+    Swap is not counted; where nothing says, it is taken to be endless.
+    """
+    bounds = []
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):
+        bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            bounds.append(max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")))
+    if not bounds:
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(bounds, default=2**63)
 
 
 def keep_freed_memory() -> None:

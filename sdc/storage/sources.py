@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sdc.devices import available_bytes
 from sdc.errors import SDCError
 
 # What a file says lies in other files: HDF5 views, external storage and links.
@@ -108,27 +108,3 @@ def check_memory(path: str | Path, what: str, size: int) -> None:
             f"{path}: {what} would take {size / 1e9:,.1f} GB of memory where {available / 1e9:,.1f} GB are left; "
             "check what the file holds, or use a larger machine"
         )
-
-
-def available_bytes() -> int:
-    """Memory that this process may still take: what the system has left, at most what its limits leave.
-
-    Swap is not counted; where nothing says, it is taken to be endless.
-    """
-    bounds = []
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    with contextlib.suppress(OSError, ValueError):
-        bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            bounds.append(max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")))
-    if not bounds:
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return min(bounds, default=2**63)

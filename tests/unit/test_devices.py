@@ -1,4 +1,5 @@
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,16 @@ def test_the_memory_that_is_left():
     free = devices.free_bytes(torch.device("cpu"))
     assert free is None or 1e6 < free < 1e15
     assert devices.free_bytes(torch.device("meta")) is None
+
+
+def test_limits_of_the_process_count():
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        limit = 2**36
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        assert 0 < devices.available_bytes() < limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @pytest.mark.gpu

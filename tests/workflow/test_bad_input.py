@@ -90,8 +90,9 @@ def test_config_is_checked_before_anything_runs(workflow):
 
 
 def test_code_length_of_a_target(workflow):
-    fails(workflow, ["12", "multiple of 8"], "results/runs/digits/pixels/lsh/12bit/seed0/metrics.json",
-          artefacts=[*DIGITS, *(f"features/digits/pixels/clean/0-of-1.{suffix}" for suffix in ("h5", "record.json"))])  # fmt: skip
+    shard = [f"features/digits/pixels/clean/0-of-1.{suffix}" for suffix in ("h5", "record.json")]
+    target = "results/runs/digits/pixels/lsh/12bit/seed0/metrics.json"
+    fails(workflow, ["12", "multiple of 8"], target, artefacts=[*DIGITS, *shard])
 
 
 def test_missing_folder(workflow):

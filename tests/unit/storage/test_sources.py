@@ -1,11 +1,9 @@
-import resource
-
 import numpy as np
 import pytest
 
 from sdc.errors import SDCError
 from sdc.storage import sources
-from sdc.storage.sources import WholeSource, available_bytes, check_memory, naming, shortened, size_of
+from sdc.storage.sources import WholeSource, check_memory, naming, shortened, size_of
 
 
 def test_whatever_is_raised_names_the_file(tmp_path):
@@ -41,16 +39,6 @@ def test_what_does_not_fit_in_memory_is_refused(monkeypatch):
     check_memory("a.npy", "labels", 3 * 10**9)
     with pytest.raises(SDCError, match="3.1 GB of memory where 3.0 GB are left"):
         check_memory("a.npy", "labels", 31 * 10**8)
-
-
-def test_limits_of_the_process_count():
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    try:
-        limit = 2**36
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        assert 0 < available_bytes() < limit
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_arrays_in_memory(tmp_path):
