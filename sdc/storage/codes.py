@@ -9,7 +9,7 @@ import numpy as np
 
 from sdc.errors import StorageError
 from sdc.storage.files import remedy
-from sdc.storage.hdf5 import attributes_of, read_array, reading_h5, writing_h5
+from sdc.storage.hdf5 import read_h5, writing_h5
 from sdc.storage.records import NOTHING
 
 CODES_SCHEMA = "sdc.codes/2"
@@ -52,11 +52,10 @@ def read_codes(path: str | Path, expect: Mapping[str, Any] = NOTHING) -> Codes:
     Raises:
         StorageError: If the file is missing, damaged or another's, or its arrays do not fit each other.
     """
-    with reading_h5(path, CODES_SCHEMA, expect) as file:
-        attributes = attributes_of(file)
-        attributes.pop("schema")
-        codes, row = (read_array(Path(path), file, name) for name in ("codes", "row"))
-        raw = read_array(Path(path), file, "codes_raw") if "codes_raw" in file else None
+    file = read_h5(path, CODES_SCHEMA, expect)
+    attributes = {key: value for key, value in file.attributes.items() if key != "schema"}
+    codes, row = (file.read(name) for name in ("codes", "row"))
+    raw = file.read("codes_raw") if "codes_raw" in file.arrays else None
     for array in (codes,) if raw is None else (codes, raw):
         if len(array) != len(row) or array.dtype != np.uint8 or array.shape[1] * 8 != attributes.get("bits"):
             raise StorageError(f"{path}: codes, rows and bits do not fit each other; {remedy(path)}")

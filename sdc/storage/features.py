@@ -13,13 +13,15 @@ from sdc.errors import StorageError
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage.files import remedy
-from sdc.storage.hdf5 import StoredArray, attributes_of, not_finite, read_array, reading_h5
+from sdc.storage.hdf5 import StoredArray, not_finite, read_h5
 from sdc.storage.records import NOTHING
 
 FEATURES_SCHEMA = "sdc.features/2"
 # Attributes of what made the features, which heads repeat.
 IDENTITY = ("backbone", "weights", "transform")
 BLOCK_BYTES = 64 * 2**20
+# In which the shards of a set differ.
+_OF_ONE_SHARD = ("start", "stop", "shard", "truncated", "scaled")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,15 +30,14 @@ class Shard:
 
     Attributes:
         row: Manifest rows, shape ``(n,)``, int64, ascending.
-        shapes, dtypes: Of its arrays by name.
+        arrays: By name.
         attributes: Those that all shards of a set share.
         checksum: Of all that the file holds.
     """
 
     path: Path
     row: np.ndarray
-    shapes: Mapping[str, tuple[int, ...]]
-    dtypes: Mapping[str, np.dtype[Any]]
+    arrays: Mapping[str, StoredArray]
     attributes: Mapping[str, Any]
     checksum: str
 
@@ -46,7 +47,7 @@ class Shard:
         Raises:
             StorageError: If this one differs from the first.
         """
-        mine, others = ({**shard.attributes, "arrays": tuple(shard.shapes)} for shard in (self, first))
+        mine, others = ({**shard.attributes, "arrays": tuple(shard.arrays)} for shard in (self, first))
         unlike = [key for key, value in mine.items() if key not in others or others[key] != value]
         if unlike:
             raise StorageError(f"{self.path}: differs from {first.path.name} in {unlike[0]}; {remedy(self.path)}")
@@ -59,21 +60,19 @@ def read_shard(folder: str | Path, shard: int, shards: int, expect: Mapping[str,
         StorageError: If it is missing or damaged, not that shard by this version of the extraction, or not as expected.
     """
     path = Path(folder) / f"{shard_names(shards)[shard]}.h5"
-    with reading_h5(path, FEATURES_SCHEMA, expect) as file:
-        attributes = attributes_of(file)
-        names = [name for name in sorted(file) if name != "row"]
-        shapes, dtypes = {name: file[name].shape for name in names}, {name: file[name].dtype for name in names}
-        start, stop = attributes.pop("start"), attributes.pop("stop")
-        attributes = {key: value for key, value in attributes.items() if key not in ("shard", "truncated", "scaled")}
-        if attributes["features_version"] != FEATURES_VERSION:
-            raise StorageError(f"{path}: was made by another version of the extraction; {remedy(path)}")
-        row = read_array(path, file, "row")
-        inside = not len(row) or (start <= row[0] and row[-1] < stop and bool((np.diff(row) > 0).all()))
-        whole = len(row) == stop - start or attributes.get("kind", "clean") != "clean"
-        in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
-        if not (inside and whole and in_place) or any(shape[0] != len(row) for shape in shapes.values()):
-            raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
-        return Shard(path, row, shapes, dtypes, attributes, file.attrs["checksum"].decode())
+    file = read_h5(path, FEATURES_SCHEMA, expect)
+    attributes = {key: file.attributes[key] for key in file.attributes if key not in _OF_ONE_SHARD}
+    if attributes["features_version"] != FEATURES_VERSION:
+        raise StorageError(f"{path}: was made by another version of the extraction; {remedy(path)}")
+    arrays = {name: file.arrays[name] for name in sorted(file.arrays) if name != "row"}
+    row = file.read("row")
+    start, stop = file.attributes["start"], file.attributes["stop"]
+    inside = not len(row) or (start <= row[0] and row[-1] < stop and bool((np.diff(row) > 0).all()))
+    whole = len(row) == stop - start or attributes.get("kind", "clean") != "clean"
+    in_place = (start, stop) == shard_range(shard, shards, attributes["rows"])
+    if not (inside and whole and in_place) or any(array.shape[0] != len(row) for array in arrays.values()):
+        raise StorageError(f"{path}: does not hold the rows it should; {remedy(path)}")
+    return Shard(path, row, arrays, attributes, file.checksum)
 
 
 class Features:
@@ -106,19 +105,19 @@ class Features:
             members.append(read_shard(folder, shard, shards, expect))
             members[-1].check_like(members[0])
         first = members[0]
-        if array not in first.shapes:
+        if array not in first.arrays:
             raise StorageError(
-                f"{first.path}: holds {', '.join(first.shapes) or 'nothing'}, not {array}; {remedy(first.path)}"
+                f"{first.path}: holds {', '.join(first.arrays) or 'nothing'}, not {array}; {remedy(first.path)}"
             )
-        widths = {shard.shapes[array][1:] for shard in members if len(shard.row)}
+        widths = {shard.arrays[array].shape[1:] for shard in members if len(shard.row)}
         if len(widths) != 1:
             raise StorageError(f"{folder}: the shards do not make one array; {remedy(first.path)}")
         self.shards, self._array = members, array
-        self.arrays: tuple[str, ...] = tuple(first.shapes)
+        self.arrays: tuple[str, ...] = tuple(first.arrays)
         self.attributes = first.attributes
         self.rows: np.ndarray = np.concatenate([shard.row for shard in members])
         self.shape: tuple[int, ...] = (len(self.rows), *widths.pop())
-        self.dtype: np.dtype[Any] = first.dtypes[array]
+        self.dtype: np.dtype[Any] = first.arrays[array].dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -156,10 +155,7 @@ class Features:
     def _opened(self) -> Iterator[tuple[Shard, StoredArray]]:
         for shard in self.shards:
             if len(shard.row):
-                with (
-                    reading_h5(shard.path, FEATURES_SCHEMA) as file,
-                    StoredArray(shard.path, file, self._array) as stored,
-                ):
+                with shard.arrays[self._array].opened() as stored:
                     yield shard, stored
 
     def _fill(self, target: np.ndarray, shard: Shard, stored: StoredArray, low: int, wanted: np.ndarray | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,6 @@ from sdc.storage.records import NOTHING, check_identity, checksum_of, checksum_o
 _CHECKED_BYTES = 2**18
 # Arrays that are not small begin at multiples of it, so that they can be mapped.
 _PAGE_BYTES = 4096
-# What h5py raises of a file that is not as it was written.
-_HDF5_RAISES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 
 
 class _ErrorKeepingFile(io.FileIO):
@@ -96,6 +95,7 @@ class H5Writer:
     def __init__(self, path: str | Path, raw: _ErrorKeepingFile, file: Any) -> None:
         self._path, self._raw, self._file = path, raw, file
         self._checksums: dict[str, _Checksums] = {}
+        self._attributes: dict[str, Any] = {}
 
     def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
         """Make room for an array whose first axis is appended to."""
@@ -124,6 +124,7 @@ class H5Writer:
         Text gets a fixed length: HDF5 keeps that of any length in a heap without a checksum, and may search it for ever
         once it is damaged.
         """
+        self._attributes |= attributes
         for key, value in attributes.items():
             self._file.attrs[key] = np.bytes_(value.encode() or b"\0") if isinstance(value, str) else value
 
@@ -136,11 +137,14 @@ class H5Writer:
         short = [name for name, checksums in self._checksums.items() if checksums.written != len(self._file[name])]
         if short:
             raise StorageError(f"{self._path}: rows are missing in {', '.join(short)}")
+        arrays = {}
         for name, checksums in self._checksums.items():
             digests = np.array(checksums.digests, np.uint64)
             facts = {"checked_rows": checksums.rows, "xxh3_64": digests, "finite": checksums.finite}
             self._file[name].attrs.update(facts)
-        self.checksum = _checksum_of(self._file)
+            array = self._file[name]
+            arrays[name] = _facts(array.shape, array.dtype, checksums.rows, checksums.finite, digests)
+        self.checksum = _checksum_of(self._attributes, arrays)
         self.note(checksum=self.checksum)
 
 
@@ -171,9 +175,51 @@ def writing_h5(path: str | Path, attributes: Mapping[str, Any]) -> Iterator[H5Wr
         writer.finish()
 
 
-@contextlib.contextmanager
-def reading_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHING) -> Iterator[Any]:
-    """An HDF5 file, open for reading; what HDF5 raises becomes a ``StorageError``.
+class H5Reader:
+    """An HDF5 file whose attributes have been verified; see ``read_h5``.
+
+    Attributes:
+        attributes: Those of the file as Python has such values, without its checksum.
+        arrays: By name.
+        checksum: Of all that the file holds.
+    """
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path = path
+        self.attributes = {key: _plain(value) for key, value in file.attrs.items()}
+        self.checksum: Any = self.attributes.pop("checksum", None)
+        self.arrays = {name: StoredArray(path, name, array) for name, array in file.items()}
+
+    def check(self, schema: str, expect: Mapping[str, Any]) -> None:
+        """Check the schema, the checksum and whose file it is; see ``read_h5``."""
+        actual = self.attributes.get("schema")
+        if actual != schema:
+            raise outdated(self._path, actual, schema)
+        if self.checksum != _checksum_of(self.attributes, {name: array.facts for name, array in self.arrays.items()}):
+            raise StorageError(f"{self._path}: is damaged: its attributes do not match their checksum; {self._remedy}")
+        check_identity(self._path, self.attributes, expect)
+
+    def read(self, name: str) -> np.ndarray:
+        """A whole array, its checksums verified.
+
+        Raises:
+            StorageError: If there is none of this name, or it does not match its checksums.
+        """
+        if name not in self.arrays:
+            raise StorageError(f"{self._path}: has no {name}; {self._remedy}")
+        with self.arrays[name].opened() as stored:
+            result = np.empty(stored.shape, stored.dtype)
+            if result.size:
+                stored.read(0, result)
+            return result
+
+    @property
+    def _remedy(self) -> str:
+        return remedy(self._path)
+
+
+def read_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHING) -> H5Reader:
+    """What an HDF5 file says of itself and of its arrays; of these nothing is read.
 
     Args:
         path: The file.
@@ -183,28 +229,9 @@ def reading_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHIN
     Raises:
         StorageError: If it is missing, damaged, of another schema, or says something else of itself than expected.
     """
-    file = _opened(path)
-    with file:
-        try:
-            attributes = attributes_of(file)
-            actual = attributes.get("schema")
-            intact = actual != schema or _plain(file.attrs.get("checksum")) == _checksum_of(file)
-        except _HDF5_RAISES as error:
-            raise damaged(path, error) from error
-        if actual != schema:
-            raise outdated(path, actual, schema)
-        if not intact:
-            raise StorageError(f"{path}: is damaged: its attributes do not match their checksum; {remedy(path)}")
-        check_identity(path, attributes, expect)
-        try:
-            yield file
-        except (OSError, KeyError, RuntimeError) as error:
-            raise damaged(path, error) from error
-
-
-def _opened(path: str | Path) -> Any:
     import h5py
 
+    path = Path(path)
     try:
         with open(path, "rb"):
             pass  # HDF5 does not tell a file that may not be read from one that is damaged
@@ -212,9 +239,12 @@ def _opened(path: str | Path) -> Any:
         raise unreadable(path, error) from error
     try:
         # Files never change once they have their name, and some file systems have no locks.
-        return h5py.File(path, "r", locking=False)
-    except _HDF5_RAISES as error:
+        with h5py.File(path, "r", locking=False) as file:
+            reader = H5Reader(path, file)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
+    reader.check(schema, expect)
+    return reader
 
 
 def damaged(path: str | Path, error: Exception) -> StorageError:
@@ -222,62 +252,53 @@ def damaged(path: str | Path, error: Exception) -> StorageError:
     return StorageError(f"{path}: is damaged or truncated ({error}); {remedy(path)}")
 
 
-def attributes_of(file: Any) -> dict[str, Any]:
-    """The attributes of an open HDF5 file as Python has such values, without its checksum."""
-    return {key: _plain(value) for key, value in file.attrs.items() if key != "checksum"}
-
-
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode()
-    return value.item() if isinstance(value, np.generic) else value
+    """The value of an attribute as Python has such values."""
+    return value.decode() if isinstance(value, bytes) else np.asarray(value).tolist()
 
 
-def _checksum_of(file: Any) -> str:
-    """The checksum of an open file: of its attributes, and of the shapes, types and checksums of its arrays."""
-    arrays = {}
-    for name, array in file.items():
-        facts = dict(array.attrs)
-        digests = np.asarray(facts.pop("xxh3_64", ()), np.uint64).tobytes()
-        plain = {key: np.asarray(value).tolist() for key, value in facts.items()}
-        arrays[name] = [array.shape, array.dtype.str, plain, checksum_of(digests)]
-    attributes = {key: np.asarray(value).tolist() for key, value in attributes_of(file).items()}
-    return checksum_of_values({"attributes": attributes, "arrays": arrays})
+def _facts(shape: tuple[int, ...], dtype: np.dtype[Any], rows: int, finite: bool, digests: np.ndarray) -> list[Any]:
+    """What the checksum of a file holds of an array."""
+    return [list(shape), dtype.str, rows, finite, checksum_of(digests.tobytes())]
+
+
+def _checksum_of(attributes: Mapping[str, Any], arrays: Mapping[str, list[Any]]) -> str:
+    """The checksum of a file: of its attributes, and of the shapes, types and checksums of its arrays."""
+    return checksum_of_values({"attributes": {k: _plain(v) for k, v in attributes.items()}, "arrays": dict(arrays)})
 
 
 class StoredArray:
-    """An array of an open HDF5 file, read in steps whose checksums are verified.
+    """An array of an HDF5 file, read in steps whose checksums are verified.
 
     Attributes:
         shape, dtype: Of the array.
         step, step_bytes: How many rows share a checksum, and their size.
         finite: Whether it is known to hold no NaN and no infinity.
-
-    Raises:
-        StorageError: If it has no checksums.
+        facts: What the checksum of the file holds of it.
     """
 
-    def __init__(self, path: Path, file: Any, name: str) -> None:
-        array = file[name]
+    _raw: io.FileIO
+
+    def __init__(self, path: Path, name: str, array: Any) -> None:
         self._path, self._name = path, name
         self.shape: tuple[int, ...] = array.shape
         self.dtype: np.dtype[Any] = array.dtype
         self.finite = bool(array.attrs.get("finite"))
         self.step = int(array.attrs.get("checked_rows", 1))
-        self._checksums = np.asarray(array.attrs.get("xxh3_64", ())).tolist()
-        if len(self._checksums) != -(-self.shape[0] // self.step):
-            raise StorageError(f"{path}: {name} has no checksums; {remedy(path)}")
+        digests = np.asarray(array.attrs.get("xxh3_64", ()), np.uint64)
+        self.facts = _facts(self.shape, self.dtype, self.step, self.finite, digests)
+        self._checksums = digests.tolist()
         # Empty arrays have no place in the file.
         self._offset = array.id.get_offset() or 0
         self._row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:])))
         self.step_bytes = self.step * self._row_bytes
 
-    def __enter__(self) -> StoredArray:
-        self._raw = open(self._path, "rb", buffering=0)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._raw.close()
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[StoredArray]:
+        """The same array, which can be read from."""
+        stored = copy.copy(self)
+        with open(self._path, "rb", buffering=0) as stored._raw:
+            yield stored
 
     def read(self, start: int, target: np.ndarray) -> None:
         """Fill an array with the rows from one at which a step begins.
@@ -302,15 +323,6 @@ class StoredArray:
                     )
         except OSError as error:
             raise damaged(self._path, error) from error
-
-
-def read_array(path: Path, file: Any, name: str) -> np.ndarray:
-    """A whole array of an open file, its checksums verified."""
-    with StoredArray(path, file, name) as stored:
-        result = np.empty(stored.shape, stored.dtype)
-        if result.size:
-            stored.read(0, result)
-        return result
 
 
 def not_finite(block: np.ndarray) -> np.ndarray:

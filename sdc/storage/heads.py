@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sdc.errors import StorageError
 from sdc.head import Head
 from sdc.storage.files import remedy, unreadable, writing
@@ -15,7 +17,8 @@ HEAD_SCHEMA = "sdc.head/2"
 
 def checksum_of_head(head: Head) -> str:
     """XXH3 of all that a head is, 128 bits, hexadecimal: layers, arrays and metadata."""
-    arrays = {name: [array.shape, array.dtype.str, checksum_of(array.tobytes())] for name, array in head.arrays.items()}
+    contents = {name: np.ascontiguousarray(array) for name, array in head.arrays.items()}
+    arrays = {name: [array.shape, array.dtype.str, checksum_of(array.data)] for name, array in contents.items()}
     return checksum_of_values({"layers": head.layers, "arrays": arrays, "metadata": dict(head.metadata)})
 
 

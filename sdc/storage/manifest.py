@@ -7,7 +7,9 @@ import array
 import csv
 import dataclasses
 import functools
+import itertools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,8 @@ class Manifest:
         return np.flatnonzero(getattr(self, split))
 
 
+# Read at a time: few enough that the garbage collector does not look at them.
+_READ_ROWS = 500
 _IMAGE_COLUMNS = ("row", "path", "labels", "group")
 _MANIFEST_COLUMNS = ("row", "path", "labels", *SPLITS)
 
@@ -137,9 +141,9 @@ def read_images(path: str | Path, expect: Mapping[str, Any] = NOTHING) -> Images
     record = read_record(Path(path).with_suffix(".json"), "prepare", expect)
     record.check(path)
     facts = dict(record.facts)
-    groups: list[str] = []
-    paths, labels = _read_rows(path, _IMAGE_COLUMNS, groups.extend)
+    paths, labels, (groups,) = _read_rows(path, _IMAGE_COLUMNS, lambda cells: list(map(sys.intern, cells)))
     del facts["images_xxh3"]
+    groups = list(itertools.chain.from_iterable(groups))
     return Images(paths, labels, groups, relevance=_from_json(facts.pop("relevance")), facts=facts)
 
 
@@ -166,14 +170,8 @@ def read_manifest(path: str | Path, expect: Mapping[str, Any] = NOTHING) -> Mani
     record = read_record(Path(path).with_suffix(".json"), "prepare", expect)
     truth = json.loads(record.read(relevance_path(path)))
     xxh3 = record.check(path)
-    flags = bytearray()
-
-    def split(cells: Sequence[str]) -> None:
-        query, database, train = cells
-        flags.append((query == "1") | (database == "1") << 1 | (train == "1") << 2)
-
-    paths, labels = _read_rows(path, _MANIFEST_COLUMNS, split)
-    splits = {name: (np.frombuffer(flags, np.uint8) >> bit & 1) > 0 for bit, name in enumerate(SPLITS)}
+    paths, labels, flags = _read_rows(path, _MANIFEST_COLUMNS, _are_one)
+    splits = {name: np.concatenate([*parts, np.zeros(0, bool)]) for name, parts in zip(SPLITS, flags, strict=True)}
     facts = {key: value for key, value in record.facts.items() if key != "images_xxh3"}
     return Manifest(paths, labels, **splits, facts=facts, relevance=_from_json(truth.get("queries")), xxh3=xxh3)
 
@@ -203,27 +201,34 @@ def _write_rows(path: str | Path, columns: Sequence[str], images: Images | Manif
         writer.writerows(zip(range(len(images)), images.paths, labels, *more, strict=True))
 
 
+def _are_one(cells: Sequence[str]) -> np.ndarray:
+    return np.frombuffer("".join(cells).encode(), np.uint8) == ord("1")
+
+
 def _read_rows(
-    path: str | Path, columns: Sequence[str], take: Callable[[Sequence[str]], Any]
-) -> tuple[list[str], Labels]:
-    """Paths and labels; ``take`` is given the other cells of each row."""
+    path: str | Path, names: Sequence[str], convert: Callable[[Sequence[str]], Any]
+) -> tuple[list[str], Labels, list[list[Any]]]:
+    """Paths and labels; and of each other column what ``convert`` makes of its cells, some thousand rows at a time."""
     paths: list[str] = []
-    labels, counts = array.array("q"), array.array("q", [0])
+    indices, counts = array.array("q"), array.array("q")
+    others: list[list[Any]] = [[] for _ in names[3:]]
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
             header = next(reader, [])
-            if header != list(columns):
-                raise ValueError(f"columns are {header}, expected {list(columns)}")
-            for expected, (row, image, classes, *more) in enumerate(reader):
-                if row != str(expected):
-                    raise ValueError(f"row {row!r} where {expected} should be")
-                paths.append(image)
-                labels.extend(map(int, classes.split()))
-                counts.append(len(labels))
-                take(more)
+            if header != list(names):
+                raise ValueError(f"columns are {header}, expected {list(names)}")
+            while rows := list(itertools.islice(reader, _READ_ROWS)):
+                numbers, images, classes, *rest = zip(*rows, strict=True)
+                if numbers != tuple(map(str, range(len(paths), len(paths) + len(rows)))):
+                    raise ValueError(f"rows from {len(paths)} on are not numbered in order")
+                paths.extend(images)
+                indices.extend(map(int, " ".join(classes).split()))
+                counts.extend(cell.count(" ") + (cell != "") for cell in classes)
+                for parts, cells in zip(others, rest, strict=True):
+                    parts.append(convert(cells))
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
         raise StorageError(f"{path}: is not a valid manifest ({error}); {remedy(path)}") from error
-    return paths, Labels(np.array(labels), np.array(counts))
+    return paths, Labels(np.array(indices), np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])), others

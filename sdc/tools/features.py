@@ -12,9 +12,9 @@ import numpy as np
 from sdc.errors import SDCError, StorageError
 from sdc.labels import Labels
 from sdc.limits import OutputFile, Shards
-from sdc.storage.features import FEATURES_SCHEMA, Features, Shard, read_shard
+from sdc.storage.features import Features, Shard, read_shard
 from sdc.storage.files import writing
-from sdc.storage.hdf5 import StoredArray, not_finite, reading_h5
+from sdc.storage.hdf5 import not_finite
 from sdc.storage.manifest import SPLITS, Manifest, read_manifest
 from sdc.storage.records import NOTHING
 
@@ -111,7 +111,7 @@ def problems_of(folder: str | Path, shards: int, expect: Mapping[str, Any] = NOT
             shard = read_shard(folder, index, shards, expect)
             first = first or shard
             shard.check_like(first)
-            for name in shard.shapes:
+            for name in shard.arrays:
                 problems += _problems_of_array(shard, name)
         except StorageError as error:
             problems.append(str(error))
@@ -122,7 +122,7 @@ def _problems_of_array(shard: Shard, name: str) -> list[str]:
     """What is wrong with an array of a shard: of damaged parts the first, and their number; of bad rows likewise."""
     damaged: list[str] = []
     bad: list[int] = []
-    with reading_h5(shard.path, FEATURES_SCHEMA) as file, StoredArray(shard.path, file, name) as stored:
+    with shard.arrays[name].opened() as stored:
         for start in range(0, len(shard.row), stored.step):
             rows = shard.row[start : start + stored.step]
             block = np.empty((len(rows), *stored.shape[1:]), stored.dtype)
@@ -151,7 +151,7 @@ def link(folder: str | Path, shards: int) -> Path:
     features = Features(folder, shards)
     members = [shard for shard in features.shards if len(shard.row)]
     arrays: dict[str, Any] = {"row": ((), np.int64, -1)}
-    arrays |= {name: (shape[1:], members[0].dtypes[name], np.nan) for name, shape in members[0].shapes.items()}
+    arrays |= {name: (array.shape[1:], array.dtype, np.nan) for name, array in members[0].arrays.items()}
     path = Path(folder) / "all.h5"
     with writing(path) as part, h5py.File(part, "w", libver="v110", locking=False) as file:
         file.attrs.update({**features.attributes, "start": 0, "stop": features.attributes["rows"]})

@@ -20,8 +20,8 @@ from sdc.backbones.pixels import Pixels
 from sdc.errors import SDCError
 from sdc.plan.shards import shard_names
 from sdc.stages import extract, prepare
-from sdc.storage.features import Features
-from sdc.storage.hdf5 import attributes_of
+from sdc.storage.features import FEATURES_SCHEMA, Features
+from sdc.storage.hdf5 import read_h5
 from sdc.storage.manifest import read_manifest
 
 
@@ -36,8 +36,9 @@ def test_features_are_those_of_each_image_in_manifest_order(stages):
 
 def test_attributes_say_what_the_shard_depends_on(stages):
     stages.extract()
-    with h5py.File(stages.features / "1-of-2.h5") as file:
-        attributes = attributes_of(file)
+    path = stages.features / "1-of-2.h5"
+    attributes = read_h5(path, FEATURES_SCHEMA).attributes
+    with h5py.File(path) as file:
         assert file["row"][:].tolist() == list(range(20, 40))
     expected = {
         "schema": "sdc.features/2", "dataset": "folder", "backbone": "pixels", "weights": "none", "kind": "clean",
@@ -350,8 +351,7 @@ def test_precision_is_recorded_and_shards_that_differ_in_it_are_refused(stages):
     for shard, precision in enumerate(("float32", "bfloat16")):
         out = stages.features / f"{shard}-of-2.h5"
         extract.run(stages.manifest, "resnet18", {**NETWORK, "precision": precision}, shard, 2, out, "cpu")
-        with h5py.File(out) as file:
-            assert attributes_of(file)["precision"] == precision
+        assert read_h5(out, FEATURES_SCHEMA).attributes["precision"] == precision
     with pytest.raises(SDCError, match=r"1-of-2.h5: differs from 0-of-2.h5 in precision"):
         Features(stages.features, 2)
 
