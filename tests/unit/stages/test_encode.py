@@ -118,3 +118,24 @@ def test_head_of_another_dataset_must_be_named_and_of_the_same_vectors(transferr
         transferred(train_on="elsewhere")
     with pytest.raises(StorageError, match=r"head.safetensors: is of weights net, expected other net"):
         transferred(weights="other net", train_on="source")
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ({"dataset": "pets"}, r"folder.json: is of dataset folder, expected pets"),
+        ({"backbone": "vgg16"}, r"0-of-2.h5: is of backbone pixels, expected vgg16"),
+        ({"method": "sdc"}, r"head.safetensors: is of method itq, expected sdc"),
+        ({"bits": 32}, r"head.safetensors: is of bits 16, expected 32"),
+        ({"seed": 1}, r"head.safetensors: is of seed 0, expected 1"),
+    ],
+)
+def test_another_runs_files_are_refused(stages, expect, message):
+    stages.extract()
+    stages.train()
+    known = {"dataset": "folder", "backbone": "pixels", "method": "itq", "bits": 16, "seed": 0}
+    encode.run(stages.manifest, stages.features, 2, stages.head, stages.codes, expect=known)
+    stages.codes.unlink()
+    with pytest.raises(StorageError, match=f"{message}; regenerate it with: snakemake"):
+        encode.run(stages.manifest, stages.features, 2, stages.head, stages.codes, expect={**known, **expect})
+    assert not stages.codes.exists()

@@ -338,3 +338,24 @@ def test_the_exact_cosine_baseline_has_no_files_of_codes(stages):
     assert written == {
         "metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "evaluate.record.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ({"dataset": "pets"}, r"folder.json: is of dataset folder, expected pets"),
+        ({"backbone": "vgg16"}, r"codes.h5: is of backbone pixels, expected vgg16"),
+        ({"method": "sdc"}, r"codes.h5: is of method itq, expected sdc"),
+        ({"bits": 32}, r"codes.h5: is of bits 16, expected 32"),
+        ({"seed": 1}, r"codes.h5: is of seed 0, expected 1"),
+    ],
+)
+def test_another_runs_codes_are_refused(stages, expect, message):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    known = {"dataset": "folder", "backbone": "pixels", "method": "itq", "bits": 16, "seed": 0}
+    with pytest.raises(StorageError, match=f"{message}; regenerate it with: snakemake"):
+        stages.evaluate(codes=stages.codes, expect={**known, **expect})
+    assert not (stages.out / "metrics.json").exists()
+    stages.evaluate(codes=stages.codes, expect=known)

@@ -151,3 +151,24 @@ def test_best_epoch_on_the_test_queries_is_marked(stages):
         "the best of evaluations on the test queries every 2 epochs: epoch"
         in (read_json(stages.out / "metrics.json")["selected"])
     )
+
+
+def test_features_of_another_backbone_and_views_of_other_rows_are_refused(stages):
+    stages.extract()
+    views = stages.out / "views"
+    arguments = (stages.manifest, stages.features, 2, "cibhash", {"epochs": 1, "batch_size": 4}, 16, 0, stages.head)
+
+    def train_with(**expect):
+        train.run(*arguments, stages.out / "curve.csv", "cpu", views=views, expect={"backbone": "pixels", **expect})
+
+    for shard in range(2):
+        path = views / f"{shard}-of-2.h5"
+        extract.run(stages.manifest, "pixels", {"size": 4}, shard, 2, path, "cpu", kind="views", views=2)
+    with pytest.raises(StorageError, match=r"0-of-2.h5: is of backbone pixels, expected vgg16; regenerate it with"):
+        train_with(backbone="vgg16")
+    with pytest.raises(StorageError, match=r"0-of-2.h5: is of kind views, expected views_asymmetric; regenerate it"):
+        train_with(views="views_asymmetric")
+    train_with(views="views")
+    stages.prepare(seed=1)
+    with pytest.raises(StorageError, match=r"views/0-of-2.h5: is of other images than the training items; regenerate"):
+        train_with(views="views")
