@@ -68,6 +68,7 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
     parts = [embedded(path) for path in embed]
     groups["Ablations"] = [part for part in parts if part.svg]
     sidecars = {dataset: runs.results / f"manifests/{dataset}.json" for dataset in runs.selection["datasets"]}
+    failed = {cell.dataset for cell in runs.missing}
     measured = {
         stage: read_benchmarks(runs.results / path for path in paths)
         for stage, paths in benchmarks(config, runs.selection).items()
@@ -79,7 +80,7 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         manifests={
             dataset: read_record(path, "prepare", {"dataset": dataset}).facts
             for dataset, path in sidecars.items()
-            if path.exists()
+            if path.exists() or dataset not in failed
         },
         stages=costs(measured),
         gaps=[{**c._asdict(), "method": theme.title(c.method), "reason": why} for c, why in runs.missing.items()],

@@ -22,7 +22,8 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile, expect: Mapp
         retrieved: ``retrieved.csv`` of each run.
         out: PNG file to write; a CSV file beside it says where each row of the manifest is. Empty where the dataset
             holds vectors. An image that cannot be read any more is gray.
-        expect: The ``dataset`` and ``backbone`` that the runs must be of.
+        expect: The ``dataset`` and ``backbone`` that all must be of, and ``runs``: what each run is of, in the order
+            of ``retrieved``.
 
     Returns:
         Exit status 0.
@@ -31,8 +32,11 @@ def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile, expect: Mapp
     dataset = registry.build("datasets", sidecar["dataset"], sidecar["settings"])
     identity = {**expected(expect, "backbone"), "dataset": sidecar["dataset"]}
     paths: dict[int, str] = {}
-    for path in retrieved:
-        record = read_record(stage_record(path.parent, "evaluate"), "evaluate", identity)
+    runs = expect.get("runs", [{}] * len(retrieved))
+    if len(runs) != len(retrieved):
+        raise SDCError(f"--expect: has {len(runs)} runs, and --retrieved {len(retrieved)} files; give one for each")
+    for path, run in zip(retrieved, runs, strict=True):
+        record = read_record(stage_record(path.parent, "evaluate"), "evaluate", {**identity, **run})
         identity["backbone"] = record.facts["backbone"]
         rows = read_rows(path, record)
         paths |= {int(row["row"]): row["path"] for row in rows if not dataset.vector_files()}

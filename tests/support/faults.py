@@ -78,7 +78,7 @@ class Finished:
         self.folder = folder
         workflow = Workflow(folder)
         workflow.config = CONFIG
-        self.jobs = [numbers_only(job) for job in planned(workflow, *TARGETS)]
+        self.jobs = planned(workflow, *TARGETS)
 
     def run(self):
         for job in self.jobs:
@@ -126,6 +126,7 @@ class Bench:
 
     def __post_init__(self):
         self.maker = {name: job for job in self.jobs for name in job.writes}
+        self.jobs = [numbers_only(job) for job in self.jobs]
         # With a manifest whatever lies beside it is read.
         self.readers = collections.defaultdict(list)
         for job in self.jobs:
@@ -161,7 +162,7 @@ class Bench:
             for path in set(folder.iterdir()) - known - set(map(self.folder.joinpath, job.writes)):
                 made[path.name] = b"left"
                 path.unlink()
-        self.restore({*job.writes, *changes})
+        self.restore({*changes, *(other for name in job.writes for other in self.made_with(name))})
         verdict = self._verdict(job, changes, ended, made)
         return verdict, f"{job.command}\n    exit {ended.status}: {ended.text.strip()[-600:]}"
 

@@ -65,7 +65,7 @@ rule aggregate_thumbnails:
         mem_mb=memory,
         runtime=minutes,
     params:
-        expect=expect("dataset", "backbone"),
+        expect=expect("dataset", "backbone", retrieving),
     shell:
         """
         python -m sdc thumbnails \

@@ -322,3 +322,8 @@ def retrieved(wildcards):
     folders = [cell.folder for cell in selections.retrieving(run_of("pair", wildcards))]
     names = {"retrieved": "retrieved.csv", "records": "evaluate.record.json"}
     return {key: in_results(f"{folder}/{name}" for folder in folders) for key, name in names.items()}
+
+
+def retrieving(wildcards):
+    """The runs of ``retrieved``, in their order."""
+    return {"runs": [cell._asdict() for cell in selections.retrieving(run_of("pair", wildcards))]}

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from sdc.errors import StorageError
+from sdc.errors import SDCError, StorageError
 from sdc.storage.files import write_text
 from sdc.storage.records import stage_record, write_record
 from sdc.storage.thumbnails import read_thumbnails
@@ -66,3 +66,8 @@ def test_another_datasets_sidecar_is_the_one_that_is_named(folder):
     expect = {"dataset": "pets", "backbone": "vgg16"}
     with pytest.raises(StorageError, match=r"evaluate.record.json: is of backbone pixels, expected vgg16; regenerate"):
         thumbnails.run(facts=folder / "m.json", retrieved=runs, out=folder / "t.png", expect=expect)
+    expect = {"dataset": "pets", "backbone": "pixels", "runs": [{"dataset": "pets", "seed": 3}]}
+    with pytest.raises(StorageError, match=r"evaluate.record.json: is of seed None, expected 3; regenerate it with"):
+        thumbnails.run(facts=folder / "m.json", retrieved=runs, out=folder / "t.png", expect=expect)
+    with pytest.raises(SDCError, match="--expect: has 1 runs, and --retrieved 2 files; give one for each"):
+        thumbnails.run(facts=folder / "m.json", retrieved=runs * 2, out=folder / "t.png", expect=expect)
