@@ -30,7 +30,10 @@ METHODS = ["lsh", "itq", "ssdh", "greedyhash", "bihalf", "sdc"]
 DIM, BITS, QUERIES, CELLS = 2048, 64, 10_000, 33  # of the projection: ResNet50, 11 methods x 3 code lengths
 STUB = f"""#!/bin/sh
 case "$3" in prepare) exec {sys.executable} "$@" ;; esac
-for word; do case "$word" in results/*) out=$word; [ -e "$out" ] || : > "$out" ;; esac; done
+for word; do
+  case "$word" in results/*) out=$word; [ -e "$out" ] || : > "$out"; : > "${{out%.*}}.record.json" ;; esac
+done
+: > "${{out%/*}}/$3.record.json"
 [ "$3" = evaluate ] || exit 0
 for name in average_precision pairs ranks per_class bits retrieved; do : > "${{out%/*}}/$name.csv"; done
 """

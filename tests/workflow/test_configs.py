@@ -37,6 +37,7 @@ def test_plan(tmp_path, root, name):
     stages = ("prepare", "extract", "train", "encode", "evaluate", "aggregate", "aggregate_dataset")
     datasets, shards, heads, codes, tables = SHIPPED[name]
     expected = dict(zip(stages, (datasets, shards, heads, codes, codes, 1, tables), strict=True))
+    expected["prepare_splits"] = datasets
     for rule in ("evaluate_features", "aggregate_thumbnails", "aggregate_figures"):
         expected[rule] = datasets * len(workflow.config["run"]["backbones"])
     expected["aggregate_report"] = 1

@@ -37,9 +37,9 @@ rule prepare_splits:
         record="results/manifests/{dataset}.json",
     log:
         "results/logs/prepare_splits/{dataset}.log",
+    priority: 1
     # A second's work, which is not worth a place in a queue.
     localrule: True
-    priority: 1
     conda:
         "../../envs/features.yaml"
     resources:
