@@ -1,11 +1,14 @@
 """Every artefact, damaged or another run's, before each job that reads it."""
 
+import re
 from pathlib import PurePosixPath
 
 import pytest
 
 from tests.support.damage import damaged
-from tests.support.faults import draw_of, kind_of, sizes
+from tests.support.faults import CONFIG, draw_of, kind_of, sizes
+from tests.support.jobs import call
+from tests.support.workflow import Workflow, different, timeless
 
 RULES = (
     "extract", "train", "encode", "evaluate", "evaluate_features",
@@ -61,3 +64,29 @@ def test_another_runs_artefact_at_this_path(bench, tally, rule, trials):
             rows[-1].add(verdict, f"{other} as {', '.join(changes)} (trial {trial})\n    {story}")
     for row in rows:
         row.check()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rule", RULES)
+def test_the_command_that_a_line_names_regenerates_the_file(bench, tally, rule):
+    row = tally("remedies: the command in the line, as it stands")
+    workflow = Workflow(bench.folder)
+    workflow.config = CONFIG
+    expected = timeless({name.removeprefix("results/"): content for name, content in bench.files.items()})
+    for kind, pairs in read_by(bench, rule):
+        job, name = pairs[0]
+        for content in (None, bench.files[name][: len(bench.files[name]) // 2]):
+            bench.put(name, content)
+            ended = call(job, bench.folder)
+            if not ended.status:
+                bench.restore({name, *job.writes})
+                continue
+            target = re.search(r"regenerate it with: snakemake --cores 1 --force (\S+)$", ended.errors[0])[1]
+            outcome = workflow("--force", target, cores=1, expect=None)
+            written = {one.removeprefix("results/"): (bench.folder / one).read_bytes() for one in bench.made_with(name)}
+            wrong = different(written, expected)
+            again = call(job, bench.folder)
+            verdict = "traceback" if outcome.status or again.status else "silent" if wrong else "harmless"
+            row.add(verdict, f"{kind}: {ended.errors[0]}\n{wrong} {outcome.text[-1000:]}\n{again.text[-600:]}")
+            bench.restore(bench.files)
+    row.check()

@@ -153,7 +153,7 @@ class Bench:
         for name in job.writes:
             (self.folder / name).unlink(missing_ok=True)
         for name, content in changes.items():
-            self._put(name, content)
+            self.put(name, content)
         around = {path.parent for path in map(self.folder.joinpath, job.writes)}
         known = {path for folder in around for path in folder.iterdir()}
         ended = call(job, self.folder)
@@ -169,9 +169,10 @@ class Bench:
     def restore(self, names):
         """Make some files what they were."""
         for name in names:
-            self._put(name, self.files[name])
+            self.put(name, self.files[name])
 
-    def _put(self, name, content):
+    def put(self, name, content):
+        """Write a file, or remove it if there is no content."""
         if content is None:
             (self.folder / name).unlink(missing_ok=True)
         else:

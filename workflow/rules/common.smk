@@ -215,9 +215,16 @@ def extract_threads(wildcards):
 
 @functools.lru_cache(maxsize=256)
 def counts_of(sidecar, changed):
-    """The counts of a manifest, read once and not for every job that asks; ``changed`` is when it was written."""
-    with open(sidecar) as file:
-        return json.load(file)["counts"]
+    """The counts of a manifest, read once and not for every job that asks; ``changed`` is when it was written.
+
+    Of a damaged one there are none, or numbers that are not right: the job itself refuses it, and its remedy must run.
+    """
+    try:
+        with open(sidecar, encoding="utf-8") as file:
+            counts = json.load(file)["counts"].items()
+        return {name: min(count, 10**12) for name, count in counts if isinstance(count, int) and count >= 0}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def by_name(files):
