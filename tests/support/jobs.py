@@ -5,6 +5,7 @@ What a job reads, writes and calls is what the rules say in a dry run, so that t
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import importlib
 import logging
@@ -156,13 +157,22 @@ def _serve(pipe):
             arguments, folder, seconds, before = pipe.recv()
         except EOFError:
             return
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile("w+") as imported:
+        # A pipe, as a file might be limited in size.
+        said, saying = os.pipe()
+        os.set_blocking(said, False)
+        if sys.platform == "linux":
+            fcntl.fcntl(saying, fcntl.F_SETPIPE_SZ, 2**20)
+        with tempfile.TemporaryFile("w+") as imported:
             child = os.fork()
             if not child:
-                _in_child(arguments, folder, before, said, imported)
+                _in_child(arguments, folder, before, saying, imported)
             status = _wait(child, seconds)
-            said.seek(0)
-            pipe.send(Ended(status, said.read().decode(errors="replace")))
+            text = b""
+            with contextlib.suppress(BlockingIOError):
+                text = os.read(said, 2**20)
+            pipe.send(Ended(status, text.decode(errors="replace")))
+            os.close(said)
+            os.close(saying)
             imported.seek(0)
             for module in imported.read().split():
                 with contextlib.suppress(Exception):
@@ -180,12 +190,12 @@ def _wait(child, seconds):
     return os.waitstatus_to_exitcode(ended[1])
 
 
-def _in_child(arguments, folder, before, said, imported):
+def _in_child(arguments, folder, before, saying, imported):
     status, known = TRACEBACK, set(sys.modules)
     try:
         os.chdir(folder)
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
+        os.dup2(saying, 1)
+        os.dup2(saying, 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         logging.root.handlers.clear()
         warnings.resetwarnings()
@@ -196,8 +206,9 @@ def _in_child(arguments, folder, before, said, imported):
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + SPARE_BYTES, resource.RLIM_INFINITY))
         status = cli.main(list(arguments))
-        imported.write("\n".join(sys.modules.keys() - known))
-        imported.flush()
+        with contextlib.suppress(OSError):
+            imported.write("\n".join(sys.modules.keys() - known))
+            imported.flush()
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
