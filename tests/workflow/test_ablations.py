@@ -45,7 +45,7 @@ def test_a_table_per_ablation_and_every_number_is_that_of_its_runs(workflow):
             assert (backbone, shown) == ("pixels", values)
             run = json.loads(workflow.path(f"runs/digits/pixels/{method}/16bit/seed0/metrics.json").read_text())
             assert abs(float(score) - 100 * run["mAP@1000"]) <= 0.0501
-    assert {path.suffix for path in workflow.path("figures/ablation").iterdir()} == {".svg", ".pdf", ".png"}
+    assert {path.suffix for path in workflow.path("figures/ablation").iterdir()} == {".svg", ".pdf", ".png", ".json"}
     assert "Nothing to be done" in workflow(*wanted).text
     # One more value trains what is new.
     workflow.configure({"ablations": {"batch": {"vary": {"batch_size": [32, 64, 128]}}}})

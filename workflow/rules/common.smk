@@ -130,7 +130,7 @@ whole_config = of_job(dict)
 
 
 # Whether a file has changed Snakemake tells by the record beside it: small, so that content counts and not its time, which
-# a copy may have lost. Every other file is an input that is read, and not looked at.
+# a copy may have lost. Other files, but for metrics, are inputs that are read and not looked at.
 def recorded(paths):
     """Files and their records, as a job's input."""
     return [path if path.endswith(".json") else ancient(path) for path in paths]
