@@ -102,7 +102,8 @@ def _check(parameter: inspect.Parameter, value: Any) -> None:
     values = value if isinstance(value, list) else [value]
     texts = [str(each) if isinstance(each, Path) else each for each in values]
     as_json({flag: texts if isinstance(value, list) else texts[0]})
-    if any(typing.get_origin(hint) is Mapping for hint in hints) and not isinstance(value, dict | None):
+    kinds = (dict, type(None)) if type(None) in hints else dict
+    if any(typing.get_origin(hint) is Mapping for hint in hints) and not isinstance(value, kinds):
         raise SDCError(f"{flag}: {json.dumps(value)} is not allowed; give a JSON object, such as {{}}")
     for note, each in itertools.product(itertools.chain.from_iterable(map(_notes, hints)), values):
         if isinstance(note, Range) and isinstance(each, int) and not note.holds(each):

@@ -104,6 +104,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path, caplog):
     [
         (["--settings", "[1]"], "--settings: [1] is not allowed; give a JSON object, such as {}"),
         (["--settings", "3"], "--settings: 3 is not allowed; give a JSON object, such as {}"),
+        (["--expect", "null"], "--expect: null is not allowed; give a JSON object, such as {}"),
         (["--settings", '{"query": NaN}'], "--settings.query: nan is not allowed; give a finite number"),
         (["--settings", '{"query": 1e999}'], "--settings.query: inf is not allowed; give a finite number"),
         (
