@@ -99,12 +99,17 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path, caplog):
     assert "\n" not in caplog.records[-1].getMessage()
 
 
+def test_null_is_no_object_where_one_is_expected(tmp_path, caplog):
+    files = ["--facts", "m.json", "--retrieved", "r.csv", "--out", f"{tmp_path}/t.png"]
+    assert main(["thumbnails", *files, "--expect", "null"]) == 2
+    assert "--expect: null is not allowed; give a JSON object, such as {}" in caplog.records[-1].getMessage()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--settings", "[1]"], "--settings: [1] is not allowed; give a JSON object, such as {}"),
         (["--settings", "3"], "--settings: 3 is not allowed; give a JSON object, such as {}"),
-        (["--expect", "null"], "--expect: null is not allowed; give a JSON object, such as {}"),
         (["--settings", '{"query": NaN}'], "--settings.query: nan is not allowed; give a finite number"),
         (["--settings", '{"query": 1e999}'], "--settings.query: inf is not allowed; give a finite number"),
         (
