@@ -5,6 +5,7 @@ Source: Z. Qiu, Q. Su, Z. Ou, J. Yu, C. Chen, "Unsupervised Hashing with Contras
 """
 
 import dataclasses
+import functools
 
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Batch, Sequential, Tensor
@@ -61,5 +62,7 @@ def bernoulli_divergence(logits: Tensor, others: Tensor) -> Tensor:
     import torch.nn.functional as F
 
     others = others.detach()
-    terms = logits.sigmoid() * (logits - others) + F.softplus(others) - F.softplus(logits)
+    # Beyond its threshold, 20 if not said, softplus(x) is x: in double precision that is not yet exact.
+    softplus = functools.partial(F.softplus, threshold=40)
+    terms = logits.sigmoid() * (logits - others) + softplus(others) - softplus(logits)
     return terms.sum(dim=1).mean()

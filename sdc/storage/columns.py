@@ -20,8 +20,9 @@ def write_precisions(path: str | Path, precisions: Mapping[int, float]) -> None:
 
 def read_precisions(path: str | Path, record: Record | None = None) -> dict[int, float]:
     """Read what ``write_precisions`` wrote; see ``read_rows``."""
+    rows = read_rows(path, record)
     try:
-        return {int(row["query"]): float(row["average_precision"]) for row in read_rows(path, record)}
+        return {int(row["query"]): float(row["average_precision"]) for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
 
@@ -46,8 +47,9 @@ def write_columns(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> Non
 
 def read_columns(path: str | Path, record: Record | None = None) -> dict[str, np.ndarray]:
     """Read columns of numbers, shape ``(rows,)``, float64, by their names; see ``read_rows``."""
+    lines = _lines(path, record)
     try:
-        names, *rows = csv.reader(_lines(path, record))
+        names, *rows = csv.reader(lines)
         values = np.array(rows, float).reshape(len(rows), len(names))
     except (ValueError, csv.Error) as error:
         raise _damaged(path, error) from error
@@ -65,8 +67,9 @@ def read_rows(path: str | Path, record: Record | None = None, delimiter: str = "
     Raises:
         StorageError: If the file is missing or damaged.
     """
+    lines = _lines(path, record)
     try:
-        return list(csv.DictReader(_lines(path, record), delimiter=delimiter))
+        return list(csv.DictReader(lines, delimiter=delimiter))
     except (ValueError, csv.Error) as error:
         raise _damaged(path, error) from error
 
@@ -74,9 +77,12 @@ def read_rows(path: str | Path, record: Record | None = None, delimiter: str = "
 def _lines(path: str | Path, record: Record | None) -> io.StringIO:
     try:
         data = record.read(path) if record else Path(path).read_bytes()
+        text = data.decode()
     except OSError as error:
         raise unreadable(path, error) from error
-    return io.StringIO(data.decode(), newline="")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from error
+    return io.StringIO(text, newline="")
 
 
 def _damaged(path: str | Path, error: Exception) -> StorageError:

@@ -39,4 +39,5 @@ def run(first: Path, second: Path) -> int:
 def _record_of(path: Path) -> Record | None:
     """The record of a file of a run; files from elsewhere have none."""
     beside = stage_record(path.parent, "evaluate")
-    return read_record(beside, "evaluate") if beside.exists() else None
+    record = read_record(beside, "evaluate") if beside.exists() else None
+    return record if record and path.name in record.files else None

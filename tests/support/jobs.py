@@ -140,13 +140,10 @@ def call(job, folder, seconds=120, before=None):
 
 @functools.cache
 def _server(stage, _process):
-    ours, theirs = multiprocessing.Pipe()
-    if not os.fork():
-        ours.close()
-        try:
-            _serve(theirs)
-        finally:
-            os._exit(0)
+    # Not forked from the process of the tests: where torch has computed gradients, a fork can compute none.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=_serve, args=(theirs,), daemon=True).start()
     theirs.close()
     return ours
 
