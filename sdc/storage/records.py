@@ -14,11 +14,12 @@ from typing import Any
 
 from sdc import __version__
 from sdc.errors import StorageError
+from sdc.plan.cells import Cell
 from sdc.storage.files import read_json, remedy, unreadable, write_json
 
 RECORD_SCHEMA = "sdc.record/1"
 # What runs are told apart by.
-RUN = ("dataset", "backbone", "method", "bits", "seed")
+RUN = Cell._fields
 # Keys that every record has; what else is in it are facts.
 _OWN = ("schema", "stage", "version", "made_from", "files", "checksum")
 _CHUNK_BYTES = 2**20

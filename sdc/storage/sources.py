@@ -1,5 +1,6 @@
 """What a file that anybody wrote is to its reader: arrays by name, none of which takes more memory than there is."""
 
+import abc
 import contextlib
 import logging
 import math
@@ -19,7 +20,7 @@ Opener = Callable[[], AbstractContextManager[Any]]
 _log = logging.getLogger(__name__)
 
 
-class Source:
+class Source(abc.ABC):
     """A file.
 
     Attributes:
@@ -33,13 +34,13 @@ class Source:
         self.path = path
         self.followed: set[Path] = set()
 
+    @abc.abstractmethod
     def read(self, name: str) -> Any:
         """A whole array: an ndarray, or a list with a value, or a list of them, per row."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def rows(self, name: str) -> Opener:
         """Gives something to slice by rows, and closes it."""
-        raise NotImplementedError
 
 
 class WholeSource(Source):

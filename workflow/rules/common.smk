@@ -93,7 +93,7 @@ def of_job(function, *wanted, write=canonical):
 
 
 def expect(*wanted):
-    """From a job's wildcards to whose files it reads, as JSON: the values of some of them; ``more`` gives others."""
+    """From a job's wildcards to whose files it reads, as JSON: the values of some of them, or what a function says."""
 
     def of(wildcards):
         values = {}
@@ -104,7 +104,7 @@ def expect(*wanted):
     return of
 
 
-RUN = ("dataset", "backbone", "method", "bits", "seed")
+RUN = plan.cells.Cell._fields
 
 
 def options(values):
