@@ -50,6 +50,7 @@ SCRIPTS = {
         ["--project", "--images", "4", "--precision", "float32"],
         [rf"PROJECTION, cpu, .*vgg16 {NUMBER} images/s", rf"\| CIFAR-10 \| .* \| vgg16 \| {NUMBER} \| {NUMBER} \|"],
     ),
+    "machine": ([], [r".+, \d+ cores?, .*\w"]),
     "manifest": (
         ["--train", "3000", "--index", "1000", "--shards", "4"],
         [rf"make: +{NUMBER} s, peak {NUMBER} GiB", rf"read and shard: +{NUMBER} s", r"5,129 rows, \d+ MiB on disk"],
