@@ -11,7 +11,7 @@ import numpy as np
 
 from sdc.datasets.base import Dataset, Opener, Protocol, hashes
 from sdc.datasets.download import fetch
-from sdc.datasets.draws import AMOUNT, draw_splits, draw_training
+from sdc.datasets.draws import AMOUNT_OR_NONE, draw_splits, draw_training
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
 from sdc.limits import Seed
@@ -98,8 +98,8 @@ class Arrays(Dataset):
     protocol: Literal["ep1", "ep11", "ep2", "ep3", "ep4", "ep5"] = "ep1"
     download: bool = True
     checksum: bool = True
-    query: float | None = option(None, anyOf=[*AMOUNT["anyOf"], {"type": "null"}])
-    train: float | None = option(None, anyOf=[*AMOUNT["anyOf"], {"type": "null"}])
+    query: float | None = option(None, **AMOUNT_OR_NONE)
+    train: float | None = option(None, **AMOUNT_OR_NONE)
     seed: Seed = 42
 
     def __post_init__(self) -> None:

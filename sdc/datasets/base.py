@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SKIPPED_NAMED = 1000
-LabelKind = Literal["single", "multi", "any", "instance"]
+LabelKind = Literal["single", "multi", "any", "instance", "none"]
 _TAILS = {"train": "training items", "database": "database and training items"}
 _ROLES = {"query": "a query", "database": "in the database", "train": "for training"}
 Opener = Callable[[str], "Image"]
@@ -74,8 +74,8 @@ class Dataset(Settings):
         title: Its name in print.
         on_disk: What must lie below ``root``, a line per file or folder; empty if it comes with the code.
         source: Where to get it and under which terms.
-        label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these, as the labels have it, or
-            ``instance`` (relevant: listed).
+        label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these or ``none``, as the labels have
+            it, or ``instance`` (relevant: listed).
         protocols: By the values of its ``protocol``.
         preprocessing: A backbone's ``resize``, ``crop`` and ``interpolation`` where its entry has none.
         split_settings: Keys, as far as it has them, that ``split`` reads and ``images`` does not.
@@ -168,9 +168,10 @@ class Dataset(Settings):
         skipped: Sequence[Mapping[str, str]] = (),
         relevance: Mapping[int, Mapping[str, np.ndarray]] | None = None,
         shuffle: bool = False,
+        label_kind: LabelKind | None = None,
         **facts: Any,
     ) -> Images:
-        """What ``images`` returns.
+        """What ``images`` returns; without labels, if the class takes ``any``, where they tell no image from another.
 
         Args:
             paths: Of the n images, in order.
@@ -181,6 +182,7 @@ class Dataset(Settings):
             skipped: Path and reason of each file left out.
             shuffle: Shuffle the rows: a database sorted by class would flatter codes with many ties wherever ties are
                 broken by row.
+            label_kind: ``single`` or ``multi``, where a setting says it and not the labels.
             **facts: More for the sidecar.
         """
         labels = labels if isinstance(labels, Labels) else Labels.single(labels)
@@ -188,9 +190,13 @@ class Dataset(Settings):
         if shuffle:
             order = fixed_order(len(paths))
             paths, groups, labels = [paths[row] for row in order], [groups[row] for row in order], labels.take(order)
-        kind = self.label_kind
+        kind = label_kind or self.label_kind
         if kind == "any":
             kind = "multi" if (labels.counts > 1).any() else "single"
+        if self.label_kind == "any" and (why := _tell_nothing(labels, classes)):
+            place = next((getattr(self, key) for key in self.locations), self.title)
+            _log.warning("%s: %s: taken as unlabelled; what needs labels is not measured", place, why)
+            kind, labels, classes = "none", Labels.of(() for _ in paths), ()
         facts = {
             "label_kind": kind,
             "shuffled": shuffle,
@@ -222,7 +228,7 @@ class Dataset(Settings):
             **facts: More for the sidecar.
         """
         protocol = protocol or getattr(self, "protocol", "")
-        self._check_splits(images.paths, splits, protocol, problems)
+        self._check_splits(images, splits, protocol, problems)
         known = self.protocols.get(protocol)
         about = f"{protocol}: {known.about}" if known else protocol
         if self.long_tail is not None and images.facts["label_kind"] != "single":
@@ -247,16 +253,18 @@ class Dataset(Settings):
         return Manifest(images.paths, images.labels, query, database, train, facts, images.relevance)
 
     def _check_splits(
-        self, paths: Sequence[str], splits: Mapping[str, np.ndarray], protocol: str, problems: Problems
+        self, images: Images, splits: Mapping[str, np.ndarray], protocol: str, problems: Problems
     ) -> None:
         both = np.flatnonzero(splits["query"] & splits["database"])
         if len(both):
             problems(
-                f"{paths[both[0]]}: is both query and in the database ({len(both)} such); a query must not find "
+                f"{images.paths[both[0]]}: is both query and in the database ({len(both)} such); a query must not find "
                 "itself: take it out of one of the lists"
             )
+        # Landmarks may be searched with a head trained elsewhere; what has no labels may be there to be encoded only.
+        spared = {"instance": "train", "none": "query"}.get(images.facts["label_kind"])
         for name, flags in splits.items():
-            if not flags.any() and not (name == "train" and self.label_kind == "instance"):
+            if not flags.any() and name != spared:
                 problems(f"{self.title}: no image is {_ROLES[name]}; check the lists or the counts of the split")
         known = self.protocols.get(protocol)
         for name in SPLITS if known else ():
@@ -267,6 +275,14 @@ class Dataset(Settings):
                 if problems.gather:
                     problems(difference)
                 _log.warning(difference)
+
+
+def _tell_nothing(labels: Labels, classes: Sequence[str]) -> str:
+    """Why labels tell no item from another: there are none, or all items have the same; empty if they do."""
+    in_use = np.unique(labels.indices)
+    if len(in_use) > 1 or (labels.counts != len(in_use)).any():
+        return ""
+    return f"all {len(labels)} items are of one class, {classes[in_use[0]]!r}" if len(in_use) else "there are no labels"
 
 
 def _relations(query: np.ndarray, database: np.ndarray, train: np.ndarray) -> dict[str, str]:

@@ -15,6 +15,10 @@ from sdc.storage.manifest import SPLITS, Images
 LongTailOf = Literal["train", "database"]
 # How many items of a class: an integer is a count, a float up to 1.0 a fraction.
 AMOUNT = {"anyOf": [schema_of_type(Items), {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]}
+AMOUNT_OR_NONE = {"anyOf": [*AMOUNT["anyOf"], {"type": "null"}]}
+# Where no amount is given: shares of a class; of what has no labels a tenth, and all the rest to train on, at the most.
+QUERY, TRAIN = 0.1, 0.5
+MOST_QUERIES, MOST_TRAINED = 1_000, 20_000
 
 
 def split_files(pattern: str) -> dict[str, Path]:
@@ -54,29 +58,40 @@ def named_splits(images: Images) -> dict[str, np.ndarray]:
 
 
 def complete_splits(
-    images: Images, given: bool, query: float, train: float, seed: int, whole: str = "all images"
+    images: Images, given: bool, query: float | None, train: float | None, seed: int, whole: str = "all images"
 ) -> dict[str, np.ndarray]:
     """The splits that the groups of images name, if they do, with training items drawn if there are none; else drawn.
 
-    Draws go by class; or by all images alike, where one may have several. Those of no class are not drawn.
+    Draws go by class; or by all images alike, where one may have several, or none has any. Those of no class are not
+    drawn.
 
     Args:
-        images: With one label each, or several.
+        images: With one label each, several, or none.
         given: Whether their groups are splits.
-        query, train, seed: As of ``draw_splits``; so are result and errors.
+        query, train, seed: As of ``draw_splits``; so are result and errors. None for the usual amounts.
         whole: What errors call all images.
     """
     labels, classes = images.labels.class_indices, images.facts["classes"]
     if images.facts["label_kind"] != "single":
         labels, classes = np.zeros(len(images), np.int64), [whole]
-    rows = source_rows(images)
+    rows, unlabelled = source_rows(images), images.facts["label_kind"] == "none"
+    if query is None:
+        query = min(_count(QUERY, len(images)), MOST_QUERIES) if unlabelled else QUERY
     if not given:
+        if train is None:
+            train = _most_trained(len(images) - _count(query, len(images))) if unlabelled else TRAIN
         return draw_splits(labels, classes, query, train, seed, rows)
     splits = named_splits(images)
     if not splits["train"].any():
         database = rows[(splits["database"] & (labels >= 0))[rows]]
+        if train is None:
+            train = _most_trained(len(database)) if unlabelled else TRAIN
         splits["train"] = draw_training(database, labels, classes, train, seed)
     return splits
+
+
+def _most_trained(available: int) -> int:
+    return max(1, min(available, MOST_TRAINED))
 
 
 def draw_splits(

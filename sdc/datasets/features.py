@@ -1,4 +1,4 @@
-"""Bring your own: vectors that some network computed of anything, with labels; nothing is left to extract."""
+"""Bring your own: vectors that some network computed of anything, labelled or not; nothing is left to extract."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sdc.datasets.base import Dataset, Opener, absent
-from sdc.datasets.draws import AMOUNT, complete_splits, split_files
+from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, split_files
 from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import VectorFile, Vectors, open_vectors
 from sdc.errors import SDCError
@@ -53,7 +53,7 @@ class VectorDataset(Dataset):
 
     Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too (``sdc.storage.arrays.NAMES``).
     Labels are a class per row, by number or name; or zeros and ones of shape ``(n, classes)`` where a row may have
-    several.
+    several. Without any, or where all are alike, rows are unlabelled.
 
     Attributes:
         file: The vectors; with ``{split}`` in it three files, in whose names it stands for ``query``, ``database`` and
@@ -63,15 +63,17 @@ class VectorDataset(Dataset):
         ids: Likewise, names of the rows for the manifest, instead of row numbers.
         external: HDF5 files that lead to data in other files, by links, virtual datasets or external storage:
             ``refuse`` them, or ``follow`` them; then all these files must be there.
-        query: Of one file, queries per class, or in all where rows have several labels; an integer, or a fraction.
-        train: Training rows, likewise; a fraction is of the database.
+        query: Of one file, queries per class, or in all where rows have several labels or none; an integer, or a
+            fraction. None for a tenth, of unlabelled rows 1,000 at the most.
+        train: Training rows, likewise; a fraction is of the database. None for half of it; of unlabelled rows for all
+            of it, 20,000 at the most.
     """
 
     title = "Features"
     label_kind = "any"
     on_disk = (
-        "features.h5: features (n, dim) and labels (n,) or (n, classes); ids if you like\n"
-        "or features.npy and a file of labels, in the same order"
+        "features.h5: features (n, dim) and, if you like, labels (n,) or (n, classes), and ids\n"
+        "or features.npy and, if you like, a file of labels, in the same order"
     )
     source = "your own"
 
@@ -81,8 +83,8 @@ class VectorDataset(Dataset):
     labels: str | None = None
     ids: str | None = None
     external: External = "refuse"
-    query: float = option(0.1, **AMOUNT)
-    train: float = option(0.5, **AMOUNT)
+    query: float | None = option(None, **AMOUNT_OR_NONE)
+    train: float | None = option(None, **AMOUNT_OR_NONE)
 
     def images(self, problems: Problems) -> Images:
         """The rows of all files, shuffled."""
@@ -91,7 +93,7 @@ class VectorDataset(Dataset):
         parts = self._parts()
         followed = dict.fromkeys(path for part in parts for path in part.file.followed)
         labels, classes = number_classes([part.classes for part in parts])
-        single = bool((labels.counts <= 1).all())
+        single = bool((labels.counts <= 1).all() and len(labels.indices))
         misfits = [
             f"{part.file.path}: {len(part.file)} rows but {len(given)} {what}; give each row its own, in the same order"
             for part in parts
@@ -104,9 +106,6 @@ class VectorDataset(Dataset):
             part.check(single, problems)
         if misfits:
             raise SDCError(misfits[0])
-        if len(classes) < 2:
-            named = "".join(classes) or "none"
-            raise SDCError(f"{self.file}: all rows are of one class, {named}; it takes two to tell what is relevant")
         ids = {part.split: set(part.ids or ()) for part in parts}
         if both := sorted(ids.get("query", set()) & ids.get("database", set())):
             files = " and ".join(str(part.file.path) for part in parts if part.split != "train")
@@ -156,12 +155,13 @@ class VectorDataset(Dataset):
     def _parts(self) -> list[_Part]:
         """Every file with its labels and ids, from files of their own or from the same."""
         labels, ids = (self._files(pattern) if pattern else {} for pattern in (self.labels, self.ids))
+        files = [(split, path, open_vectors(path, self.external)) for split, path in self._files(self.file).items()]
+        labelled = bool(labels) or any(file.labels is not None for _, _, file in files)
         parts = []
-        for split, path in self._files(self.file).items():
-            file = open_vectors(path, self.external)
+        for split, path, file in files:
             if split in labels:
                 classes = read_labels(labels[split], external=self.external)
-            elif file.labels is None and split != "train":
+            elif file.labels is None and split != "train" and labelled:
                 raise SDCError(f"{path}: holds no labels; set labels to a file of them")
             else:
                 classes = ClassNames.of([[]] * len(file) if file.labels is None else file.labels, path)

@@ -1,4 +1,4 @@
-"""Any directory tree of images; the class of an image is the name of the folder it lies in."""
+"""Any directory tree of images; the class of an image is the name of the folder it lies in, if there are several."""
 
 import dataclasses
 import hashlib
@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from sdc.datasets.base import ImageFiles
-from sdc.datasets.draws import AMOUNT, complete_splits
+from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits
 from sdc.datasets.locate import SUFFIXES, files_below
 from sdc.datasets.problems import Problems, shown
 from sdc.errors import SDCError
+from sdc.labels import Labels
 from sdc.settings import option
 from sdc.storage.files import what_is_at
 from sdc.storage.manifest import SPLITS, Images, Manifest
@@ -24,27 +25,36 @@ _log = logging.getLogger(__name__)
 class Folder(ImageFiles):
     """Images below a root, at any depth.
 
+    Where all images lie in one folder, or directly in ``query/``, ``database/`` and ``train/``, they are unlabelled.
+
     Attributes:
         root: The directory tree.
+        labels: ``folders`` takes the name of the folder that an image lies in as its class; ``none`` takes all images
+            as unlabelled, however they are sorted.
         splits: ``draw`` per class by seed; ``folders`` takes ``query/``, ``database/`` and, if there, ``train/`` below
             the root (without ``train/``, training items are drawn from the database); ``auto`` is ``folders`` where
             ``query/`` and ``database/`` exist, else ``draw``.
-        query: Queries per class; an integer, or a fraction as a float.
-        train: Training items per class; an integer, or a fraction as a float of the class's database part.
+        query: Queries per class, or in all where there are no labels; an integer, or a fraction as a float. None for a
+            tenth, of unlabelled images 1,000 at the most.
+        train: Training items, likewise; a fraction is of the database. None for half of a class; of unlabelled images
+            for the whole database, 20,000 at the most.
         on_error: A file that is not a readable image: ``fail`` and name it (when it is read), or ``skip`` it: every
             file is decoded once while preparing, and the bad ones are left out of the manifest and counted.
     """
 
     title = "Folder"
+    label_kind = "any"
     on_disk = (
         "<class>/<anything>/*.jpg                    a folder per class, at any depth; the draw is per class\n"
-        "or query/<class>/*.jpg, database/<class>/*.jpg and, if you like, train/<class>/*.jpg"
+        "or query/<class>/*.jpg, database/<class>/*.jpg and, if you like, train/<class>/*.jpg\n"
+        "or *.jpg                                    images without labels; likewise query/*.jpg, database/*.jpg"
     )
     source = "your own"
 
+    labels: Literal["folders", "none"] = "folders"
     splits: Literal["auto", "draw", "folders"] = "auto"
-    query: float = option(0.1, **AMOUNT)
-    train: float = option(0.5, **AMOUNT)
+    query: float | None = option(None, **AMOUNT_OR_NONE)
+    train: float | None = option(None, **AMOUNT_OR_NONE)
 
     def images(self, problems: Problems) -> Images:
         """The images in the order of their paths, then shuffled; the facts say which folders of splits there are."""
@@ -54,21 +64,25 @@ class Folder(ImageFiles):
         paths, skipped = self._list(root, problems)
         if not paths:
             raise SDCError(f"{root}: holds no images ({', '.join(sorted(SUFFIXES))}); set root to the folder of images")
-        names = [PurePosixPath(path).parent.name or root.resolve().name for path in paths]
+        parents = [PurePosixPath(path).parent for path in paths]
+        names = [parent.name or root.resolve().name for parent in parents]
         classes = sorted(set(names))
-        if len(classes) < 2:
-            raise SDCError(f"{root}: all images are of one class, {classes[0]!r}; give each class a folder of its own")
+        labels: Labels | np.ndarray = np.searchsorted(classes, names)
+        folders = [split for split in SPLITS if (root / split).is_dir()]
+        only_splits = {"query", "database"} <= {*folders} and {*map(str, parents)} <= {*SPLITS}
+        if self.labels == "none" or only_splits:
+            labels, classes = Labels.of(() for _ in paths), []
         tops = (path.partition("/")[0] for path in paths)
         listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in paths)
         return self.list_images(
             paths,
-            np.searchsorted(classes, names),
+            labels,
             classes,
             [top if top in SPLITS else "" for top in tops],
             sources={"paths and sizes": hashlib.sha256(listing.encode()).hexdigest()},
             skipped=skipped,
             shuffle=True,
-            folders=[split for split in SPLITS if (root / split).is_dir()],
+            folders=folders,
         )
 
     def split(self, images: Images, problems: Problems) -> Manifest:
@@ -78,7 +92,8 @@ class Folder(ImageFiles):
         if by_folder:
             self._check_folders(images)
         splits = complete_splits(images, by_folder, self.query, self.train, self.seed)
-        protocol = "query/, database/ and train/ folders" if by_folder else "per-class draw"
+        drawn = "per-class draw" if images.facts["label_kind"] == "single" else "a draw of images"
+        protocol = "query/, database/ and train/ folders" if by_folder else drawn
         return self.manifest(images, splits, problems, protocol=protocol)
 
     def _check_folders(self, images: Images) -> None:

@@ -1,4 +1,4 @@
-"""Images that your own list files name: ``PATH LABEL`` or ``PATH 0 1 0 …``, a line each."""
+"""Images that your own list files name: ``PATH LABEL``, ``PATH 0 1 0 …`` or only ``PATH``, a line each."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,8 @@ _REMEDIES = {
 class Lists(ListFileDataset):
     """A training, a query and a database list, in the format that HashNet, SDC and DeepHash use.
 
-    If any image has several labels, the dataset is multi-label: relevant is what shares one.
+    If any image has several labels, the dataset is multi-label: relevant is what shares one. If no line has a label, or
+    all have the same, it is unlabelled.
 
     Attributes:
         root: Folder that image names are relative to; the prefixes of their authors are recognised.
@@ -32,7 +33,7 @@ class Lists(ListFileDataset):
     title = "Lists"
     label_kind = "any"
     on_disk = """\
-train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class
+train.txt      PATH LABEL a line: the index of a class, or 0 1 0 …, a column per class; or PATH
 test.txt       the same for the queries
 database.txt   the same for what queries search
 PATH           images, wherever the lists say"""

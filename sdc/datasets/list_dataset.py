@@ -46,7 +46,8 @@ class ListFileDataset(ImageFiles):
     ) -> Images:
         """The images of three list files; rows in the order of the database list, then of the others.
 
-        Lines without a label stay, as distractors, for they count in what is published.
+        Lines without a label stay, as distractors, for they count in what is published. Only where ``label_kind`` is
+        ``any`` may all lines be without.
 
         Args:
             files: Of ``database``, ``query`` and ``train``.
@@ -61,7 +62,8 @@ class ListFileDataset(ImageFiles):
             widths = " but ".join(f"{file} has {columns}" for columns, file in wide.items())
             raise SDCError(f"{widths} label columns; take lists of one source")
         located = dict(zip(lists, self.relocate(list(lists.values()), problems, key), strict=True))
-        union = join_lists({split: located[file] for split, file in files.items()}, problems, key)
+        by_split = {split: located[file] for split, file in files.items()}
+        union = join_lists(by_split, problems, key, unlabelled=self.label_kind == "any")
         if classes is None:
             largest = int(union.labels.indices.max(initial=-1))
             classes = [str(index) for index in range(max(largest + 1, *wide, 0))]
@@ -88,7 +90,7 @@ class ListFileDataset(ImageFiles):
             splits["database"] &= ~splits["train"]
         without = images.labels.counts == 0
         unlabelled = {split: int((flags & without).sum()) for split, flags in splits.items()}
-        if unlabelled["query"]:
+        if unlabelled["query"] and images.facts["label_kind"] != "none":
             _log.warning("%d queries have no label: nothing is relevant to them", unlabelled["query"])
         return self.manifest(images, splits, problems, unlabelled=unlabelled)
 

@@ -115,7 +115,9 @@ class ListUnion(NamedTuple):
     repeated: dict[str, int]
 
 
-def join_lists(lists: Mapping[str, ListFile], problems: Problems, key: Key | None = None) -> ListUnion:
+def join_lists(
+    lists: Mapping[str, ListFile], problems: Problems, key: Key | None = None, unlabelled: bool = False
+) -> ListUnion:
     """One row per image: those of the database in its order, then new ones of the queries, then of the training list.
 
     Args:
@@ -123,10 +125,12 @@ def join_lists(lists: Mapping[str, ListFile], problems: Problems, key: Key | Non
         problems: Told of images with other labels on one line than on another, and of lists of queries or database
             without labels.
         key: What identifies an image; else its path does.
+        unlabelled: Whether no list need have labels.
     """
     files = [lists[split] for split in LISTS]
+    needed = not unlabelled or any(file.columns for file in files)
     for file in files[:2]:
-        if not file.columns:
+        if needed and not file.columns:
             problems(f"{file.path}: no line has a label; labels say what is relevant: write PATH LABEL")
     names = [name for file in files for name in file.names]
     counts = np.concatenate([file.labels.counts for file in files])

@@ -38,6 +38,10 @@ class Table(NamedTuple):
             raise SDCError(f"{self.path}: has several columns {twice[0]}; rename all but one")
         return columns
 
+    def has(self, role: str) -> bool:
+        """Whether there is a column of a role."""
+        return any(name in self.header for name in NAMES[role])
+
     def cells(self, column: str) -> list[str]:
         """The cells of a column."""
         place = self.header.index(column)

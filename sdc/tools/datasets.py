@@ -19,7 +19,7 @@ from sdc.storage.manifest import SPLITS
 _KINDS = {
     "single": "One label an image",
     "multi": "Several labels an image, and those that share one are relevant",
-    "any": "One label an image, or several",
+    "any": "One label an image, several, or none",
     "instance": "Relevant images are listed for each query",
 }
 # Classes printed at either end of a histogram.

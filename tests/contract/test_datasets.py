@@ -13,23 +13,37 @@ from sdc.errors import SDCError
 from sdc.settings import check, schema_of
 from sdc.storage.manifest import SPLITS, Images, read_manifest, relevance_path, write_manifest
 from sdc.tools import datasets as tool
-from tests.support.datasets import MAKERS
+from tests.support.datasets import MAKERS, UNLABELLED_MAKERS
+
+UNLABELLED = [f"{name}, unlabelled" for name in UNLABELLED_MAKERS]
 
 
-@pytest.fixture(scope="session", params=registry.DATASETS)
-def name(request):
+@pytest.fixture(scope="session", params=[*registry.DATASETS, *UNLABELLED])
+def copy(request):
+    """The name of a tiny copy: that of a dataset, some of which are there without labels too."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def settings(name, tmp_path_factory):
+def name(copy):
+    return copy.partition(",")[0]
+
+
+@pytest.fixture(scope="session")
+def make(copy, name):
+    """What writes the copy below a folder and returns the settings of its entry."""
+    return (UNLABELLED_MAKERS if copy in UNLABELLED else MAKERS).get(name)
+
+
+@pytest.fixture(scope="session")
+def settings(name, make, tmp_path_factory):
     """The dataset on disk: the settings of its entry."""
-    if name not in MAKERS:
+    if make is None:
         pytest.fail(
             f"{name} has no maker: add to tests/support/datasets.py a function that writes a tiny {name} in its "
             "published layout and returns its settings, and its line in MAKERS"
         )
-    return MAKERS[name](tmp_path_factory.mktemp("contract") / name)
+    return make(tmp_path_factory.mktemp("contract") / name)
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +114,12 @@ def test_manifest_is_whole(dataset, manifest):
         assert facts["protocol"].partition(":")[0].partition(" with ")[0] == dataset.protocol
 
 
-def test_labels_are_what_the_dataset_says(dataset, manifest):
+def test_labels_are_what_the_dataset_says(copy, name, dataset, manifest):
     kind, classes, counts = manifest.facts["label_kind"], manifest.facts["classes"], manifest.labels.counts
+    assert (dataset.label_kind == "any") == (name in UNLABELLED_MAKERS)
+    if copy in UNLABELLED:
+        assert (kind, classes, counts.sum(), manifest.relevance) == ("none", [], 0, None)
+        return
     assert kind == dataset.label_kind or (dataset.label_kind == "any" and kind in ("single", "multi"))
     assert len(set(classes)) == len(classes)
     assert manifest.labels.indices.min(initial=0) >= 0
@@ -176,8 +194,8 @@ def test_settings_are_read_where_they_say(dataset):
     assert ("root" in dataset.locations) == hasattr(dataset, "root")
 
 
-def test_split_needs_nothing_but_what_is_written_of_the_images(name, manifest, tmp_path):
-    settings = MAKERS[name](tmp_path / "data")
+def test_split_needs_nothing_but_what_is_written_of_the_images(name, make, manifest, tmp_path):
+    settings = make(tmp_path / "data")
     dataset = registry.build("datasets", name, settings)
     images = dataset.images(Problems())
     shutil.rmtree(tmp_path / "data", ignore_errors=True)

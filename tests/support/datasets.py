@@ -305,6 +305,43 @@ def make_features(root):
     return {"file": str(root / "v.npz"), "query": 2, "train": 3}
 
 
+def make_unlabelled_folder(root):
+    """Twelve images in one folder."""
+    for number in range(12):
+        write(root / f"{number:04}.png", encoded(kind="PNG"))
+    return {"root": str(root)}
+
+
+def make_unlabelled_list(root):
+    """The lists of ``make_list`` without the labels."""
+    settings = make_list(root)
+    for file in root.glob("*.txt"):
+        write(file, lines(line.split()[0] for line in file.read_text().splitlines()))
+    return settings
+
+
+def make_unlabelled_csv(root):
+    """A CSV file with nothing but the paths."""
+    make_unlabelled_folder(root)
+    write(root / "images.csv", lines(["path", *(f"{number:04}.png" for number in range(12))]))
+    return {"root": str(root)}
+
+
+def make_unlabelled_features(root):
+    """Sixty vectors and nothing else."""
+    root.mkdir(parents=True, exist_ok=True)
+    np.save(root / "v.npy", np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32))
+    return {"file": str(root / "v.npy")}
+
+
+# Of the datasets that need no labels: the same without any.
+UNLABELLED_MAKERS = {
+    "folder": make_unlabelled_folder,
+    "list": make_unlabelled_list,
+    "csv": make_unlabelled_csv,
+    "features": make_unlabelled_features,
+}
+
 # By registered name: writes a dataset below a folder and returns its settings.
 MAKERS = {
     "digits": lambda root: {},

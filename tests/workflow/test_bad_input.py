@@ -101,12 +101,6 @@ def test_missing_folder(workflow):
     fails(workflow, ["sdc prepare: error: nowhere: not found; ./ holds", "set root"])
 
 
-def test_one_class(workflow, make_images):
-    workflow.configure(FOLDER)
-    workflow.configure({"datasets": {"folder": {"root": str(make_images({"cat": 20}))}}})
-    fails(workflow, ["one class, 'cat'", "give each class a folder"])
-
-
 def test_too_few_images(pictures):
     workflow, root = pictures
     for path in sorted((root / "dog").iterdir())[4:]:

@@ -163,11 +163,9 @@ def test_missing_and_unreadable_images(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"images.csv: columns are none; name one of them path, paths, image, file, id, ids and one label,"),
+        ("", r"images.csv: columns are none; name one of them path, paths, image, file, id, ids"),
         ("picture,label\n", r"columns are picture, label; name one of them path"),
-        ("path,kind\n", r"columns are path, kind; name one"),
-        ("path,label\n", r"names 0 usable images of 0 classes"),
-        (rows(["cat"] * 5), r"names 5 usable images of 1 classes; it takes two"),
+        ("path,label\n", r"images.csv: names no usable image"),
         (rows(["cat", "dog,big", "", "dog,x"]), r"line 3 has not 2 cells as the header has; quote .* \(2 such lines\)"),
         (rows(["cat", "dog", ""]), r"images.csv: line 4 has no label; write one, or set labels: multi"),
         (rows(TWO) + "\np/0003.png,cat\n", r"line 23 names an image that an earlier line names"),
@@ -182,6 +180,36 @@ def test_missing_and_unreadable_images(write):
 def test_bad_files(write, text, message):
     with pytest.raises(SDCError, match=message):
         CSV(root=write(images=text), query=3, train=1).prepare()
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (rows(["cat"] * 20), {}),
+        (rows([""] * 20), {}),
+        (rows(TWO), {"labels": "none"}),
+        (rows(TWO, header="path,kind"), {}),
+    ],
+)
+def test_images_without_labels_or_of_one_class_are_unlabelled(write, text, settings):
+    manifest = CSV(root=write(images=text), **settings).prepare()
+    assert (manifest.facts["label_kind"], manifest.facts["protocol"]) == ("none", "a draw of images")
+    assert manifest.facts["counts"] == {"images": 20, "query": 2, "database": 18, "train": 18}
+    assert not manifest.labels.counts.any()
+
+
+def test_unlabelled_images_may_all_be_database(write):
+    text = "path,split\n" + "".join(f"p/{number:04}.png,database\n" for number in range(20))
+    counts = CSV(root=write(images=text)).prepare().facts["counts"]
+    assert counts == {"images": 20, "query": 0, "database": 20, "train": 20}
+
+
+def test_labels_that_are_asked_for_must_be_there(write):
+    root = write(images=rows(TWO, header="path,kind"), empty=rows([""] * 20))
+    with pytest.raises(SDCError, match=r"columns are path, kind; name one of them .* and one label, class_id"):
+        CSV(root=root, labels="single").prepare()
+    with pytest.raises(SDCError, match=r"empty.csv: line 2 has no label; write one, or set labels: multi \(20 such"):
+        CSV(root=root, file="empty.csv", labels="single").prepare()
 
 
 def test_files_that_disagree(write):

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -6,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc.datasets.draws import (
+    MOST_QUERIES,
+    MOST_TRAINED,
     complete_splits,
     draw_long_tail,
     draw_splits,
@@ -117,6 +120,25 @@ def test_an_order_of_rows_changes_nothing_in_a_draw():
             assert {listed.paths[row] for row in np.flatnonzero(flags)} == {
                 mixed.paths[row] for row in np.flatnonzero(drawn[1][split])
             }
+
+
+@pytest.mark.parametrize(
+    ("count", "query", "train"),
+    [(2, 1, 1), (40, 4, 36), (10_000, 1_000, 9_000), (50_000, MOST_QUERIES, MOST_TRAINED)],
+)
+def test_without_labels_a_few_are_queries_and_the_rest_is_database(count, query, train):
+    unlabelled = Images(
+        [""] * count, [()] * count, [""] * count, {"shuffled": True, "label_kind": "none", "classes": []}
+    )
+    splits = complete_splits(unlabelled, False, None, None, seed=0)
+    assert {name: flags.sum() for name, flags in splits.items()} == {
+        "query": query, "database": count - query, "train": train,
+    }  # fmt: skip
+    assert not (splits["train"] & ~splits["database"]).any()
+    listed = complete_splits(dataclasses.replace(unlabelled, groups=["database"] * count), True, None, None, seed=0)
+    assert {name: flags.sum() for name, flags in listed.items()} == {
+        "query": 0, "database": count, "train": min(count, MOST_TRAINED),
+    }  # fmt: skip
 
 
 def test_groups_name_splits_and_training_items_are_drawn_where_none_is_named():

@@ -212,8 +212,6 @@ def broken(data, what):
         np.save(data / "y.npy", CLASSES + 0.5)
     elif what == "members":
         np.save(data / "y.npy", 2 * np.eye(3)[CLASSES])
-    elif what == "one class":
-        np.save(data / "y.npy", 0 * CLASSES)
     elif what == "header":
         (data / "y.csv").write_text("id,klass\n1,2\n")
     elif what == "ragged":
@@ -236,7 +234,6 @@ WRONG = {
     "empty": r"x.npy: row 2 has no label \(1 such\); leave such rows out",
     "fractions": r"y.npy: labels float64 of shape \(60,\) are not classes: row 0 holds 0.5; give a class per row by",
     "members": r"y.npy: labels float64 of shape \(60, 3\) are not classes",
-    "one class": r"x.npy: all rows are of one class, 0; it takes two to tell what is relevant",
     "header": r"y.csv: columns are id, klass; name one of them label, class_id, landmark_id, labels",
     "ragged": r"y.csv: line 3 has not 2 cells as the header has; quote cells that hold commas",
     "suffix": r"y.json: suffix '.json' is not known; allowed: .npy, .*.txt, .csv",
@@ -251,9 +248,29 @@ def test_what_is_wrong_is_one_line(data, what):
         dataset(data, **settings).prepare()
 
 
-def test_no_labels_at_all(data):
-    with pytest.raises(SDCError, match=r"x.npy: holds no labels; set labels to a file of them"):
-        dataset(data, labels=None).prepare()
+def test_rows_without_labels_and_of_one_class_are_unlabelled(data, caplog):
+    np.save(data / "y.npy", 0 * CLASSES)
+    for settings, why in (
+        ({"labels": None}, "there are no labels"),
+        ({"labels": "y.npy"}, "all 60 items are of one class, '0'"),
+    ):
+        manifest = dataset(data, query=None, train=None, **settings).prepare()
+        assert (manifest.facts["label_kind"], manifest.facts["protocol"]) == ("none", "a draw of rows")
+        assert manifest.facts["counts"] == {"images": 60, "query": 6, "database": 54, "train": 54}
+        assert caplog.messages[-1].endswith(f"x.npy: {why}: taken as unlabelled; what needs labels is not measured")
+
+
+def test_labels_are_of_all_files_or_of_none(data):
+    write_splits(data, {"query": 3, "database": 9, "train": 9})
+    for split in ("query", "database", "train"):
+        with h5py.File(data / f"{split}.h5", "r+") as file:
+            del file["labels"]
+    splits = VectorDataset(file=str(data / "{split}.h5"))
+    assert splits.prepare().facts["label_kind"] == "none"
+    with h5py.File(data / "query.h5", "r+") as file:
+        file["labels"] = np.arange(3)
+    with pytest.raises(SDCError, match=r"database.h5: holds no labels; set labels to a file of them"):
+        splits.prepare()
 
 
 def test_everything_that_is_wrong_is_gathered(data):

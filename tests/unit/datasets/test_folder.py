@@ -89,13 +89,12 @@ def test_skip_drops_and_counts(make_images):
     [
         ({}, {}, r"images: not found; .* holds nothing; set root"),
         ({"cat": 0}, {}, r"images: holds no images"),
-        ({"cat": 5}, {}, r"all images are of one class, 'cat'; give each class a folder of its own"),
         (
             {"cat": 5, "dog": 2},
             {"query": 2, "train": 1},
             r"class 'dog' has 2 images, too few for query: 2 and train: 1",
         ),
-        ({"query/a": 2, "database/b": 0}, {"splits": "folders"}, r"all images are of one class"),
+        ({"query/a": 2, "database/b": 0}, {"splits": "folders"}, r"images/database: holds no images"),
         ({"query/a": 2, "query/b": 2, "database/b": 0}, {}, r"images/database: holds no images"),
         ({"query/a": 2, "database/b": 2, "more/b": 1}, {}, r"more lies beside query/, database/ and train/"),
         ({"query/a": 2, "database/b": 2}, {"train": 3}, r"class 'b' has 2 images to train on, too few for train: 3"),
@@ -105,6 +104,32 @@ def test_bad_folders(make_images, tmp_path, folders, settings, message):
     make_images(folders)
     with pytest.raises(SDCError, match=message):
         Folder(root=str(tmp_path / "images"), **settings).prepare()
+
+
+@pytest.mark.parametrize(
+    ("folders", "settings", "why"),
+    [
+        ({"": 12}, {}, "all 12 items are of one class, 'images'"),
+        ({"cat": 12}, {}, "all 12 items are of one class, 'cat'"),
+        ({"2019/may": 1, "2020": 11}, {"labels": "none"}, "there are no labels"),
+    ],
+)
+def test_one_folder_is_unlabelled_and_so_is_what_is_said_to_be(make_images, caplog, folders, settings, why):
+    root = make_images(folders)
+    manifest = Folder(root=str(root), **settings).prepare()
+    assert caplog.messages == [f"{root}: {why}: taken as unlabelled; what needs labels is not measured"]
+    assert (manifest.facts["label_kind"], manifest.facts["protocol"]) == ("none", "a draw of images")
+    assert manifest.facts["counts"] == {"images": 12, "query": 1, "database": 11, "train": 11}
+    drawn = Folder(root=str(root), query=3, train=0.5, **settings).prepare()
+    assert drawn.facts["counts"] == {"images": 12, "query": 3, "database": 9, "train": 4}
+
+
+def test_images_directly_in_folders_of_splits_are_unlabelled(make_images):
+    root = make_images({"query": 2, "database": 5})
+    manifest = Folder(root=str(root)).prepare()
+    assert (manifest.facts["label_kind"], manifest.facts["classes"]) == ("none", [])
+    assert manifest.facts["counts"] == {"images": 7, "query": 2, "database": 5, "train": 5}
+    assert by_split(manifest, "query") == ["query/0000.png", "query/0001.png"]
 
 
 def test_root_itself_is_a_class_for_images_directly_in_it(make_images):

@@ -44,6 +44,20 @@ def test_multi_hot_lists_with_names_of_classes(pets):
     assert manifest.facts["unlabelled"] == {"query": 1, "database": 5, "train": 3}
 
 
+def test_lists_of_paths_alone_or_of_one_class_are_unlabelled(pets, caplog):
+    for change in (" 0", ""):
+        for name in ("test", "database", "train"):
+            words = [line.split()[0] for line in (pets / f"{name}.txt").read_text().splitlines()]
+            (pets / f"{name}.txt").write_text("".join(f"{word}{change}\n" for word in words))
+        manifest = Lists(root=str(pets)).prepare()
+        assert (manifest.facts["label_kind"], manifest.facts["classes"]) == ("none", [])
+        assert manifest.facts["counts"] == {"images": 12, "database": 10, "query": 2, "train": 6}
+    assert [line.split(": ")[1] for line in caplog.messages] == [
+        "all 12 items are of one class, '0'",
+        "there are no labels",
+    ]
+
+
 def test_index_beyond_the_names_is_refused(pets):
     (pets / "names.txt").write_text("cat\n")
     with pytest.raises(SDCError, match=r"line 2: class 1 is out of range; there are 1 classes"):
