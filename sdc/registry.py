@@ -129,3 +129,9 @@ def build(catalogue: str, name: str, settings: Mapping[str, Any], **given: Any) 
     if catalogue == "backbones":
         given["model"] = kind
     return cls(**values, **given)
+
+
+def settings_of(backbone: Settings) -> dict[str, Any]:
+    """All settings of a backbone, defaults included, as a catalogue entry: what ``build`` makes the same from."""
+    values = backbone.as_dict()
+    return {"type": values.pop("model"), **values}

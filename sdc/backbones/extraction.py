@@ -34,7 +34,8 @@ class Extraction:
 
     Args:
         backbone: One that takes images.
-        open_image: From an item to an RGB image; threads share it. Items may be paths, arrays, or images themselves.
+        open_image: From an item to an RGB image, or to None, which leaves it out; threads share it. Items may be
+            paths, arrays, or images themselves.
         device: Where the network computes.
         batch_size: Images per forward pass; None is what suits the device. It is halved where memory does not hold it.
         views: Augmented views, to extract in place of the images themselves.
@@ -54,7 +55,7 @@ class Extraction:
     def __init__(
         self,
         backbone: Backbone,
-        open_image: Callable[[Any], Image],
+        open_image: Callable[[Any], Image | None],
         device: torch.device,
         *,
         batch_size: int | None = None,
@@ -92,7 +93,8 @@ class Extraction:
 
         Yields:
             ``features``, shape ``(n, dim)``; where the means of the tokens are something else, ``token_means``, shape
-            ``(n, dim)``. Of V views, ``features`` of shape ``(n, V, dim)``; their tokens, ``(n, V, P, dim)``.
+            ``(n, dim)``. Of V views, ``features`` of shape ``(n, V, dim)``; their tokens, ``(n, V, P, dim)``. Nothing
+            of a batch that is left out.
 
         Raises:
             SDCError: If images of a batch differ in size for a backbone that takes them as they are.
@@ -111,11 +113,18 @@ class Extraction:
             torch.set_num_threads(threads)
 
     def _block(
-        self, items: Sequence[Any], rows: np.ndarray | None, start: int, decode: Callable[..., Iterable[np.ndarray]]
+        self,
+        items: Sequence[Any],
+        rows: np.ndarray | None,
+        start: int,
+        decode: Callable[..., Iterable[np.ndarray | None]],
     ) -> dict[str, np.ndarray]:
         places = range(start, min(start + self.batch_size, len(items)))
         with self._timed("loading"):
-            images = list(decode(lambda at: self._load(items[at], 0 if rows is None else int(rows[at])), places))
+            loaded = decode(lambda at: self._load(items[at], 0 if rows is None else int(rows[at])), places)
+            images = [image for image in loaded if image is not None]
+            if not images:
+                return {}
             if len({image.shape for image in images}) > 1:
                 raise SDCError(f"{items[start]} and its neighbours differ in size; set backbones.pixels.size")
             batch = np.stack(images)
@@ -125,8 +134,10 @@ class Extraction:
         named = zip(("features", "token_means"), arrays, strict=False)
         return {name: array.reshape(*batch.shape[:axes], *array.shape[1:]) for name, array in named}
 
-    def _load(self, item: Any, row: int) -> np.ndarray:
+    def _load(self, item: Any, row: int) -> np.ndarray | None:
         image = self._open(item)
+        if image is None:
+            return None
         if self._views is None:
             return self._resize(image)
         drawn = self._views.draw(image, self._backbone.view_size(image), row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,11 +35,12 @@ _BITS, _PHOTOMETRIC = 258, 262
 
 
 def decode(
-    path: str | Path,
+    path: str | os.PathLike[str],
     truncated: Literal["fail", "load"] = "fail",
     orientation: Literal["ignore", "apply"] = "ignore",
     max_megapixels: float = MAX_MEGAPIXELS,
     oversized: Literal["fail", "scale"] = "fail",
+    remedy: str = "",
 ) -> Image:
     """Read one image file as RGB: the one decoder of all datasets.
 
@@ -54,23 +56,24 @@ def decode(
         max_megapixels: A file whose header says more is not decoded.
         oversized: ``scale`` decodes a JPEG of more pixels at 1/2, 1/4 or 1/8 of its edges, the first that is small
             enough; the image then has that divisor as ``info["scaled"]``.
+        remedy: What to do about a file that is refused, where no dataset's settings are at hand.
 
     Raises:
         SDCError: If the file is missing, truncated, too large, no image, or its numbers are no shades; names the file.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
-    def load(source: str | Path | io.BytesIO) -> tuple[ImageFile, int]:
+    def load(source: str | os.PathLike[str] | io.BytesIO) -> tuple[ImageFile, int]:
         with _PILLOW.without_limit(max_megapixels):
             file = Image.open(source)
         with file:
             if file.format == "EPS":  # Pillow would have Ghostscript run it
                 raise ValueError("EPS is a program that draws, not an image")
-            divisor = _fit(file, path, max_megapixels, oversized)
+            divisor = _fit(file, path, max_megapixels, oversized, remedy)
             file.load()
         return file, divisor
 
-    try:
+    with _named(path, remedy):
         if why := why_no_file(path):
             raise OSError(why)
         cut = False
@@ -85,40 +88,81 @@ def decode(
             # The end-of-image marker makes the decoder take what came before for all there is. Pillow's own switch
             # for this is global, and other threads decode meanwhile.
             (file, divisor), cut = load(io.BytesIO(content + b"\xff\xd9")), True
-        image: Image.Image = ImageOps.exif_transpose(file) if orientation == "apply" else file
-        if image.mode in _DEEP:
-            image = Image.fromarray(_shades(np.asarray(image), file))
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        rgb = image.convert("RGB")
-    except SDCError:
-        raise
-    except Exception as error:  # a damaged file may raise anything
-        why = "is not an image PIL can read" if isinstance(error, UnidentifiedImageError) else str(error)
-        why = "it does not fit in memory" if isinstance(error, MemoryError) else why or repr(error)
-        raise SDCError(f"{shown(path)}: cannot be decoded ({why}); fix or remove it, or set on_error: skip") from error
+        rgb = _as_rgb(file, orientation)
     notes: dict[str | tuple[int, int], int] = {"truncated": cut, "scaled": divisor if divisor > 1 else 0}
     rgb.info = {note: value for note, value in notes.items() if value}
     return rgb
 
 
-def _fit(file: ImageFile, path: str | Path, max_megapixels: float, oversized: str) -> int:
+def convert(
+    image: Image,
+    name: str,
+    orientation: Literal["ignore", "apply"] = "ignore",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    remedy: str = "",
+) -> Image:
+    """An image of Pillow's, of any mode, as RGB, as if it were read from a file.
+
+    Args:
+        image: Loaded or not.
+        name: What errors call it.
+        orientation, max_megapixels, remedy: As of ``decode``.
+
+    Raises:
+        SDCError: As ``decode``.
+    """
+    with _named(name, remedy):
+        _fit(image, name, max_megapixels, "fail", remedy)
+        rgb = _as_rgb(image, orientation)
+    rgb.info = {}
+    return rgb
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
+    """In the block, whatever goes wrong is an ``SDCError`` that names the image."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except SDCError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        why = "is not an image PIL can read" if isinstance(error, UnidentifiedImageError) else str(error)
+        why = "it does not fit in memory" if isinstance(error, MemoryError) else why or repr(error)
+        remedy = remedy or "fix or remove it, or set on_error: skip"
+        raise SDCError(f"{shown(path)}: cannot be decoded ({why}); {remedy}") from error
+
+
+def _as_rgb(file: Image, orientation: str) -> Image:
+    from PIL import Image, ImageOps
+
+    image: Image.Image = ImageOps.exif_transpose(file) if orientation == "apply" else file
+    if image.mode in _DEEP:
+        image = Image.fromarray(_shades(np.asarray(image), file))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    # Also of one that is RGB, a copy: the caller's own stays as it is.
+    return image.convert("RGB")
+
+
+def _fit(file: Image, path: str | os.PathLike[str], max_megapixels: float, oversized: str, remedy: str) -> int:
     """Have an open file decoded small enough; returns the divisor of its edges, or raises an ``SDCError``."""
     width, height = file.size
-    scales = oversized == "scale" and file.format in _JPEG
+    scales = oversized == "scale" and getattr(file, "format", None) in _JPEG
     for divisor in (1, *(each for each in _DIVISORS if scales and each <= min(file.size))):
         if -(-width // divisor) * -(-height // divisor) <= max_megapixels * 1e6:
             if divisor > 1:
                 file.draft(None, (width // divisor, height // divisor))
             return divisor
+    settings = "raise max_megapixels, set oversized: scale if it is a JPEG, or set on_error: skip"
     raise SDCError(
         f"{shown(path)}: has {width * height / 1e6:,.1f} megapixels ({width} x {height}), more than max_megapixels: "
-        f"{max_megapixels:g}; make it smaller, raise max_megapixels, set oversized: scale if it is a JPEG, or set "
-        "on_error: skip"
+        f"{max_megapixels:g}; {remedy or f'make it smaller, {settings}'}"
     )
 
 
-def _shades(values: np.ndarray, file: ImageFile) -> np.ndarray:
+def _shades(values: np.ndarray, file: Image) -> np.ndarray:
     """Gray of more than eight bits as uint8; raises a ``ValueError`` where nothing says what is white."""
     tags = getattr(file, "tag_v2", {})
     if values.dtype.kind == "f":

@@ -32,7 +32,7 @@ _NO_FILES = {
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, ValueError)
 
 
-def why_no_file(path: str | Path) -> str:
+def why_no_file(path: str | os.PathLike[str]) -> str:
     """Why what is at a path is no file; empty if it is one. Nothing is opened, for a pipe would never end."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 (a Path takes five times as long, for every image)

@@ -103,6 +103,7 @@ def run(
         "backbone": backbone,
         "weights": network.weights_id(),
         "transform": network.transform_id(),
+        "settings": canonical(registry.settings_of(network)),
         "decoding": canonical(decoding),
         "kind": kind,
         "dtype": "float16" if kind == "tokens" else network.dtype,

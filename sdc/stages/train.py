@@ -99,6 +99,7 @@ def run(
     identity = {
         "dataset": images.facts["dataset"],
         **{key: stored.attributes[key] for key in IDENTITY},
+        **stored.recipe(),
         "images_xxh3": images.images_xxh3,
         "manifest_xxh3": images.xxh3,
         "version": __version__,

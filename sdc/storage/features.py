@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,20 @@ class Features:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def recipe(self) -> dict[str, Any]:
+        """What heads repeat besides ``IDENTITY``, so that a new image gives the feature that it would have here.
+
+        ``backbone_settings``, all of them, with the precision that was taken; ``decoding`` of image files, where not as
+        usual; and ``features_version``. Nothing of shards that do not say how they were made.
+        """
+        if "settings" not in self.attributes:
+            return {}
+        settings, decoding = (json.loads(self.attributes[key]) for key in ("settings", "decoding"))
+        if "precision" in settings:
+            settings["precision"] = self.attributes["precision"]
+        version = self.attributes["features_version"]
+        return {"backbone_settings": settings, "decoding": decoding, "features_version": version}
 
     def blocks(self, wanted: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the wanted rows ``(b,)`` int64 and their features ``(b, …)`` as stored, at most 64 MiB at a time.

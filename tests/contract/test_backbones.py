@@ -8,12 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from sdc import registry
+from sdc import Encoder, registry
 from sdc.backbones.base import Backbone
 from sdc.backbones.extraction import Extraction
 from sdc.backbones.torchvision import Torchvision
 from sdc.backbones.views import Views
 from sdc.errors import SDCError
+from sdc.stages import encode, extract, prepare, train
+from sdc.storage.codes import read_codes
+from sdc.storage.manifest import read_manifest
 
 FACTORY = """
 from torch import nn
@@ -144,6 +147,26 @@ def test_views_are_as_wide_as_features_and_tokens_are_parts(backbone, images):
     else:
         with pytest.raises(SDCError, match=rf"backbones.{backbone.model}: has no tokens"):
             backbone.token_module()
+
+
+def test_encoder_gives_the_codes_of_the_pipeline(backbone, make_images, tmp_path, monkeypatch):
+    """The head's file says enough to turn the same images, or vectors, into the same bits."""
+    monkeypatch.setenv("SDC_DEVICE", "cpu")
+    root = make_images({"a": 6, "b": 6})
+    vectors = np.random.default_rng(0).standard_normal((12, 6))
+    np.savez(tmp_path / "x.npz", features=vectors, labels=np.arange(12) % 2)
+    name, source = "folder", {"root": str(root)}
+    if backbone.takes == "vectors":
+        name, source = "features", {"file": str(tmp_path / "x.npz")}
+    manifest, head, codes = tmp_path / "m.csv", tmp_path / "head.safetensors", tmp_path / "codes.h5"
+    prepare.run(name, {**source, "query": 2, "train": 4}, manifest)
+    settings = registry.settings_of(backbone)
+    extract.run(manifest, backbone.model, settings, 0, 1, tmp_path / "f/0-of-1.h5")
+    train.run(manifest, tmp_path / "f", 1, "lsh", {}, 64, 0, head, tmp_path / "curve.csv")
+    encode.run(manifest, tmp_path / "f", 1, head, codes)
+    paths = read_manifest(manifest).paths
+    items = [root / path for path in paths] if name == "folder" else vectors[np.array(paths, int)]
+    assert np.array_equal(Encoder.load(head).encode(items), read_codes(codes).codes)
 
 
 def test_who_takes_images_takes_no_vectors_and_the_other_way_round(backbone):

@@ -11,7 +11,7 @@ from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
 TOOLS = {"datasets", "features", "compare", "score", "thumbnails"}
-PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report"}
+PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report", "search"}
 LAYOUT = """
 Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container
 workflow/rules/common.smk workflow/schemas sdc/cli.py sdc/__main__.py sdc/registry.py sdc/settings.py sdc/hamming.py

@@ -64,3 +64,10 @@ def test_bad_entries(catalogue, name, settings, message):
 def test_types_that_are_no_names_are_refused(kind):
     with pytest.raises(SDCError, match=r"methods.mine.type: .* is not known; allowed: "):
         registry.build("methods", "mine", {"type": kind})
+
+
+def test_settings_of_a_backbone_build_the_same_again():
+    backbone = registry.build("backbones", "mine", {"type": "resnet18", "weights": "none", "scales": [1, 0.5]})
+    settings = registry.settings_of(backbone)
+    assert (settings["type"], settings["scales"], settings["precision"]) == ("resnet18", [1, 0.5], "auto")
+    assert registry.settings_of(registry.build("backbones", "mine", settings)) == settings

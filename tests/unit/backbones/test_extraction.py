@@ -48,6 +48,17 @@ def test_items_are_whatever_can_be_opened(images, tmp_path):
     assert np.array_equal(features(PIXELS, paths, lambda path: Image.open(path).convert("RGB")), expected)
 
 
+def test_items_that_open_as_none_are_left_out(images):
+    built = registry.build("backbones", *PIXELS)
+    items = [*images[:4], None, images[4], None, None, None, None, images[5]]
+    run = Extraction(built, lambda item: item, CPU, batch_size=4, sample=tuple)
+    blocks = list(run.blocks(items))
+    assert [len(block.get("features", ())) for block in blocks] == [4, 1, 1]
+    assert list(Extraction(built, lambda item: item, CPU, batch_size=2, sample=tuple).blocks([None] * 3)) == [{}, {}]
+    found = np.concatenate([block["features"] for block in blocks if block])
+    assert np.array_equal(found, features(PIXELS, images[:6]))
+
+
 def test_one_extraction_takes_many_sequences(images):
     built = registry.build("backbones", *NETWORK)
     run = Extraction(built, lambda image: image, CPU, sample=lambda: images[:1])

@@ -1,3 +1,5 @@
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -213,3 +215,16 @@ def test_other_arrays_of_the_shards(tmp_path):
         writer.write(**arrays)
     with pytest.raises(StorageError, match=r"1-of-2.h5: differs from 0-of-2.h5 in arrays"):
         Features(tmp_path, 2)
+
+
+def test_recipe_is_what_a_new_image_needs(tmp_path):
+    backbone, decoding = {"type": "x", "precision": "auto"}, {"orientation": "apply"}
+    texts = {"settings": json.dumps(backbone), "decoding": json.dumps(decoding), "precision": "bfloat16"}
+    write_shards(tmp_path, shards=1, **{"0-of-1": texts})
+    assert Features(tmp_path, 1).recipe() == {
+        "backbone_settings": {"type": "x", "precision": "bfloat16"},
+        "decoding": decoding,
+        "features_version": FEATURES_VERSION,
+    }
+    write_shards(tmp_path, shards=1)
+    assert Features(tmp_path, 1).recipe() == {}
