@@ -30,28 +30,13 @@ def end_on_signals(name: str) -> None:
 
     Nothing is raised: exceptions would arrive in the middle of imports and of callbacks from C, which swallow or print
     them, and ``finally`` would wait for threads. The process prints a line, removes its temporary files and dies by the
-    signal itself, so that a shell's loop ends too and ``$?`` is 130, 143 or 129. Processes that it forked see to it
-    themselves (``end_with_parent``). Signals that are ignored, as after nohup, stay ignored.
+    signal itself, so that a shell's loop ends too and ``$?`` is 130, 143 or 129. Signals that are ignored, as after
+    nohup, stay ignored.
 
     Args:
         name: What the line begins with, as in ``sdc train: interrupted (SIGINT)``.
     """
     _Ending(name)
-
-
-def end_with_parent(parent: int) -> None:
-    """In a forked process on Linux: leave signals to the parent, and die when it does.
-
-    Args:
-        parent: Its number.
-    """
-    import ctypes
-
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class _Ending:

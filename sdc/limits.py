@@ -45,8 +45,8 @@ Views = Annotated[int, Range(2, 256)]
 Items = Annotated[int, Range(1, 10**9)]
 # Images of a forward pass, or items of a training step.
 BatchSize = Annotated[int, Range(1, 65_536)]
-# Processes: Linux has room for no more of Python's at a time than for some thousands.
-Processes = Annotated[int, Range(1, 1024)]
+# Threads: beyond some thousands Linux has no room for more.
+Threads = Annotated[int, Range(1, 1024)]
 
 # What a command writes. It is refused before any work where it is something else already, or cannot be made.
 OUTPUT_FILE, OUTPUT_FOLDER = "file to write", "folder to write"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from sdc.evaluation import ties
-from sdc.evaluation.processes import joined
+from sdc.evaluation.threads import joined
 
 # Of the lists easy, hard and junk: which are to be found, and which count as if they were not in the database.
 SETUPS = {

@@ -5,8 +5,9 @@ the first items in database order. Every metric comes from these (``sdc.evaluati
 """
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +19,14 @@ from sdc.evaluation.relevance import Relevance
 BLOCK_QUERIES = 128  # a power of two
 BLOCK_COUNTS = 2**20
 SIMILARITY_BYTES = 512 * 2**20
+# Of a compiled pass: queries, or as many as have so many distances.
+PASS_QUERIES = 16
+PASS_DISTANCES = 2**24
+# Words of codes to be compared, and two more a pair for the rest: from here on, compiled passes save more than their
+# import takes.
+COMPILED_WORDS = 150_000_000
+
+_log = logging.getLogger(__name__)
 
 
 class Block(NamedTuple):
@@ -43,6 +52,10 @@ class Ranking(Protocol):
 
     size: int
     bits: int | None
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads are of use to ``blocks``."""
 
     def __len__(self) -> int: ...
 
@@ -77,16 +90,41 @@ class Hamming:
         def rank(queries: range) -> Block:
             counts = np.empty((len(queries), relevance.depth, 1 + (self.bits or 0)), np.int64)
             first = np.empty((len(queries), top), np.min_scalar_type(relevance.depth - 1))
-            for place, query in enumerate(queries):
-                distances = hamming.word_distances(self._queries[:, query], self._database)
-                levels = relevance.levels(query)
-                counts[place] = hamming.count(distances, levels, self.bits or 0, relevance.depth)
-                first[place] = levels[hamming.nearest(distances, top, counts[place].sum(axis=0))]
+            (self._compiled if self.concurrent and first.dtype == np.uint8 else self._interpreted)(
+                relevance, queries, counts, first
+            )
             return Block(counts, first)
 
         step = min(max(BLOCK_COUNTS // max(relevance.depth * (1 + (self.bits or 0)), top), 1), BLOCK_QUERIES)
         # A power of two, so that the blocks, and with them the last digits, are the same for any number of processes.
         return map(rank, spans(some or range(len(self)), 1 << step.bit_length() - 1))
+
+    @functools.cached_property
+    def concurrent(self) -> bool:
+        """Whether passes are compiled: it pays, and Numba is there and works."""
+        words, queries = self._queries.shape
+        return queries * self.size * (words + 2) >= COMPILED_WORDS and compiled_rank() is not None
+
+    def _compiled(self, relevance: Relevance, queries: range, counts: np.ndarray, first: np.ndarray) -> None:
+        width = max(1, min(PASS_QUERIES, PASS_DISTANCES // self.size))
+        levels = np.empty((width, self.size), np.uint8)
+        distances = np.empty((width, self.size), np.min_scalar_type(self.bits or 0))
+        rank = compiled_rank()
+        for part in spans(range(len(queries)), width):
+            for place, query in enumerate(queries[part.start : part.stop]):
+                levels[place] = relevance.levels(query)
+            words = np.ascontiguousarray(self._queries[:, queries.start + part.start : queries.start + part.stop])
+            rank(
+                words, self._database, levels[: len(part)], distances[: len(part)],
+                counts[part.start : part.stop], first[part.start : part.stop],
+            )  # fmt: skip
+
+    def _interpreted(self, relevance: Relevance, queries: range, counts: np.ndarray, first: np.ndarray) -> None:
+        for place, query in enumerate(queries):
+            distances = hamming.word_distances(self._queries[:, query], self._database)
+            levels = relevance.levels(query)
+            counts[place] = hamming.count(distances, levels, self.bits or 0, relevance.depth)
+            first[place] = levels[hamming.nearest(distances, first.shape[1], counts[place].sum(axis=0))]
 
     def nearest(self, query: int, top: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions and distances of the nearest items, shape ``(min(top, N),)`` each, ties in database order."""
@@ -94,6 +132,23 @@ class Hamming:
         items = np.bincount(distances, minlength=1 + (self.bits or 0))
         positions = hamming.nearest(distances, min(top, self.size), items)
         return positions, distances[positions]
+
+
+@functools.cache
+def compiled_rank() -> Any:
+    """``sdc.compiled.rank``, tried once; None with a warning where it does not work."""
+    try:
+        from sdc.compiled import rank
+
+        one = np.zeros((1, 1), np.uint64), np.zeros((1, 1), np.uint64)
+        byte = np.zeros((1, 1), np.uint8)
+        rank(*one, byte, byte.copy(), np.zeros((1, 1, 2), np.int64), byte.copy())
+    # Numba is missing, or does not know this NumPy, or can keep nothing anywhere, or what it kept is damaged.
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        _log.warning("ranking without Numba, which is slower: %s", reason)
+        return None
+    return rank
 
 
 class Cosine:
@@ -106,6 +161,7 @@ class Cosine:
     """
 
     bits: int | None = None
+    concurrent = False
 
     def __init__(self, queries: np.ndarray, database: Callable[[], Iterable[np.ndarray]], size: int) -> None:
         self.size = size

@@ -10,10 +10,10 @@ from sdc.errors import SDCError
 from sdc.evaluation import landmarks, significance, ties
 from sdc.evaluation.collapse import NO_PAIRS, HammingPairs
 from sdc.evaluation.metrics import headline, measure
-from sdc.evaluation.processes import joined, share_out
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Block, Ranking
 from sdc.evaluation.relevance import ListedRelevance, Relevance
+from sdc.evaluation.threads import joined, share_out
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 
 Cutoff = int | Literal["all"] | None
@@ -114,8 +114,7 @@ def evaluate(
             divides by what is within the top R for labels, by min(R, all) for lists. ``official`` is what the official
             code does: it leaves out no query, but where items have several labels those that have nothing relevant
             within the largest R (in database order, for its own is undefined), and divides lists by all on them.
-        jobs: Processes that share the queries of a ranking of codes, None for one per core. They are forked: leave it
-            at 1 where other threads run.
+        jobs: Threads that share the queries of a large ranking of codes; None for one per core.
 
     Raises:
         SDCError: If ranking and relevance are of other queries or another database, or no query has a relevant item.

@@ -24,6 +24,8 @@ class Hamming:
         SDCError: If the code lengths or devices differ, or codes are longer than 2048 bits.
     """
 
+    concurrent = False
+
     def __init__(self, queries: torch.Tensor, database: torch.Tensor) -> None:
         if queries.shape[1] != database.shape[1] or queries.device != database.device:
             where = [f"{8 * codes.shape[1]} bits on {codes.device}" for codes in (queries, database)]

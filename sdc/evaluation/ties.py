@@ -14,8 +14,9 @@ scores (ECIR 2008); He et al., Hashing as tie-aware learning to rank (CVPR 2018)
 hashing literature, which is random itself where the cut-off R splits a bucket; here it is exact too.
 """
 
+import copy
 import functools
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class Buckets:
         self.total = self.relevant.sum(axis=1)  # T: (Q,)
         self.share = self.relevant / np.maximum(self.items, 1)
         self._size = int(self.reached[:, -1].max(initial=0))
+        self._narrowed: dict[int, Self] = {}
         self._splits: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
@@ -64,13 +66,13 @@ class Buckets:
         numerator. The denominator ``top`` is R0 + X, where X is the number of relevant items that the split bucket
         has within R, which is hypergeometric; given X = x, this bucket adds the same with x and m for r and n.
         """
-        rho = (self.relevant - 1) / np.maximum(self.items - 1, 1)
+        near = self._up_to(cutoff)
+        rho = (near.relevant - 1) / np.maximum(near.items - 1, 1)
         if denominator != "top":
-            kept = self._kept(cutoff)
-            sums = self._contribution(self.share, rho, kept, self.before, self.hits).sum(axis=1)
+            sums = self._contribution(near.share, rho, near._kept(cutoff), near.before, near.hits).sum(axis=1)
             return sums / self._known(cutoff, denominator)
-        full, split = self._split(cutoff)
-        sums = self._contribution(self.share, rho, self.items, self.before, self.hits)
+        full, split = near._split(cutoff)
+        sums = self._contribution(near.share, rho, near.items, near.before, near.hits)
         certain = np.where(full, sums, 0).sum(axis=1)
         items, relevant, before, hits, kept = split
         first, chances = _hypergeometric(items, relevant, kept)
@@ -88,9 +90,10 @@ class Buckets:
         split bucket has fewer of them within R: each more adds to the sum more than the one before, so AP falls and
         then rises with their number. Its greatest value is at an end, its least where a further item would raise it.
         """
-        full, (items, relevant, before, hits, kept) = self._split(cutoff)
-        worst = np.where(full, self._run(self.relevant, self.reached, self.hits), 0).sum(axis=1)
-        best = np.where(full, self._run(self.relevant, self.before + self.relevant, self.hits), 0).sum(axis=1)
+        near = self._up_to(cutoff)
+        full, (items, relevant, before, hits, kept) = near._split(cutoff)
+        worst = np.where(full, self._run(near.relevant, near.reached, near.hits), 0).sum(axis=1)
+        best = np.where(full, self._run(near.relevant, near.before + near.relevant, near.hits), 0).sum(axis=1)
         fewest, most = np.maximum(kept - (items - relevant), 0), np.minimum(relevant, kept)
 
         def last(inside: np.ndarray) -> np.ndarray:
@@ -116,11 +119,12 @@ class Buckets:
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
         """Expected number of relevant items within the top K: over K it is precision@K, over all of them recall@K."""
-        return (self._kept(cutoff) * self.share).sum(axis=1)
+        near = self._up_to(cutoff)
+        return (near._kept(cutoff) * near.share).sum(axis=1)
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
         """Probability of a relevant item within the top K: 1 - C(n - r, m) / C(n, m) if no earlier bucket has one."""
-        _, (items, relevant, _, hits, kept) = self._split(cutoff)
+        _, (items, relevant, _, hits, kept) = self._up_to(cutoff)._split(cutoff)
         kept = np.where(hits > 0, 0, kept)[:, None]
         position = np.arange(kept.max(initial=0))
         left = items[:, None] - position
@@ -135,10 +139,21 @@ class Buckets:
             cutoff: K.
             gains: Gain of an item of each level of relevance, shape ``(L,)``, float.
         """
-        means = np.tensordot(gains, self.counts, axes=(0, 1)) / np.maximum(self.items, 1)
+        near = self._up_to(cutoff)
+        means = np.tensordot(gains, near.counts, axes=(0, 1)) / np.maximum(near.items, 1)
         discounts = _discounts(self._size)
-        kept = self._kept(cutoff)
-        return (means * (discounts[self.before + kept] - discounts[self.before])).sum(axis=1)
+        return (means * (discounts[near.before + near._kept(cutoff)] - discounts[near.before])).sum(axis=1)
+
+    def _up_to(self, cutoff: int) -> Self:
+        """These rankings without the buckets that lie behind rank R in all of them: few of long codes are left."""
+        behind = np.flatnonzero(self.reached.min(axis=0) >= cutoff)
+        width = 1 + int(behind[0]) if len(behind) else self.reached.shape[1]
+        if width not in self._narrowed:
+            near = self._narrowed[width] = copy.copy(self)
+            for name in ("counts", "items", "relevant", "reached", "before", "hits", "share"):
+                setattr(near, name, getattr(self, name)[..., :width])
+            near._splits = {}
+        return self._narrowed[width]
 
     def _kept(self, cutoff: int) -> np.ndarray:
         """How many positions of each bucket are within the top R, shape ``(Q, B)``."""

@@ -30,7 +30,7 @@ from sdc.evaluation.ranking import Cosine, Hamming
 from sdc.evaluation.relevance import Relevance, relevance_of
 from sdc.evaluation.retrieved import retrieved
 from sdc.evaluation.scores import Scores, evaluate
-from sdc.limits import Items, OutputFile, Processes, Shards
+from sdc.limits import Items, OutputFile, Shards, Threads
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.codes import Codes, read_codes
 from sdc.storage.columns import write_columns, write_precisions
@@ -54,7 +54,7 @@ def run(
     precision_at: Sequence[Items] = PRECISION_AT,
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
-    jobs: Processes | None = None,
+    jobs: Threads | None = None,
     expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.
@@ -69,7 +69,7 @@ def run(
         precision_at: K of precision, hit rate, recall and NDCG.
         ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
         convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
-        jobs: Processes that share the queries; one per core if not given.
+        jobs: Threads that share the queries; one per core if not given.
         expect: The run that this is of: ``dataset``, ``backbone``, ``method``, ``bits`` and ``seed``.
 
     Raises:

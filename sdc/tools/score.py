@@ -13,7 +13,7 @@ from sdc.evaluation.metrics import measure
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import SharedLabels
 from sdc.evaluation.scores import evaluate
-from sdc.limits import AnyBits, Items, OutputFile, OutputFolder, Processes
+from sdc.limits import AnyBits, Items, OutputFile, OutputFolder, Threads
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.code_files import read_codes
 from sdc.storage.columns import write_columns, write_precisions
@@ -36,7 +36,7 @@ def run(
     convention: Convention = CONVENTION,
     external: External = "refuse",
     files: OutputFolder | None = None,
-    jobs: Processes | None = None,
+    jobs: Threads | None = None,
 ) -> int:
     """Score the codes of any project, from files of codes and labels.
 
@@ -53,7 +53,7 @@ def run(
         convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
         external: HDF5 files that lead to data in other files: ``refuse`` them, or ``follow`` them.
         files: Folder for average_precision.csv (for ``sdc compare``), pairs.csv, ranks.csv and bits.csv.
-        jobs: Processes that share the queries; one per core if not given.
+        jobs: Threads that share the queries; one per core if not given.
 
     Returns:
         Exit status 0.

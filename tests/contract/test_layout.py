@@ -36,7 +36,7 @@ LEVELS = [
     {"storage"},
     {"plan"},
     {
-        *("hamming", "calibration", "limits", "registry", "head", "devices", "settings", "errors", "labels"),
+        *("hamming", "compiled", "calibration", "limits", "registry", "head", "devices", "settings", "errors", "labels"),
         *("docstrings", "interrupts"),
     },
 ]

@@ -206,22 +206,6 @@ def test_of_two_at_once_one_writes(work, python, monkeypatch, tmp_path):
     assert files[0] == files[1]
 
 
-def test_processes_that_share_queries_end_with_theirs(work, python, monkeypatch, tmp_path):
-    monkeypatch.chdir(work)
-    process = start(
-        [python, "-m", "sdc", "score", *LONG["score"].replace("out/", f"{tmp_path}/").split()], tmp_path / "log"
-    )
-    while len(of_session(process)) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.kill()
-    deadline = time.monotonic() + LIMIT
-    while of_session(process) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not of_session(process)
-    process.wait()
-
-
 # Each prints a line when it is at work, which then takes long.
 LIBRARY = {
     "a large product": "import torch; x = torch.ones(8192, 8192); print(flush=True); x @ x",

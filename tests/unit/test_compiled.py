@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdc import hamming
+
+compiled = pytest.importorskip("sdc.compiled", reason="needs Numba")
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_ranks_as_numpy_does(data):
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    queries, size = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([1, 3, 15, 16, 17, 100, 2048, 4100]))
+    length, depth = data.draw(st.sampled_from([1, 2, 8, 9, 31, 32, 64])), data.draw(st.integers(1, 4))
+    top = data.draw(st.sampled_from([0, 1, size // 2, size]))
+    # Few different bytes, so that there are ties.
+    codes = [
+        generator.integers(0, data.draw(st.sampled_from([2, 256])), (n, length), np.uint8) for n in (queries, size)
+    ]
+    levels = generator.integers(0, depth, (queries, size)).astype(np.uint8)
+    words = [hamming.words(part) for part in codes]
+    counts = np.full((queries, depth, 8 * length + 1), -1)
+    first = np.full((queries, top), 255, np.uint8)
+    compiled.rank(*words, levels, np.empty((queries, size), np.min_scalar_type(8 * length)), counts, first)
+    for query in range(queries):
+        distances = hamming.word_distances(words[0][:, query], words[1])
+        expected = hamming.count(distances, levels[query], 8 * length, depth)
+        assert np.array_equal(counts[query], expected)
+        assert np.array_equal(first[query], levels[query][hamming.nearest(distances, top, expected.sum(axis=0))])
+
+
+def test_255_bits_fit_a_byte_and_256_do_not():
+    for bits in (248, 256):
+        words = hamming.words(np.zeros((1, bits // 8), np.uint8)), hamming.words(np.full((1, bits // 8), 255, np.uint8))
+        counts, first = np.zeros((1, 1, bits + 1), np.int64), np.ones((1, 1), np.uint8)
+        distances = np.empty((1, 1), np.min_scalar_type(bits))
+        compiled.rank(*words, np.zeros((1, 1), np.uint8), distances, counts, first)
+        assert distances[0, 0] == bits
+        assert counts[0, 0].nonzero()[0].tolist() == [bits]
