@@ -137,7 +137,10 @@ def count(queries: np.ndarray, database: np.ndarray, pairs: int) -> np.ndarray:
 
 def bound(search: Search, threads: int) -> Callable[[], None]:
     """What ranking cannot do without, shared among threads."""
-    queries, database = hamming.words(search.queries), hamming.words(search.database[: 2**14 // search.database.shape[1]])
+    queries, database = (
+        hamming.words(search.queries),
+        hamming.words(search.database[: 2**14 // search.database.shape[1]]),
+    )
     pairs = len(search.queries) * len(search.database) // threads
     pool = ThreadPoolExecutor(threads)
 

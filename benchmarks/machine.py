@@ -10,7 +10,7 @@ from pathlib import Path
 # What makes a difference here, by the names that Linux gives it: of x86-64, then of Arm.
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vpopcntdq", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
 # Variables by which torch, its libraries and NumPy's are kept from instructions that the processor has.
-LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
+LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "NUMBA_CPU_NAME")
 
 
 def describe(information: str | None = None, environment: Mapping[str, str] = os.environ) -> str:

@@ -36,7 +36,18 @@ LEVELS = [
     {"storage"},
     {"plan"},
     {
-        *("hamming", "compiled", "calibration", "limits", "registry", "head", "devices", "settings", "errors", "labels"),
+        *(
+            "hamming",
+            "compiled",
+            "calibration",
+            "limits",
+            "registry",
+            "head",
+            "devices",
+            "settings",
+            "errors",
+            "labels",
+        ),
         *("docstrings", "interrupts"),
     },
 ]
