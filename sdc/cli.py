@@ -30,7 +30,7 @@ from sdc.storage import files
 
 # Every command's module by its name, and what it is.
 COMMANDS = {
-    path.stem: path
+    path.stem.replace("_", "-"): path
     for kind in ("stages", "tools")
     for path in sorted((Path(__file__).parent / kind).glob("*.py"))
     if path.stem != "__init__"
@@ -89,7 +89,7 @@ def _is_stage(command: str) -> bool:
 
 
 def _module(command: str) -> Any:
-    return importlib.import_module(f"sdc.{COMMANDS[command].parent.name}.{command}")
+    return importlib.import_module(f"sdc.{COMMANDS[command].parent.name}.{COMMANDS[command].stem}")
 
 
 def _parameters(command: str) -> list[inspect.Parameter]:

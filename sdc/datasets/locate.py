@@ -5,7 +5,7 @@ import os
 import posixpath
 import stat
 import unicodedata
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from pathlib import Path
 
 from sdc.datasets.problems import shown
@@ -218,3 +218,41 @@ def unreadable_below(root: str | Path, paths: Collection[str]) -> dict[str, str]
             if why:
                 reasons[path] = why
     return {path: reasons[path] for path in paths if path in reasons}
+
+
+def images_at(places: Iterable[str | Path], complain: Complain) -> list[str]:
+    """Paths of named files, and of all image files below named folders, in order.
+
+    Args:
+        places: Files and folders. Files are not looked at.
+        complain: Told of what lies in folders and is no image, and of names that are not UTF-8.
+
+    Raises:
+        SDCError: If a file comes twice, or a folder holds no images.
+    """
+    paths: dict[str, None] = {}
+    for place in map(Path, places):
+        names = _images_below(place, complain) if place.is_dir() else [str(place)]
+        for name in names:
+            if name in paths:
+                raise SDCError(f"{shown(name)}: is given twice; leave one out")
+            try:
+                name.encode()
+            except UnicodeEncodeError:
+                complain(name, "its name is not UTF-8")
+            else:
+                paths[name] = None
+    return [*paths]
+
+
+def _images_below(folder: Path, complain: Complain) -> list[str]:
+    def whole(name: str) -> str:
+        return posixpath.join(folder, name)
+
+    names = files_below(folder, lambda name, why: complain(whole(name), why))
+    images = [name for name in names if posixpath.splitext(name)[1].lower() in SUFFIXES]
+    for name in sorted({*names} - {*images}):
+        complain(whole(name), "is not an image")
+    if not images:
+        raise SDCError(f"{shown(folder)}: holds no images ({', '.join(sorted(SUFFIXES))}); name another folder")
+    return [*map(whole, images)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
@@ -15,6 +15,8 @@ from tqdm import tqdm
 from sdc import devices, registry
 from sdc.backbones.base import Backbone
 from sdc.datasets.decode import convert, decode
+from sdc.datasets.locate import Complain
+from sdc.datasets.problems import shown
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.plan.entries import weights_file
@@ -31,11 +33,11 @@ _REMEDY = "fix it or leave it out"
 
 
 class _Item(NamedTuple):
-    """An image to encode, what errors call it, and where its problem is noted; without such a place, it is raised."""
+    """An image to encode, what errors call it, and who is told that it cannot be read, if not by an error."""
 
     name: str
     image: Any
-    problems: dict[str, str] | None
+    complain: Complain | None
 
     def __str__(self) -> str:
         return self.name
@@ -101,33 +103,23 @@ class Encoder:
         """What the head's metadata say, and ``head_xxh3``: codes belong together if this agrees."""
         return {**self.head.metadata, "head_xxh3": checksum_of_head(self.head)}
 
-    def encode(self, images: Images) -> np.ndarray:
+    def encode(self, images: Images, complain: Complain | None = None, progress: bool = False) -> np.ndarray:
         """Codes of images: packed uint8, shape ``(n, bits / 8)``, in NumPy's ``packbits`` order.
 
         Args:
             images: Paths, images of Pillow's, or uint8 arrays of shape ``(h, w)`` or ``(h, w, 3)``: a list of them, or
                 one. An array of shape ``(n, h, w, 3)`` is n images. If the backbone takes vectors, an array of these,
                 shape ``(n, dim)``.
+            complain: Told of each image that cannot be read (its path, or ``image 3``) and why; it is left out then.
+                By default, an ``SDCError`` says it. Threads call it.
+            progress: Show a progress bar on a terminal.
 
         Raises:
             SDCError: If an image is missing or cannot be decoded, has more pixels than the dataset's images may have,
                 or the weights are not those of the head's features; names it.
         """
-        return self._joined(map(self.head.encode, self._blocks(images)), np.uint8, self.bits // 8)
-
-    def encode_readable(self, images: Sequence[Any], progress: bool = False) -> tuple[np.ndarray, dict[str, str]]:
-        """As ``encode``, but leave out images that cannot be read.
-
-        Args:
-            images: As of ``encode``.
-            progress: Show a progress bar on a terminal.
-
-        Returns:
-            The codes of the others, in order, and the problem of each that is left out by its path, or as ``image 3``.
-        """
-        problems: dict[str, str] = {}
-        blocks = map(self.head.encode, self._blocks(images, problems, progress))
-        return self._joined(blocks, np.uint8, self.bits // 8), problems
+        blocks = self._blocks(images, complain, progress)
+        return self._joined(map(self.head.encode, blocks), np.uint8, self.bits // 8)
 
     def outputs(self, images: Images) -> np.ndarray:
         """The head's outputs, whose signs are the bits: float32, shape ``(n, bits)``. See ``encode``."""
@@ -165,9 +157,7 @@ class Encoder:
             raise SDCError(f"features: row {bad[0]} holds NaN or infinity as {stored.dtype}; fix it or leave it out")
         return stored
 
-    def _blocks(
-        self, images: Images, problems: dict[str, str] | None = None, progress: bool = False
-    ) -> Iterator[np.ndarray]:
+    def _blocks(self, images: Images, complain: Complain | None = None, progress: bool = False) -> Iterator[np.ndarray]:
         """Features as the shards hold them, a batch at a time."""
         backbone = self._needed
         if backbone.takes == "vectors":
@@ -176,7 +166,7 @@ class Encoder:
                 raise SDCError(f"{self.name}: takes vectors of shape (n, {self.head.dim}), no images; give an array")
             yield self._stored(backbone.convert(vectors))
             return
-        items = [_Item(name, image, problems) for name, image in _named(images)]
+        items = [_Item(name, image, complain) for name, image in _named(images)]
         with tqdm(total=len(items), unit="image", disable=None if progress else True) as bar:
             for block in self._extraction.blocks(items) if items else ():
                 if block:
@@ -216,13 +206,13 @@ class Encoder:
             raise SDCError(f"{self.name}: was trained with {key} {expected}, and {here} {actual}; {remedy}")
 
     def _open(self, item: _Item) -> Image | None:
-        """An item's image as RGB; None if it cannot be read and that is to be noted."""
+        """An item's image as RGB; None if it cannot be read and somebody is told."""
         try:
             return _open(item.image, item.name, self.head.metadata["decoding"])
         except SDCError as error:
-            if item.problems is None:
+            if item.complain is None:
                 raise
-            item.problems[item.name] = str(error).rpartition("; ")[0]
+            item.complain(item.name, str(error).removeprefix(f"{shown(item.name)}: ").rpartition("; ")[0])
             return None
 
 

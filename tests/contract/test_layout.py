@@ -10,7 +10,7 @@ from sdc import registry
 from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
-TOOLS = {"datasets", "features", "compare", "score", "thumbnails"}
+TOOLS = {"datasets", "features", "compare", "score", "thumbnails", "encode_images"}
 PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report", "search"}
 LAYOUT = """
 Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container
@@ -62,7 +62,7 @@ def rules(root):
 
 
 def test_stages_are_rules_subcommands_modules_and_tests(root):
-    assert set(COMMANDS) == STAGES | TOOLS
+    assert set(COMMANDS) == {name.replace("_", "-") for name in STAGES | TOOLS}
     assert {path.stem for path in (root / "sdc/tools").glob("[a-z]*.py")} == TOOLS
     assert {path.stem for path in (root / "sdc/stages").glob("[a-z]*.py")} == STAGES
     assert {path.stem for path in (root / "workflow/rules").glob("*.smk")} == STAGES | {"common"}

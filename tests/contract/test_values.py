@@ -248,7 +248,7 @@ def test_configs_without_end_are_refused():
 
 
 def parameters(command):
-    module = importlib.import_module(f"sdc.{cli.COMMANDS[command].parent.name}.{command}")
+    module = importlib.import_module(f"sdc.{cli.COMMANDS[command].parent.name}.{cli.COMMANDS[command].stem}")
     return list(inspect.signature(module.run, eval_str=True).parameters.values())
 
 

@@ -35,7 +35,7 @@ def test_help_imports_no_torch_and_only_the_chosen_command(python):
     for command in COMMANDS:
         program = f"import sys; from sdc.cli import parser; parser({command!r}); print(*sys.modules)"
         modules = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-        chosen = f"sdc.{COMMANDS[command].parent.name}.{command}"
+        chosen = f"sdc.{COMMANDS[command].parent.name}.{COMMANDS[command].stem}"
         assert {name for name in modules if name.startswith(("sdc.stages.", "sdc.tools."))} == {chosen}
         assert "torch" not in modules
 

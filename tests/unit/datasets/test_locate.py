@@ -2,7 +2,16 @@ import os
 
 import pytest
 
-from sdc.datasets.locate import SUFFIXES, files_below, is_outside, locate, same_name, spelled, unreadable_below
+from sdc.datasets.locate import (
+    SUFFIXES,
+    files_below,
+    images_at,
+    is_outside,
+    locate,
+    same_name,
+    spelled,
+    unreadable_below,
+)
 from sdc.errors import SDCError
 
 
@@ -273,3 +282,18 @@ def test_a_root_that_is_a_link_has_two_absolute_paths(tmp_path):
 def test_compositions_of_a_letter_are_one_name():
     assert same_name("caf\u00e9.png") == same_name("cafe\u0301.png") != same_name("cafe.png")
     assert same_name("caf\udce9.png") == "caf\udce9.png"
+
+
+def test_images_at_files_and_in_folders(touch, tmp_path):
+    root = touch("b/2.JPG", "b/c/1.png", "b/notes.txt", "empty/.hidden", "a.dat")
+    told = {}
+    paths = images_at([root / "a.dat", root / "none.png", f"{root}/b/"], told.__setitem__)
+    assert paths == [f"{root}/{name}" for name in ("a.dat", "none.png", "b/2.JPG", "b/c/1.png")]
+    assert told == {f"{root}/b/notes.txt": "is not an image"}
+    with pytest.raises(SDCError, match=r"2.JPG: is given twice; leave one out"):
+        images_at([root / "b", root / "b/2.JPG"], told.__setitem__)
+    with pytest.raises(SDCError, match=r"empty: holds no images \(.bmp, .*\); name another folder"):
+        images_at([root / "empty"], told.__setitem__)
+    odd = os.fsdecode(b"\xff.png")
+    assert images_at([odd], told.__setitem__) == []
+    assert told[odd] == "its name is not UTF-8"

@@ -21,6 +21,17 @@ def test_codes_round_trip(tmp_path):
         read_codes(tmp_path / "c.h5")
 
 
+def test_codes_of_images_in_no_manifest_have_their_paths(tmp_path):
+    paths = ["a, b/1.png", "ü/☃.jpg"]
+    codes = Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, paths=paths)
+    write_codes(tmp_path / "c.h5", codes)
+    assert read_codes(tmp_path / "c.h5").paths == paths
+    content = (tmp_path / "c.h5").read_bytes()
+    (tmp_path / "c.h5").write_bytes(content.replace("☃".encode(), "☄".encode()))
+    with pytest.raises(StorageError, match=r"c.h5: is damaged: path of its rows 0 to 1"):
+        read_codes(tmp_path / "c.h5")
+
+
 def test_codes_by_two_thresholds_round_trip(tmp_path):
     codes = Codes(np.array([[1], [3]], np.uint8), np.arange(2), {"bits": 8}, np.array([[0], [255]], np.uint8))
     write_codes(tmp_path / "c.h5", codes)
