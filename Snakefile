@@ -26,6 +26,7 @@ include: "workflow/rules/extract.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/index.smk"
 include: "workflow/rules/aggregate.smk"
 
 

@@ -11,6 +11,8 @@ from sdc.plan import schema
 from sdc.plan.ablations import ablation_run, variant_count, variant_entries
 from sdc.plan.cells import AXES, cells
 from sdc.plan.entries import build_entry, check_kinds, datasets_used, trained_on
+from sdc.plan.indexing import Indexing
+from sdc.plan.resources import USUAL_COUNTS
 from sdc.plan.shards import shard_count, training_kinds
 from sdc.settings import check, check_name
 
@@ -36,6 +38,8 @@ def check_config(config: Mapping[str, Any]) -> None:
         check_name("only", backbone, config["run"]["backbones"], where="run")
         check({backbone: only}, {"properties": {backbone: methods}}, where="run.only")
     check(config.get("report", {}), {"properties": {"retrieval": methods}}, where="report")
+    for bits in config["run"]["bits"]:
+        Indexing(**config.get("index", {})).chosen(USUAL_COUNTS["images"], bits)
     _check_size(config)
     _check_combinations({**config, "methods": {**config.get("methods", {}), **variant_entries(config)}})
 

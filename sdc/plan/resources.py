@@ -49,6 +49,9 @@ def needs(
         megabytes, minutes = 1_500 + 1_000 * threads + 4 * codes / 1e6, 10 + pairs / 6e8
     elif stage == "evaluate_features":
         megabytes, minutes = 2_500 + 8 * features * known["query"] / images / 1e6, 10 + pairs / 6e7
+    elif stage == "index":
+        # Ids, paths and labels, and a graph of links, the largest of the engines.
+        megabytes, minutes = 2_000 + 4 * codes / 1e6 + images / 2_000, 10 + images / 20_000
     elif stage == "aggregate_thumbnails":
         megabytes, minutes = 2_000, 30
     else:

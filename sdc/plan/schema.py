@@ -11,6 +11,7 @@ from typing import Any
 from sdc import registry
 from sdc.docstrings import section, summary
 from sdc.limits import Bits, Seed
+from sdc.plan.indexing import Indexing
 from sdc.plan.scoring import Evaluation
 from sdc.settings import Settings, option, schema_of, schema_of_type
 
@@ -59,6 +60,7 @@ def shape() -> dict[str, Any]:
         },
         "evaluation": _fields(Evaluation),
         "report": _fields(Report),
+        "index": _fields(Indexing),
         **dict.fromkeys(registry.CATALOGUES, catalogue),
         "ablations": _mapping(
             "By name, what is varied of a method; each value is a row of a table of that name",

@@ -57,7 +57,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         before = _known[folder].get(path.name) if folder in _known else _state(path)
-        _remove_leftovers(path)
+        remove_leftovers(path)
         with _temporary(path) as part:
             yield part
             with open(part, "rb") as file:
@@ -105,7 +105,7 @@ def _lock(descriptor: int, kind: int) -> bool | None:
     return True
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of writers of a file that were killed on this machine: those that nobody locks."""
     for leftover in path.parent.glob(f"{glob.escape(path.name)}.{_HOST}-????????.part"):
         # It may be another user's, or another writer removes it.
@@ -186,7 +186,9 @@ def unwritten(path: str | Path, error: OSError) -> StorageError:
 
 
 def remedy(path: str | Path) -> str:
-    """The command that regenerates a file."""
+    """The command that regenerates a file; those of an index are one target, their folder."""
+    path = Path(path)
+    path = path.parent if path.parent.name == "index" else path
     return f"regenerate it with: snakemake --cores 1 --force {shlex.quote(str(path))}"
 
 

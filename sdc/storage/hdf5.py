@@ -325,6 +325,27 @@ class StoredArray:
             raise damaged(self._path, error) from error
 
 
+class Slices:
+    """An array of an HDF5 file that stays open and is sliced by rows; of each slice, checksums are verified."""
+
+    def __init__(self, array: StoredArray) -> None:
+        # Closed when this is collected.
+        self._open = array.opened()
+        self._array = self._open.__enter__()
+
+    def __len__(self) -> int:
+        return self._array.shape[0]
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        array = self._array
+        start, stop, _ = part.indices(len(self))
+        low, high = start - start % array.step, min(len(self), -(-stop // array.step) * array.step)
+        block = np.empty((max(0, high - low), *array.shape[1:]), array.dtype)
+        if block.size:
+            array.read(low, block)
+        return block[start - low : stop - low]
+
+
 def not_finite(block: np.ndarray) -> np.ndarray:
     """Which rows of a block hold NaN or infinity, ascending, int64."""
     return np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))

@@ -14,6 +14,7 @@ ENVS = {
     "features": ["prepare", "extract", "thumbnails"],
     "heads": ["train"],
     "tables": ["encode", "evaluate", "aggregate"],
+    "search": ["index"],
 }
 # Import name -> distribution; what is not here is called the same.
 DISTRIBUTIONS = {
@@ -21,13 +22,17 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "torch": "pytorch",
     "xxhash": "python-xxhash",
+    "faiss": "faiss-cpu",
     "yaml": "pyyaml",
 }
 # Packages of sdc that a command reaches, besides those that every command reaches.
 REACHES = {
     "prepare": ["datasets"], "extract": ["datasets", "backbones"], "train": ["methods", "evaluation"],
-    "thumbnails": ["datasets"], "encode": [], "evaluate": ["evaluation"], "aggregate": ["report"],
+    "thumbnails": ["datasets"], "encode": [], "evaluate": ["evaluation"], "index": ["search"],
+    "aggregate": ["report"],
 }  # fmt: skip
+# Of ``sdc.search``, what the stage does not reach.
+OTHER_COMMANDS = {"encoder"}
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 
 
@@ -56,7 +61,7 @@ def test_environment_has_what_its_stages_import(root, name):
         for package in ["plan", "storage", *REACHES[stage]]:
             # No stage reaches the first two; only datasets reach the arrays that others wrote.
             others = ("arrays", "parquet_files", "torch_files")
-            called = {"tensors", "config_files"}.union(() if "datasets" in REACHES[stage] else others)
+            called = {"tensors", "config_files", *OTHER_COMMANDS}.union(() if "datasets" in REACHES[stage] else others)
             found = (root / "sdc" / package).rglob("*.py")
             modules += (path for path in found if path.stem not in called)
         needed |= {distribution for path in modules for distribution in third_party(path)}

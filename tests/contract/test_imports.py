@@ -90,6 +90,8 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
     out = f"{tmp_path}/runs/digits/pixels/itq/16bit/seed0/metrics.json"
     evaluate = modules_after(stage, "evaluate", "--manifest", manifest, "--codes", codes, "--out", out)
     assert not evaluate & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
+    build = ("index", "--manifest", manifest, "--codes", codes, "--head", head, "--out", f"{tmp_path}/i")
+    assert not modules_after(stage, *build) & {"torch", "scipy", "pandas", "sklearn"}
     selection = '{"datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"], "bits": [16], "seeds": [0]}'
     aggregate = ("aggregate", "--results", str(tmp_path), "--selection", selection, "--make", "table1")
     assert "torch" not in modules_after(stage, *aggregate, "--out", f"{tmp_path}/table1.csv")

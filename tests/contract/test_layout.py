@@ -9,7 +9,7 @@ import pytest
 from sdc import registry
 from sdc.cli import COMMANDS
 
-STAGES = {"prepare", "extract", "train", "encode", "evaluate", "aggregate"}
+STAGES = {"prepare", "extract", "train", "encode", "evaluate", "index", "aggregate"}
 TOOLS = {"datasets", "features", "compare", "score", "thumbnails", "encode_images"}
 PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report", "search"}
 LAYOUT = """
@@ -23,7 +23,7 @@ sdc/evaluation/ranking.py sdc/evaluation/ties.py sdc/evaluation/landmarks.py sdc
 sdc/evaluation/significance.py sdc/report/page.py benchmarks tests/unit tests/contract tests/reference tests/workflow
 examples docs results/README.md sdc/evaluation/relevance.py sdc/evaluation/metrics.py sdc/report/catalogue.py
 sdc/report/figures sdc/report/tables sdc/datasets/problems.py sdc/datasets/decode.py sdc/datasets/draws.py
-workflow/report
+workflow/report sdc/search/index.py sdc/storage/index.py
 """
 
 # Who may import whom: a package may import those below it, and none beside it.
@@ -144,7 +144,7 @@ def test_everything_lies_where_the_layout_says(root):
     assert packages == PACKAGES
     for name in LAYOUT.split():
         assert (root / name).exists(), name
-    assert {path.stem for path in (root / "envs").glob("*.yaml")} == {"features", "heads", "tables"}
+    assert {path.stem for path in (root / "envs").glob("*.yaml")} == {"features", "heads", "tables", "search"}
 
 
 def test_tests_import_no_other_tests(root):

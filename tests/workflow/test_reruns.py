@@ -6,6 +6,7 @@ import shutil
 import h5py
 import pytest
 
+from sdc import Index
 from sdc.report import catalogue
 from tests.support.workflow import ROOT
 
@@ -130,6 +131,8 @@ def test_cell_that_the_config_does_not_list(shared):
     outcome = shared(f"results/{RUNS}/lsh/40bit/seed5/metrics.json")
     assert outcome.jobs == {"train": 1, "encode": 1, "evaluate": 1}
     assert shared.path(f"{RUNS}/lsh/40bit/seed5/metrics.json").exists()
+    assert shared(f"results/{RUNS}/lsh/40bit/seed5/index").jobs == {"index": 1}
+    assert len(Index.load(shared.path(f"{RUNS}/lsh/40bit/seed5/index"))) == 1797
 
 
 def test_second_entry_of_a_kind_is_a_method_of_its_own(shared):

@@ -127,6 +127,7 @@ method_settings = of_job(lambda config, method: plan.entries.entry(config, "meth
 head_options = of_job(plan.entries.head_settings, "dataset", write=options)
 scoring = of_job(plan.entries.evaluation_settings, "dataset", write=options)
 whole_config = of_job(dict)
+index_settings = of_job(lambda config: config.get("index", {}))
 
 
 # Whether a file has changed Snakemake tells by the record beside it: small, so that content counts and not its time, which

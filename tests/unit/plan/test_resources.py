@@ -11,7 +11,7 @@ COUNTS = {"images": 60_000, "query": 1_000, "database": 59_000, "train": 5_000}
 SHARD = {"features": 60_000 * 4096 * 4}
 
 
-@pytest.mark.parametrize("stage", ["prepare", "extract", "train", "encode", "evaluate", "evaluate_features"])
+@pytest.mark.parametrize("stage", ["prepare", "extract", "train", "encode", "evaluate", "evaluate_features", "index"])
 def test_needs_grow_with_the_data(stage):
     wildcards = {name: value for name, value in WILDCARDS.items() if stage == "extract" or name == "bits"}
     small, large = (

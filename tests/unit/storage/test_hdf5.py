@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sdc.errors import StorageError
-from sdc.storage.hdf5 import writing_h5
+from sdc.storage.hdf5 import Slices, read_h5, writing_h5
 
 
 @pytest.mark.parametrize("limit", [50, 4000, 12000, 21000])
@@ -40,3 +40,16 @@ def test_writer_refuses_an_unfilled_array(tmp_path):
         writer.create("features", (3, 2), np.float32)
         writer.append(features=np.zeros((2, 2), np.float32))
     assert not list(tmp_path.iterdir())
+
+
+def test_slices_of_an_array_that_stays_open(tmp_path):
+    values = np.arange(200_000, dtype=np.int64).reshape(-1, 2)
+    with writing_h5(tmp_path / "x.h5", {"schema": "x"}) as writer:
+        writer.write(values=values, none=np.zeros(0, np.uint8))
+    arrays = read_h5(tmp_path / "x.h5", "x").arrays
+    slices, none = Slices(arrays["values"]), Slices(arrays["none"])
+    for part in (slice(0, 3), slice(16_380, 16_390), slice(99_990, None), slice(5, 5), slice(None)):
+        assert np.array_equal(slices[part], values[part])
+    assert (len(slices), len(none), none[:].tolist()) == (100_000, 0, [])
+    (tmp_path / "x.h5").unlink()
+    assert slices[7:8].tolist() == [[14, 15]]

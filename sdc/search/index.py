@@ -1,0 +1,282 @@
+"""Nearest neighbours among codes: ``from sdc import Index``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc.errors import SDCError, StorageError
+from sdc.head import Head
+from sdc.plan.indexing import Indexing
+from sdc.search import engines
+from sdc.storage.heads import checksum_of_head
+from sdc.storage.index import Items, StoredIndex, Texts, read_index, write_index
+from sdc.storage.records import NOTHING, expected
+
+
+class Index:
+    """Codes by Hamming distance, each with an id of its own; ``build`` or ``load`` makes one.
+
+    Attributes:
+        bits: Code length.
+        settings: The engine and its settings.
+        items: Id, path and label of each code.
+        facts: What else is known: the run, recall, and so on.
+        head: The head that encodes queries, if it is known.
+
+    Example:
+        >>> codes = np.array([[0], [3], [255]], np.uint8)
+        >>> index = Index.build(codes, ids=[10, 11, 12])
+        >>> distances, ids = index.search(np.array([[1]], np.uint8), k=2)
+        >>> distances.tolist(), sorted(ids[0].tolist())
+        ([[1, 1]], [10, 11])
+    """
+
+    def __init__(
+        self, engine: Any, items: Items, settings: Indexing, facts: Mapping[str, Any], head: Head | None
+    ) -> None:
+        self.bits: int = engine.d
+        self.settings, self.items, self.facts, self.head = settings, items, facts, head
+        self._engine = engine
+        self._rows: tuple[np.ndarray, np.ndarray] | None = None
+        # Where it was loaded from, and its state then; None as soon as the engine is in memory.
+        self._stored: StoredIndex | None = None
+        self._place: tuple[Path, str] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        codes: np.ndarray,
+        ids: Sequence[int] | np.ndarray | None = None,
+        engine: str = "auto",
+        *,
+        paths: Iterable[str] | None = None,
+        labels: Iterable[str] | None = None,
+        head: Head | None = None,
+        facts: Mapping[str, Any] = NOTHING,
+        **settings: int,
+    ) -> "Index":
+        """Build an index in memory.
+
+        Args:
+            codes: Shape ``(n, bits / 8)``, uint8, as ``encode`` gives them.
+            ids: Whole numbers from 0 on, each once; 0 to n - 1 if not given.
+            engine: ``auto``, ``flat``, ``ivf``, ``hnsw`` or ``multihash``.
+            paths, labels: Of each code, if known.
+            head: That made the codes, and will make those of queries.
+            facts: JSON values that ``index.json`` is to hold too.
+            settings: Of the engine: ``nlist``, ``nprobe``, ``ef_search`` and the like (``sdc.plan.indexing``).
+
+        Raises:
+            SDCError: If codes, ids, engine or settings are not as they should be, or FAISS is not installed.
+        """
+        codes = _checked(codes)
+        items = _items(len(codes), ids, paths, labels)
+        if head is not None:
+            _check_bits("the codes", codes, head.bits)
+            facts = {**facts, "head_xxh3": checksum_of_head(head)}
+        chosen = Indexing(engine=engine, **settings).chosen(len(codes), 8 * codes.shape[1])  # type: ignore[arg-type]
+        return cls(engines.build(codes, 8 * codes.shape[1], chosen), items, chosen, dict(facts), head)
+
+    @classmethod
+    def load(cls, folder: str | Path, expect: Mapping[str, Any] = NOTHING) -> "Index":
+        """Load an index that ``save`` or the stage ``index`` wrote; what FAISS can map stays on disk.
+
+        Raises:
+            StorageError: If there is none, or it is damaged, or not what is expected.
+        """
+        stored = read_index(folder, expect)
+        facts = dict(stored.facts)
+        settings = Indexing(engine=facts.pop("engine"), **facts.pop("engine_settings"))
+        engine = engines.read(stored.engine, settings.engine, mapped=True)
+        if engine.ntotal != len(stored.items):
+            raise StorageError(f"{folder}: has {engine.ntotal} codes of {len(stored.items)} items; build it again")
+        index = cls(engine, stored.items, settings, facts, stored.head)
+        index._stored, index._place = stored, (Path(folder), stored.state)
+        return index
+
+    def save(self, folder: str | Path | None = None) -> None:
+        """Write the index, complete or not at all: one that it replaces is whole until then.
+
+        Args:
+            folder: Where; if not given, where it was loaded from or saved last.
+
+        Raises:
+            StorageError: If the disk is full, or another process has changed that index since it was loaded.
+            SDCError: If there is no such folder.
+        """
+        if folder is None and self._place is None:
+            raise SDCError("the index was neither loaded nor saved; name a folder")
+        place = Path(folder) if folder is not None else self._place[0]  # type: ignore[index]
+        before = self._place[1] if self._place and self._place[0] == place else None
+        self._in_memory()
+        about = {"bits": self.bits, "count": len(self), "engine": self.settings.engine}
+        facts = {**self.facts, **about, "engine_settings": self.settings.settings()}
+        made_from = expected(self.facts, "head_xxh3")
+        state = write_index(place, self._write_engine, self.items, facts, made_from, self.head, before)
+        self._place = (place, state)
+
+    def _write_engine(self, path: Path) -> None:
+        engines.write(self._engine, path)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Of all codes, shape ``(n,)``, int64."""
+        return self.items.ids
+
+    @property
+    def codes(self) -> np.ndarray:
+        """All codes in the order of ``ids``, shape ``(n, bits / 8)``, uint8, to be read only; of ``ivf`` a copy."""
+        return engines.codes_of(self._engine, self.bits)
+
+    def search(self, queries: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest codes of each query, nearest first.
+
+        Args:
+            queries: Codes, shape ``(Q, bits / 8)``, uint8.
+            k: At most as many as there are codes.
+
+        Returns:
+            Distances in bits, int32, and ids, int64, both of shape ``(Q, k)``. Where an engine that is not exact finds
+            fewer, the rest are of id -1.
+
+        Raises:
+            SDCError: If queries or k are not as they should be, or the index is empty.
+        """
+        distances, rows = self.rows_near(queries, k)
+        ids = self.items.ids[rows]
+        if self.settings.engine != "flat":
+            ids[rows < 0] = -1
+        return distances, ids
+
+    def rows_near(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As ``search``, but rows of ``items`` and ``codes`` instead of ids."""
+        if not len(self):
+            raise SDCError("the index is empty; add codes first")
+        if not 1 <= k <= len(self):
+            raise SDCError(f"k is {k}, and the index has {len(self)} codes; give 1 to {len(self)}")
+        queries = _checked(queries)
+        _check_bits("the queries", queries, self.bits)
+        return self._engine.search(queries, k)
+
+    def rows_of(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The rows of ids, shape as theirs, int64.
+
+        Raises:
+            SDCError: If one is not in the index.
+        """
+        if self._rows is None:
+            order = np.argsort(self.items.ids, kind="stable")
+            self._rows = order, self.items.ids[order]
+        order, ordered = self._rows
+        wanted = np.asarray(ids, np.int64)
+        places = np.minimum(np.searchsorted(ordered, wanted), max(0, len(ordered) - 1))
+        missing = ordered[places] != wanted if len(ordered) else np.ones(wanted.shape, bool)
+        if missing.any():
+            raise SDCError(f"id {wanted[missing].flat[0]} is not in the index")
+        return order[places]
+
+    def add(
+        self,
+        codes: np.ndarray,
+        ids: Sequence[int] | np.ndarray | None = None,
+        paths: Iterable[str] | None = None,
+        labels: Iterable[str] | None = None,
+    ) -> None:
+        """Add codes in memory; ``save`` writes them.
+
+        Args:
+            codes, ids, paths, labels: As in ``build``; if not given, ids go on from the greatest.
+
+        Raises:
+            SDCError: If codes are of another length, or an id is in the index already.
+        """
+        codes = _checked(codes)
+        _check_bits("the codes", codes, self.bits)
+        first = int(self.ids.max(initial=-1)) + 1
+        items = _items(len(codes), range(first, first + len(codes)) if ids is None else ids, paths, labels)
+        self._take(codes, items)
+
+    def merge(self, other: "Index") -> None:
+        """Add all codes of another index in memory, with their ids, paths and labels; ``save`` writes them.
+
+        Raises:
+            SDCError: If it is of another head or code length, or an id is in both.
+        """
+        if (self.bits, self.facts.get("head_xxh3")) != (other.bits, other.facts.get("head_xxh3")):
+            raise SDCError("the other index is of another head or code length; encode both with the same head")
+        self._take(other.codes, other.items)
+
+    def _take(self, codes: np.ndarray, items: Items) -> None:
+        both = np.intersect1d(self.ids, items.ids)
+        if len(both):
+            raise SDCError(f"id {both[0]} is in the index already; remove it first, or give another")
+        self._in_memory()
+        self._engine.add(np.ascontiguousarray(codes))
+        self._become(self.items.with_others(items))
+
+    def remove(self, ids: Sequence[int] | np.ndarray) -> None:
+        """Remove codes in memory, which adds all others again; ``save`` writes that.
+
+        Raises:
+            SDCError: If an id is not in the index.
+        """
+        kept = np.ones(len(self), bool)
+        kept[self.rows_of(np.atleast_1d(ids))] = False
+        codes = self.codes[kept]
+        self._in_memory()
+        # What it has learned, the centres of lists, stays.
+        self._engine.reset()
+        self._engine.add(codes)
+        self._become(self.items.where(kept))
+
+    def _become(self, items: Items) -> None:
+        # What was measured is of the codes before.
+        self.facts = {name: value for name, value in self.facts.items() if name != "recall"}
+        self.items, self._rows = items, None
+
+    def _in_memory(self) -> None:
+        """A mapped engine can be searched only."""
+        if self._stored is not None:
+            self._engine = engines.read(self._stored.engine, self.settings.engine, mapped=False)
+            self._stored = None
+
+
+def _checked(codes: np.ndarray) -> np.ndarray:
+    """Codes as the engine takes them.
+
+    Raises:
+        SDCError: If they are something else.
+    """
+    array = np.asarray(codes)
+    if array.ndim != 2 or array.dtype != np.uint8 or not array.shape[1]:
+        raise SDCError(f"codes are uint8 of shape (n, bits / 8), not {array.dtype} of shape {array.shape}")
+    return np.ascontiguousarray(array)
+
+
+def _check_bits(what: str, codes: np.ndarray, bits: int) -> None:
+    if 8 * codes.shape[1] != bits:
+        raise SDCError(f"{what} have {8 * codes.shape[1]} bits, not {bits}; encode them with the same head")
+
+
+def _items(count: int, ids: Any, paths: Iterable[str] | None, labels: Iterable[str] | None) -> Items:
+    """What codes are of, checked."""
+    numbers = np.arange(count) if ids is None else np.asarray(ids)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise SDCError(f"ids are whole numbers, one per code, not {numbers.dtype} of shape {numbers.shape}")
+    if len(numbers) and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int64).max):
+        raise SDCError(f"ids go from 0 to {np.iinfo(np.int64).max}, and one is {numbers.min()}; give others")
+    numbers = numbers.astype(np.int64)
+    ordered = np.sort(numbers)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        raise SDCError(f"id {twice[0]} is there twice; give each code its own")
+    texts = [Texts.of([""] * count if given is None else given) for given in (paths, labels)]
+    for name, given in (("ids", numbers), ("paths", texts[0]), ("labels", texts[1])):
+        if len(given) != count:
+            raise SDCError(f"there are {len(given)} {name} for {count} codes; give one for each")
+    return Items(numbers, *texts)

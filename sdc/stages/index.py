@@ -1,0 +1,69 @@
+"""index: from a run's codes to what ``sdc search`` answers from."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from sdc.errors import StorageError
+from sdc.limits import OutputFolder
+from sdc.plan.indexing import Indexing
+from sdc.search.index import Index
+from sdc.search.recall import recall
+from sdc.storage.codes import read_codes
+from sdc.storage.files import remedy
+from sdc.storage.heads import checksum_of_head, read_head
+from sdc.storage.manifest import read_manifest
+from sdc.storage.records import RUN, expected
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    manifest: Path,
+    codes: Path,
+    head: Path,
+    out: OutputFolder,
+    settings: Mapping[str, Any] | None = None,
+    expect: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Put the codes of all encoded images into an index, and measure how many of the nearest its engine finds.
+
+    Ids are rows of the manifest. Where codes are re-centred, those by the head's own thresholds are taken, for it is by
+    these that a new image gets its code.
+
+    Args:
+        manifest: ``manifest.csv``, which has the path and the labels of each image.
+        codes: ``codes.h5``.
+        head: ``head.safetensors`` that made them; the index has a copy, which encodes queries.
+        out: Folder to write: ``index.json``, and the engine, the items and the head beside it.
+        settings: The engine and its settings (``engine``, ``nprobe`` and the like); by default by the number of codes.
+        expect: The run that this is of: ``dataset``, ``backbone``, ``method``, ``bits`` and ``seed``.
+
+    Raises:
+        StorageError: If codes, head and manifest do not belong together.
+    """
+    images = read_manifest(manifest, expected(expect, "dataset"))
+    stored = read_codes(codes, {**expect, "manifest_xxh3": images.xxh3})
+    hashing = read_head(head)
+    if checksum_of_head(hashing) != stored.attributes["head_xxh3"]:
+        raise StorageError(f"{codes}: was encoded by another head than {head}; {remedy(codes)}")
+    names = dict(enumerate(images.facts["classes"]))
+    labels = (", ".join(str(names.get(each, each)) for each in images.labels[row]) for row in stored.row.tolist())
+    chosen = Indexing(**(settings or {}))
+    index = Index.build(
+        stored.codes if stored.codes_raw is None else stored.codes_raw,
+        stored.row,
+        chosen.engine,
+        paths=(images.paths[row] for row in stored.row.tolist()),
+        labels=labels,
+        head=hashing,
+        facts={**expected(stored.attributes, *RUN), "dataset_settings": images.facts.get("settings")},
+        **chosen.settings(),
+    )
+    index.facts = {**index.facts, "recall": recall(index, np.flatnonzero(images.query[stored.row]))}
+    index.save(out)
+    _log.info("%d codes, engine %s, recall %s", len(index), index.settings.engine, index.facts["recall"])
