@@ -170,8 +170,8 @@ def _add(command: argparse.ArgumentParser, parameter: inspect.Parameter, text: s
 
 
 def _flag(parameter: inspect.Parameter) -> str:
-    """``--json`` for ``json_``: a name that ends in _ would hide a module."""
-    return "--" + parameter.name.rstrip("_").replace("_", "-")
+    """``--json`` for ``json_``: a name that ends in _ would hide a module. ``-k`` for ``k``."""
+    return "-" * min(2, len(parameter.name)) + parameter.name.rstrip("_").replace("_", "-")
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

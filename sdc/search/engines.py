@@ -59,7 +59,10 @@ def build(codes: np.ndarray, bits: int, settings: Indexing) -> Any:
 
 
 def codes_of(engine: Any, bits: int) -> np.ndarray:
-    """The codes in an engine by row, shape ``(n, bits / 8)``, uint8: a view, but of ``ivf`` a copy."""
+    """The codes in an engine by row, shape ``(n, bits / 8)``, uint8: of ``ivf`` a copy, else a view of its memory.
+
+    That is valid as long as the engine lives and is not added to.
+    """
     library = faiss()
     if isinstance(engine, library.IndexBinaryIVF):
         codes, lists = np.empty((engine.ntotal, bits // 8), np.uint8), engine.invlists

@@ -24,6 +24,7 @@ class Index:
         items: Id, path and label of each code.
         facts: What else is known: the run, recall, and so on.
         head: The head that encodes queries, if it is known.
+        head_path: Its file, of an index that was loaded.
 
     Example:
         >>> codes = np.array([[0], [3], [255]], np.uint8)
@@ -38,6 +39,7 @@ class Index:
     ) -> None:
         self.bits: int = engine.d
         self.settings, self.items, self.facts, self.head = settings, items, facts, head
+        self.head_path: Path | None = None
         self._engine = engine
         self._rows: tuple[np.ndarray, np.ndarray] | None = None
         # Where it was loaded from, and its state then; None as soon as the engine is in memory.
@@ -93,6 +95,7 @@ class Index:
         if engine.ntotal != len(stored.items):
             raise StorageError(f"{folder}: has {engine.ntotal} codes of {len(stored.items)} items; build it again")
         index = cls(engine, stored.items, settings, facts, stored.head)
+        index.head_path = stored.head_path
         index._stored, index._place = stored, (Path(folder), stored.state)
         return index
 
@@ -130,7 +133,11 @@ class Index:
 
     @property
     def codes(self) -> np.ndarray:
-        """All codes in the order of ``ids``, shape ``(n, bits / 8)``, uint8, to be read only; of ``ivf`` a copy."""
+        """A copy of all codes in the order of ``ids``, shape ``(n, bits / 8)``, uint8."""
+        return self.view_of_codes().copy()
+
+    def view_of_codes(self) -> np.ndarray:
+        """As ``codes``, but where it can be, the engine's memory: valid while the index lives and is not changed."""
         return engines.codes_of(self._engine, self.bits)
 
     def search(self, queries: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +216,7 @@ class Index:
         """
         if (self.bits, self.facts.get("head_xxh3")) != (other.bits, other.facts.get("head_xxh3")):
             raise SDCError("the other index is of another head or code length; encode both with the same head")
-        self._take(other.codes, other.items)
+        self._take(other.view_of_codes(), other.items)
 
     def _take(self, codes: np.ndarray, items: Items) -> None:
         both = np.intersect1d(self.ids, items.ids)
@@ -227,7 +234,7 @@ class Index:
         """
         kept = np.ones(len(self), bool)
         kept[self.rows_of(np.atleast_1d(ids))] = False
-        codes = self.codes[kept]
+        codes = self.view_of_codes()[kept]
         self._in_memory()
         # What it has learned, the centres of lists, stays.
         self._engine.reset()

@@ -28,7 +28,7 @@ def recall(index: Index, rows: np.ndarray, k: int = 10) -> dict[str, Any] | None
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_QUERIES)).astype(np.int64)] if len(rows) else rows
     if not len(rows) or len(index) <= k:
         return None
-    codes = index.codes
+    codes = index.view_of_codes()
     queries = np.ascontiguousarray(codes[rows])
     exact = engines.faiss().IndexBinaryFlat(index.bits)
     exact.add(codes)

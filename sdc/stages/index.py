@@ -61,7 +61,11 @@ def run(
         paths=(images.paths[row] for row in stored.row.tolist()),
         labels=labels,
         head=hashing,
-        facts={**expected(stored.attributes, *RUN), "dataset_settings": images.facts.get("settings")},
+        facts={
+            **expected(stored.attributes, *RUN),
+            "images_xxh3": images.images_xxh3,
+            "dataset_settings": images.facts.get("settings"),
+        },
         **chosen.settings(),
     )
     index.facts = {**index.facts, "recall": recall(index, np.flatnonzero(images.query[stored.row]))}

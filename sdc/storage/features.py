@@ -14,7 +14,7 @@ from sdc.errors import StorageError
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage.files import remedy
-from sdc.storage.hdf5 import StoredArray, not_finite, read_h5
+from sdc.storage.hdf5 import Slices, StoredArray, not_finite, read_h5
 from sdc.storage.records import NOTHING
 
 FEATURES_SCHEMA = "sdc.features/2"
@@ -165,6 +165,23 @@ class Features:
             kept = len(shard.row) if wanted is None else int(np.count_nonzero(wanted[shard.row]))
             self._fill(result[filled : filled + kept], shard, stored, 0, wanted)
             filled += kept
+        return result
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Some rows of the manifest in any order, as stored, shape ``(len(rows), …)``; no others are kept in memory.
+
+        Raises:
+            StorageError: If there is no such row, or what is read does not pass its checksum.
+        """
+        result = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        if len(absent := np.setdiff1d(rows, self.rows)):
+            raise StorageError(f"{self.shards[0].path.parent}: has no features of row {absent[0]}; give those of all")
+        for shard in self.shards:
+            places = np.flatnonzero(np.isin(rows, shard.row))
+            stored = Slices(shard.arrays[self._array])
+            for place in places.tolist():
+                low = int(np.searchsorted(shard.row, rows[place]))
+                result[place] = stored[low : low + 1][0]
         return result
 
     def _opened(self) -> Iterator[tuple[Shard, StoredArray]]:

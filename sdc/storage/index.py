@@ -107,6 +107,7 @@ class StoredIndex:
         items: What the codes are of; texts are read, and verified, as they are asked for.
         facts: What ``index.json`` says: engine, settings, bits, recall, the run, and so on.
         head: The head that encodes queries, if it is there.
+        head_path: Its file.
         state: Tells whether the folder has changed since.
     """
 
@@ -114,6 +115,7 @@ class StoredIndex:
     items: Items
     facts: Mapping[str, Any]
     head: Head | None
+    head_path: Path | None
     state: str
 
 
@@ -207,7 +209,8 @@ def _read(folder: Path, record: Record, state: str) -> StoredIndex:
         if name in names and checksum != record.files[names[name].name]:
             raise StorageError(f"{names[name]}: does not match its checksum in {RECORD}; {remedy(names[name])}")
     texts = (Texts(Slices(file.arrays[f"{name}_ends"]), Slices(file.arrays[name])) for name in ("path", "label"))
-    return StoredIndex(names["engine"], Items(file.read("id"), *texts), record.facts, head, state)
+    items = Items(file.read("id"), *texts)
+    return StoredIndex(names["engine"], items, record.facts, head, names.get("head"), state)
 
 
 def _names(folder: Path) -> list[str]:

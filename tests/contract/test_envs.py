@@ -32,7 +32,7 @@ REACHES = {
     "aggregate": ["report"],
 }  # fmt: skip
 # Of ``sdc.search``, what the stage does not reach.
-OTHER_COMMANDS = {"encoder"}
+OTHER_COMMANDS = {"encoder", "cached", "sheet"}
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 
 

@@ -31,7 +31,7 @@ def test_what_an_engine_misses_counts(monkeypatch):
     codes = np.packbits(np.tri(64, 64, -1, dtype=bool), axis=1)
     index = Index.build(codes)
     monkeypatch.setattr(index, "_engine", Half(index._engine))
-    monkeypatch.setattr(Index, "codes", codes)
+    monkeypatch.setattr(index, "view_of_codes", lambda: codes)
     # Of row 0, the nearest are 0, 1, 2, …; found are 0, 2, 4, …, of which 2, 4, 6, 8 and 10 are among 1 to 10.
     assert recall(index, np.array([0])) == {"recall@10": 0.5, "queries": 1}
 

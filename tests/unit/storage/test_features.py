@@ -228,3 +228,12 @@ def test_recipe_is_what_a_new_image_needs(tmp_path):
     }
     write_shards(tmp_path, shards=1)
     assert Features(tmp_path, 1).recipe() == {}
+
+
+def test_some_rows_in_any_order(tmp_path):
+    expected = write_shards(tmp_path)
+    features = Features(tmp_path, 3)
+    for rows in ([9, 0, 4, 4], []):
+        assert np.array_equal(features.take(np.array(rows, np.int64)), expected[rows])
+    with pytest.raises(StorageError, match="has no features of row 10; give those of all"):
+        features.take(np.array([3, 10]))

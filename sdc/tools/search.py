@@ -1,0 +1,159 @@
+"""``sdc search``: what in an index is nearest to some images."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdc import registry
+from sdc.datasets.decode import decode
+from sdc.datasets.locate import images_at
+from sdc.errors import SDCError
+from sdc.limits import Items, OutputFile
+from sdc.search.cached import features_of
+from sdc.search.encoder import Encoder
+from sdc.search.index import Index
+from sdc.search.ranking import asymmetric as ranked_by_outputs
+from sdc.search.ranking import reranked
+from sdc.search.sheet import MOST_ROWS, write_sheet
+from sdc.storage.arrays import open_array
+from sdc.storage.sources import External, check_memory
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    images: Sequence[Path] = (),
+    *,
+    index: Path,
+    features: str | None = None,
+    k: Items = 10,
+    asymmetric: bool = False,
+    rerank: Items | None = None,
+    cache: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    external: External = "refuse",
+    json_: bool = False,
+    show: OutputFile | None = None,
+) -> int:
+    """Print what in an index is nearest to some images: rank, distance, id, path and label.
+
+    Args:
+        images: Files, and folders whose images are all taken.
+        index: Folder of the index.
+        features: Instead of images, a file of their features by the backbone of the index's head: npy, npz, HDF5,
+            Parquet or pt (``FILE`` or ``FILE:NAME``).
+        k: How many neighbours of each.
+        asymmetric: Rank by the outputs of the query's head rather than by their signs alone: of the thousand nearest
+            codes, bits of which the head is sure count more.
+        rerank: Rank so many of the nearest codes by the cosine of the cached features.
+        cache: Where these are, if not below the same ``results/``: a folder of shards, or a file as of ``--features``
+            whose rows are ids.
+        weights: The backbone's weights, if they are not where they were in training: a file, or a published name.
+        device: ``auto`` (the environment's ``SDC_DEVICE``, else the best there is), ``cpu``, ``cuda``, ``cuda:N`` or
+            ``mps``.
+        external: HDF5 files that lead to data in other files: ``refuse`` them, or ``follow`` them.
+        json_: Print JSON instead of lines.
+        show: PNG file to write: each query and its neighbours.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        SDCError: If the index, an image or the features cannot be read, or do not fit each other.
+    """
+    if bool(images) == (features is not None):
+        raise SDCError("nothing to search for: give images or --features, and not both")
+    if asymmetric and rerank is not None:
+        raise SDCError("--asymmetric and --rerank rank in two ways; give one of them")
+    if rerank is not None and rerank < k:
+        raise SDCError(f"--rerank {rerank}: is less than -k {k}; give at least that")
+    loaded = Index.load(index)
+    if loaded.head_path is None:
+        raise SDCError(f"{index}: has no head, for it was built from codes alone; search it in Python")
+    encoder = Encoder.load(loaded.head_path, weights, device)
+    wanted = images_at(images, _complain)
+    vectors = encoder.features(wanted) if features is None else _read(features, external)
+    names = wanted or [f"row {row}" for row in range(len(vectors))]
+    if asymmetric:
+        distances, ids = ranked_by_outputs(loaded, encoder.outputs_of_features(vectors), k)
+    elif rerank is not None:
+        codes = encoder.encode_features(vectors)
+        distances, ids = reranked(loaded, codes, vectors, features_of(loaded, index, cache, external), k, rerank)
+    else:
+        distances, ids = loaded.search(encoder.encode_features(vectors), k)
+    answers = [_answer(loaded, *answer) for answer in zip(names, distances, ids, strict=True)]
+    if json_:
+        print(json.dumps(answers, indent=1, ensure_ascii=False))
+    else:
+        for answer in answers:
+            print(answer["query"])
+            for each in answer["neighbours"]:
+                print(f"{each['rank']:>4} {each['distance']:>8.6g} {each['id']:>8}  {each['path']}  {each['label']}")
+    if show is not None:
+        _show(show, loaded, answers, wanted)
+    return 0
+
+
+def _complain(path: str, why: str) -> None:
+    raise SDCError(f"{path}: {why}; remove it, or name the images")
+
+
+def _read(path: str, external: External) -> np.ndarray:
+    file = open_array(path, "features", external)
+    check_memory(path, "the features", int(np.prod(file.shape)) * file.dtype.itemsize)
+    with file.opened() as array:
+        return np.asarray(array[:])
+
+
+def _answer(index: Index, name: str, distances: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+    neighbours = []
+    found = ids >= 0
+    rows = index.rows_of(ids[found])
+    for rank, (distance, row) in enumerate(zip(distances[found].tolist(), rows.tolist(), strict=True), 1):
+        about = {"id": int(index.ids[row]), "path": index.items.paths[row], "label": index.items.labels[row]}
+        neighbours.append({"rank": rank, "distance": distance, **about})
+    return {"query": name, "neighbours": neighbours}
+
+
+def _show(path: Path, index: Index, answers: Sequence[Any], queries: Sequence[str]) -> None:
+    """Draw answers; where a query is features, its place is empty."""
+    if len(answers) > MOST_ROWS:
+        _log.warning("%s: shows the first %d of %d queries", path, MOST_ROWS, len(answers))
+    open_item = opener_of(index)
+    rows = []
+    for number, answer in enumerate(answers[:MOST_ROWS]):
+        query = _image(decode, queries[number]) if queries else None
+        row = [(query, Path(answer["query"]).name)]
+        for each in answer["neighbours"]:
+            row.append((_image(open_item, each["path"]), f"{each['distance']:.4g} {each['label']}"))
+        rows.append(row)
+    write_sheet(path, rows)
+
+
+def opener_of(index: Index) -> Callable[[str], Any]:
+    """From the path of an item to its image: as the index's dataset has it, else as it says.
+
+    Raises:
+        SDCError: If the dataset holds vectors.
+    """
+    if index.facts.get("dataset_settings") is None:
+        return decode
+    dataset = registry.build("datasets", index.facts["dataset"], index.facts["dataset_settings"])
+    if dataset.vector_files():
+        raise SDCError(f"--show: the dataset {index.facts['dataset']} holds vectors, and there are no images to show")
+    return dataset.opener()
+
+
+def _image(open_image: Callable[[str], Any], path: str) -> Any:
+    """An image, or a gray one where it cannot be read any more."""
+    from PIL import Image
+
+    try:
+        return open_image(path)
+    except SDCError:
+        return Image.new("RGB", (8, 8), "gray")
