@@ -127,7 +127,7 @@ class Encoder:
 
     def features(self, images: Images) -> np.ndarray:
         """Features as the shards hold them, float16 or float32, shape ``(n, dim)``. See ``encode``."""
-        return self._joined(self._blocks(images), self._dtype, self.head.dim)
+        return self._joined(self._blocks(images), self.dtype, self.head.dim)
 
     def encode_features(self, features: Any) -> np.ndarray:
         """Codes of features, shape ``(n, dim)``, without torch; first rounded as the shards round them. See ``encode``.
@@ -141,9 +141,24 @@ class Encoder:
         """As ``outputs``, of features; see ``encode_features``."""
         return self.head.logits(self._stored(features)).astype(np.float32)
 
+    def pixels(self, images: Images) -> np.ndarray:
+        """What the backbone's network takes, and its ONNX file: of most, uint8 of shape ``(n, h, w, 3)``.
+
+        Raises:
+            SDCError: As ``encode``.
+        """
+        resize, decoding = self._needed.resizer(), self.head.metadata["decoding"]
+        return np.stack([resize(_open(image, name, decoding)) for name, image in _named(images)])
+
     @property
-    def _dtype(self) -> str:
+    def dtype(self) -> str:
+        """The type in which features are stored."""
         return self.backbone.dtype if self.backbone else "float32"
+
+    @property
+    def takes_means(self) -> bool:
+        """Whether the head takes the means of an image's tokens, where these are not its features."""
+        return self.head.metadata.get("input") == "token_means"
 
     def _stored(self, features: Any) -> np.ndarray:
         """Features, shape ``(n, dim)``, in the type that shards have."""
@@ -152,7 +167,7 @@ class Encoder:
             what = f"features have shape {array.shape} and type {array.dtype}"
             raise SDCError(f"{what}, and {self.name} takes numbers of shape (n, {self.head.dim}); give these")
         with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused
-            stored = array.astype(self._dtype, copy=False) if self.backbone else array
+            stored = array.astype(self.dtype, copy=False) if self.backbone else array
         if len(bad := np.flatnonzero(~np.isfinite(stored).all(axis=1))):
             raise SDCError(f"features: row {bad[0]} holds NaN or infinity as {stored.dtype}; fix it or leave it out")
         return stored
@@ -170,8 +185,9 @@ class Encoder:
         with tqdm(total=len(items), unit="image", disable=None if progress else True) as bar:
             for block in self._extraction.blocks(items) if items else ():
                 if block:
-                    means = self.head.metadata.get("input") == "token_means" and "token_means" in block
-                    yield self._stored(block["token_means" if means else "features"])
+                    yield self._stored(
+                        block["token_means" if self.takes_means & ("token_means" in block) else "features"]
+                    )
                 bar.update(min(self._extraction.batch_size, len(items) - bar.n))
 
     @staticmethod
@@ -182,10 +198,18 @@ class Encoder:
     def _extraction(self) -> Extraction:
         from sdc.backbones.extraction import Extraction
 
+        # The head says which precision its features were made in, so no image is tried.
+        return Extraction(self.checked(), self._open, devices.choose(self.device), sample=tuple)
+
+    def checked(self) -> Backbone:
+        """The backbone, if its weights and transform are those of the features that the head was trained on.
+
+        Raises:
+            SDCError: If they are not, or there is none.
+        """
         for key in ("weights", "transform"):
             self._check(key)
-        # The head says which precision its features were made in, so no image is tried.
-        return Extraction(self._needed, self._open, devices.choose(self.device), sample=tuple)
+        return self._needed
 
     @property
     def _needed(self) -> Backbone:

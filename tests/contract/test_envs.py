@@ -32,7 +32,7 @@ REACHES = {
     "aggregate": ["report"],
 }  # fmt: skip
 # Of ``sdc.search``, what the stage does not reach.
-OTHER_COMMANDS = {"encoder", "cached", "sheet"}
+OTHER_COMMANDS = {"encoder", "cached", "sheet", "modules", "onnx"}
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 
 
