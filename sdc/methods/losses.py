@@ -66,9 +66,11 @@ def half_split_cosines(rows: Tensor, norms: Tensor | None = None) -> Tensor:
 
     ``norms`` are ``lengths(rows)``, where they are known.
     """
-    half = len(rows) // 2
     norms = lengths(rows) if norms is None else norms
-    return (rows[:half] * rows[half : 2 * half]).sum(dim=1) / (norms[:half] * norms[half : 2 * half])
+    if len(rows) % 2:
+        rows, norms = rows[:-1], norms[:-1]
+    (first, second), (one, other) = rows.chunk(2), norms.chunk(2)
+    return (first * second).sum(dim=1) / (one * other)
 
 
 def quantisation_gap(logits: Tensor, kind: Quantisation = "cosine", norms: Tensor | None = None) -> Tensor:
@@ -180,8 +182,9 @@ class SDCLoss(nn.Module):
             targets = self.targets(len(order), logits)
             if self._linear:
                 targets = self._raised(_rescaled(similarities[order].to(logits.dtype), targets))
-        norms = lengths(logits[:rows])
-        excess = half_split_cosines(logits[:rows], norms)[order] - targets
+        logits = logits[:rows] if rows < len(logits) else logits
+        norms = lengths(logits)
+        excess = half_split_cosines(logits, norms)[order] - targets
         distance = {"l1": torch.abs, "l2": torch.square, "one_sided": torch.relu}[self.pair_loss]
-        gap = quantisation_gap(logits[:rows], self.quantisation_kind, norms)
+        gap = quantisation_gap(logits, self.quantisation_kind, norms)
         return {"calibration": distance(excess).mean(), "quantisation": self.quantisation * gap}

@@ -19,6 +19,7 @@ from sdc.devices import free_bytes
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.data import Batch, Curve, Training
+from sdc.methods.optimisers import Optimiser
 from sdc.methods.trainable import Trainable
 
 
@@ -50,36 +51,33 @@ def train(
     centring = Centring.of(training.features) if method.inputs == "centred" else None
     head, auxiliary = _seeded_modules(method, training)
     body, last = head[:-1], head[-1]
-    optimiser = _optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
+    optimiser = Optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
     generator = torch.Generator(device).manual_seed(method.seed)
     batches = Batches(method, training)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16")
     curve: Curve = []
     best: tuple[float, int, Head] | None = None
     disable = None if progress else True
     for epoch in tqdm(range(method.epochs), desc=type(method).__name__, unit="epoch", disable=disable):
         began = time.perf_counter()
         rate = learning_rate(method, epoch)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        history = []
+        history: list[Tensor] = []
         for index, rows in batches:
             if method.feature_dropout:
                 kept = torch.rand(rows.shape, generator=generator, device=device) >= method.feature_dropout
                 rows = rows * kept / (1 - method.feature_dropout)
             seen = method.head_input(rows)
             flat = seen if seen.ndim == 2 else token_means(seen)
-            with torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16"):
+            with autocast:
                 hidden = body(flat if centring is None else centring(flat))
                 logits = last(hidden)
             labels = None if training.labels is None else training.labels[index]
             terms = method.loss(Batch(seen, logits.float(), hidden.float(), index, labels, auxiliary, generator))
-            values = torch.stack(list(terms.values()))
-            optimiser.zero_grad(set_to_none=True)
-            values.sum().backward()
-            optimiser.step()
-            history.append(values.detach())
+            torch.autograd.backward([*terms.values()])
+            optimiser.step(rate)
+            history += [term.detach() for term in terms.values()]
         # One look an epoch, so that a GPU never waits for the CPU within one.
-        means = _means(torch.stack(history).cpu().double().numpy(), list(terms), epoch, rate)
+        means = _means(torch.stack(history).view(-1, len(terms)).cpu().double().numpy(), list(terms), epoch, rate)
         row: dict[str, float] = {"epoch": epoch, "loss": sum(means.values()), **means}
         curve.append({**row, "learning_rate": rate, "seconds": time.perf_counter() - began})
         due = (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
@@ -174,13 +172,6 @@ def learning_rate(method: Trainable, epoch: int) -> float:
     if method.schedule == "cosine":
         return method.learning_rate * (1 + math.cos(math.pi * epoch / method.epochs)) / 2
     return method.learning_rate * method.decay_factor ** (epoch // max(1, round(method.decay_after * method.epochs)))
-
-
-def _optimiser(method: Trainable, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": method.learning_rate, "weight_decay": method.weight_decay, "fused": True}
-    if method.optimiser == "sgd":
-        return torch.optim.SGD(parameters, momentum=method.momentum, **shared)
-    return torch.optim.Adam(parameters, eps=method.adam_epsilon, **shared)
 
 
 def _means(history: np.ndarray, names: list[str], epoch: int, rate: float) -> dict[str, float]:

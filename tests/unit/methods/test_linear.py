@@ -1,5 +1,3 @@
-import platform
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,8 +6,6 @@ from hypothesis import strategies as st
 
 from sdc.methods import linear as module
 from sdc.methods.linear import Linear, linear
-
-ON_ONEDNN = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
 
 
 def results(product, rows, weight, bias):
@@ -30,14 +26,16 @@ def test_as_torch_has_it(count, dim, width, biased, turned, seed):
     bias = torch.randn(width, generator=generator) if biased else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WORTH", 0)
+        patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
         ours = results(linear, rows, weight, bias)
     for found, expected in zip(ours, results(F.linear, rows, weight, bias), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.skipif(not ON_ONEDNN, reason="torch has no oneDNN here")
-def test_large_products_of_float32_take_onednn(monkeypatch):
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+def test_large_products_of_float32_take_onednn_with_avx_512(monkeypatch):
     taken = []
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.Tensor, "to_mkldnn", lambda rows: taken.append(rows.dtype) or rows)
     monkeypatch.setattr(torch.Tensor, "to_dense", lambda rows: rows)
     layer = Linear(512, 256)
@@ -47,4 +45,7 @@ def test_large_products_of_float32_take_onednn(monkeypatch):
     layer.double()(torch.zeros(64, 512, dtype=torch.float64))
     with torch.autocast("cpu", torch.bfloat16):
         layer.float()(torch.zeros(64, 512))
+    assert len(taken) == 1
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    layer(torch.zeros(64, 512))
     assert len(taken) == 1
