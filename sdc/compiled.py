@@ -107,3 +107,47 @@ def rank(
             places[row[item]] += 1
             if place < first.shape[1]:
                 first[query, place] = levels[query, item]
+
+
+@njit(nogil=True, cache=True)
+def join_near(
+    words: np.ndarray,
+    keys: np.ndarray,
+    starts: np.ndarray,
+    masks: np.ndarray,
+    radius: int,
+    parents: np.ndarray,
+    first: int,
+    last: int,
+) -> None:
+    """Join the groups of items whose codes are within a radius, of those pairs whose keys differ by one of some masks.
+
+    Args:
+        words: Codes in the order of their keys, shape ``(n, W)``, uint64.
+        keys: Shape ``(n,)``, int64, ascending.
+        starts: The first item of each key, shape ``(largest key + 2,)``, int64; the last is n.
+        masks: Shape ``(M,)``, int64, each once.
+        radius: In bits.
+        parents: Of each item another of its group, or itself at the root, shape ``(n,)``, int64: changed in place.
+        first, last: Items of which pairs are looked at, the last excluded.
+    """
+    for item in range(first, last):
+        for mask in masks:
+            key = keys[item] ^ mask
+            # The other of the two looks at this pair.
+            if key < keys[item]:
+                continue
+            begin = item + 1 if mask == 0 else starts[key]
+            for other in range(begin, starts[key + 1]):
+                distance = np.uint64(0)
+                for word in range(words.shape[1]):
+                    distance += popcount(words[item, word] ^ words[other, word])
+                if distance <= radius:
+                    left, right = item, other
+                    while parents[left] != left:
+                        parents[left] = parents[parents[left]]
+                        left = parents[left]
+                    while parents[right] != right:
+                        parents[right] = parents[parents[right]]
+                        right = parents[right]
+                    parents[max(left, right)] = min(left, right)

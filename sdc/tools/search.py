@@ -2,13 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sdc import registry
 from sdc.datasets.decode import decode
 from sdc.datasets.locate import images_at
 from sdc.errors import SDCError
@@ -16,6 +15,7 @@ from sdc.limits import Items, OutputFile
 from sdc.search.cached import features_of
 from sdc.search.encoder import Encoder
 from sdc.search.index import Index
+from sdc.search.opening import image_or_gray, opener_of
 from sdc.search.ranking import asymmetric as ranked_by_outputs
 from sdc.search.ranking import reranked
 from sdc.search.sheet import MOST_ROWS, write_sheet
@@ -127,33 +127,9 @@ def _show(path: Path, index: Index, answers: Sequence[Any], queries: Sequence[st
     open_item = opener_of(index)
     rows = []
     for number, answer in enumerate(answers[:MOST_ROWS]):
-        query = _image(decode, queries[number]) if queries else None
+        query = image_or_gray(decode, queries[number]) if queries else None
         row = [(query, Path(answer["query"]).name)]
         for each in answer["neighbours"]:
-            row.append((_image(open_item, each["path"]), f"{each['distance']:.4g} {each['label']}"))
+            row.append((image_or_gray(open_item, each["path"]), f"{each['distance']:.4g} {each['label']}"))
         rows.append(row)
     write_sheet(path, rows)
-
-
-def opener_of(index: Index) -> Callable[[str], Any]:
-    """From the path of an item to its image: as the index's dataset has it, else as it says.
-
-    Raises:
-        SDCError: If the dataset holds vectors.
-    """
-    if index.facts.get("dataset_settings") is None:
-        return decode
-    dataset = registry.build("datasets", index.facts["dataset"], index.facts["dataset_settings"])
-    if dataset.vector_files():
-        raise SDCError(f"--show: the dataset {index.facts['dataset']} holds vectors, and there are no images to show")
-    return dataset.opener()
-
-
-def _image(open_image: Callable[[str], Any], path: str) -> Any:
-    """An image, or a gray one where it cannot be read any more."""
-    from PIL import Image
-
-    try:
-        return open_image(path)
-    except SDCError:
-        return Image.new("RGB", (8, 8), "gray")

@@ -10,7 +10,7 @@ from sdc import registry
 from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "index", "aggregate"}
-TOOLS = {"datasets", "features", "compare", "score", "thumbnails", "encode_images", "search", "export"}
+TOOLS = {"datasets", "features", "compare", "score", "thumbnails", "encode_images", "search", "export", "duplicates"}
 PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report", "search"}
 LAYOUT = """
 Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container

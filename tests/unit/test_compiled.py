@@ -39,3 +39,13 @@ def test_255_bits_fit_a_byte_and_256_do_not():
         compiled.rank(*words, np.zeros((1, 1), np.uint8), distances, counts, first)
         assert distances[0, 0] == bits
         assert counts[0, 0].nonzero()[0].tolist() == [bits]
+
+
+def test_joins_what_is_near():
+    # Codes by their keys, the two highest bits of each; of items 1 and 2 keys differ, of 3 and 4 they do not.
+    words = np.array([[0b0000], [0b0011], [0b0111], [0b1000], [0b1001]], np.uint64)
+    keys, starts = np.array([0, 0, 1, 2, 2]), np.array([0, 2, 3, 5, 5])
+    for masks, expected in (([0], [0, 1, 2, 3, 3]), ([0, 1], [0, 1, 1, 3, 3]), ([0, 1, 2], [0, 1, 1, 0, 0])):
+        parents = np.arange(5)
+        compiled.join_near(words, keys, starts, np.array(masks), 1, parents, 0, 5)
+        assert parents[parents[parents]].tolist() == expected
