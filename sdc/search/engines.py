@@ -77,6 +77,16 @@ def codes_of(engine: Any, bits: int) -> np.ndarray:
     return library.rev_swig_ptr(stored.xb.data(), engine.ntotal * bits // 8).reshape(engine.ntotal, -1)
 
 
+def with_ids(engine: Any, ids: np.ndarray) -> Any:
+    """An engine whose answers are ids, shape ``(n,)``, int64, and not rows; it refers to the other."""
+    library = faiss()
+    # FAISS takes ids one by one as codes are added; these have been.
+    mapped = library.IndexBinaryIDMap(library.IndexBinaryFlat(engine.d))
+    mapped.index, mapped.own_fields, mapped.ntotal = engine, False, engine.ntotal
+    library.copy_array_to_vector(np.ascontiguousarray(ids, np.int64), mapped.id_map)
+    return mapped
+
+
 def write(engine: Any, path: Path) -> None:
     """Write an engine's file.
 

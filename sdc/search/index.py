@@ -120,6 +120,11 @@ class Index:
         state = write_index(place, self._write_engine, self.items, facts, made_from, self.head, before)
         self._place = (place, state)
 
+    def write_faiss(self, path: Path) -> None:
+        """Write a file that ``faiss.read_index_binary`` reads, and whose answers are ids."""
+        self._in_memory()
+        engines.write(engines.with_ids(self._engine, self.ids), path)
+
     def _write_engine(self, path: Path) -> None:
         engines.write(self._engine, path)
 

@@ -32,7 +32,7 @@ REACHES = {
     "aggregate": ["report"],
 }  # fmt: skip
 # Of ``sdc.search``, what the stage does not reach.
-OTHER_COMMANDS = {"encoder", "cached", "sheet", "opening", "modules", "onnx"}
+OTHER_COMMANDS = {"encoder", "cached", "sheet", "opening", "modules", "onnx", "databases"}
 BASE = ["head", "hamming", "settings", "registry", "cli"]
 
 

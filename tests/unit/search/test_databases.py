@@ -1,0 +1,147 @@
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+
+from sdc import Index, hamming
+from sdc.errors import SDCError
+from sdc.search.databases import export_faiss, export_lancedb, export_postgresql
+
+PATHS = ["a.png", "tab\tand\nline", "back\\slash \\.", "Käse 'x'", ""]
+
+
+@pytest.fixture
+def index(codes):
+    return Index.build(
+        codes(300), np.arange(300) * 3 + 5, paths=[PATHS[row % 5] for row in range(300)], labels=["l"] * 300
+    )
+
+
+def nearest(index, query):
+    """Distances of the ten nearest, and the ids at less than the tenth distance, which no tie can change."""
+    distances = hamming.distances(query[None], index.codes)[0].astype(int)
+    tenth = np.sort(distances)[9]
+    return np.sort(distances)[:10].tolist(), {*index.ids[distances < tenth].tolist()}
+
+
+@pytest.mark.parametrize("engine", ["flat", "ivf", "hnsw", "multihash"])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_file_for_faiss_answers_with_ids(codes, tmp_path, engine, loaded):
+    faiss = pytest.importorskip("faiss")
+    index = Index.build(codes(300), np.arange(300) * 3 + 5, engine)
+    if loaded:
+        index.save(tmp_path / "i")
+        index = Index.load(tmp_path / "i")
+    export_faiss(tmp_path / "file", index)
+    again = faiss.read_index_binary(str(tmp_path / "file"))
+    for mine, theirs in zip(index.search(codes(9, seed=4), 5), again.search(codes(9, seed=4), 5), strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_lancedb_finds_the_nearest(index, codes, tmp_path):
+    lancedb = pytest.importorskip("lancedb")
+    export_lancedb(tmp_path / "db", index, "images")
+    table = lancedb.connect(tmp_path / "db").open_table("images")
+    for query in codes(3, seed=4):
+        search = table.search(query.tolist(), vector_column_name="code").distance_type("hamming")
+        found = search.limit(10).to_arrow().to_pydict()
+        distances, certain = nearest(index, query)
+        assert found["_distance"] == distances and certain <= {*found["id"]}
+    rows = table.to_arrow().to_pydict()
+    assert (rows["id"], rows["path"]) == (index.ids.tolist(), list(index.items.paths))
+    with pytest.raises(SDCError, match="db: is there already; name another folder, or remove it"):
+        export_lancedb(tmp_path / "db", index, "images")
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+def test_a_table_that_lancedb_refuses_leaves_nothing(index, tmp_path):
+    pytest.importorskip("lancedb")
+    with pytest.raises(SDCError, match="db: LanceDB cannot write it"):
+        export_lancedb(tmp_path / "db", index, "a/b")
+    assert not list(tmp_path.iterdir())
+
+
+def test_lancedb_that_is_not_installed_is_one_line(index, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(SDCError, match=r"needs LanceDB; pip install 'sdc-hashing\[lancedb\]'"):
+        export_lancedb(tmp_path / "db", index, "images")
+
+
+def test_names_and_paths_that_databases_do_not_take(codes, tmp_path):
+    for table in ("Images", "1st", "a b", "x; DROP TABLE y", "ä", "", "a" * 64, "a\n"):
+        with pytest.raises(SDCError, match="--table .*: give lower-case letters, digits and _"):
+            export_postgresql(tmp_path / "x.sql", Index.build(codes(1)), table)
+    index = Index.build(codes(2), [4, 7], paths=["a", "\udcff.png"])
+    with pytest.raises(SDCError, match="the path of id 7 is not UTF-8; rename the file, and index it again"):
+        export_postgresql(tmp_path / "x.sql", index, "images")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """``postgresql(SQL or FILE)``: what psql prints of a server of our own, which listens to nothing but a socket."""
+    initdb = shutil.which("initdb")
+    if not (initdb and shutil.which("pg_ctl") and shutil.which("psql")):
+        pytest.skip("needs initdb, pg_ctl and psql of PostgreSQL on the PATH")
+
+    # The server does not run as root, and a socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="sdc-pg") as folder:
+        user = []
+        if os.getuid() == 0:
+            if "postgres" not in [entry.pw_name for entry in pwd.getpwall()] or not shutil.which("runuser"):
+                pytest.skip("a server of root's needs the user postgres")
+            shutil.chown(folder, "postgres")
+            user = ["runuser", "-u", "postgres", "--"]
+        as_user = {"check": True, "capture_output": True, "text": True, "cwd": folder}
+        subprocess.run(
+            [*user, initdb, "-D", f"{folder}/data", "-U", "sdc", "-A", "trust", "-E", "UTF8", "--no-sync"], **as_user
+        )
+        options = f"-k {folder} -c listen_addresses= -c fsync=off"
+        log = ["-l", f"{folder}/log"]
+        subprocess.run([*user, "pg_ctl", "-D", f"{folder}/data", "-w", "-o", options, *log, "start"], **as_user)
+
+        def psql(text=None, file=None):
+            what = ["--file", str(file)] if file else ["--command", text]
+            command = ["psql", "-h", folder, "-U", "sdc", "-qAt", "--set", "ON_ERROR_STOP=1", *what, "postgres"]
+            return subprocess.run(command, capture_output=True, text=True)
+
+        try:
+            yield psql
+        finally:
+            subprocess.run([*user, "pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop"], **as_user)
+
+
+def test_postgresql_finds_the_nearest(postgresql, index, codes, tmp_path):
+    export_postgresql(tmp_path / "x.sql", index, "images")
+    done = postgresql(file=tmp_path / "x.sql")
+    assert (done.returncode, done.stderr) == (0, "")
+    for query in codes(3, seed=4):
+        order = "ORDER BY distance, id LIMIT 10"
+        distance = f"bit_count(code # X'{query.tobytes().hex()}') AS distance"
+        sql = f"SELECT {distance}, id FROM images {order}"  # noqa: S608
+        rows = [line.split("|") for line in postgresql(sql).stdout.splitlines()]
+        distances, certain = nearest(index, query)
+        assert [int(row[0]) for row in rows] == distances and certain <= {int(row[1]) for row in rows}
+    paths = postgresql("SELECT to_json(path) FROM images ORDER BY id").stdout.splitlines()
+
+    assert [json.loads(path) for path in paths] == list(index.items.paths)
+    # A second time, the table is there: nothing changes.
+    assert "already exists" in postgresql(file=tmp_path / "x.sql").stderr
+    assert postgresql("SELECT count(*) FROM images").stdout == "300\n"
+
+
+def test_postgresql_has_an_index_where_pgvector_is(postgresql, codes, tmp_path):
+    if postgresql("SELECT name FROM pg_available_extensions WHERE name = 'vector'").stdout != "vector\n":
+        pytest.skip("pgvector is not installed")
+    export_postgresql(tmp_path / "x.sql", Index.build(codes(300)), "fast")
+    assert postgresql(file=tmp_path / "x.sql").returncode == 0
+    postgresql("ANALYZE fast")
+    query = "SELECT id FROM fast ORDER BY code <~> repeat('0', 64)::bit(64) LIMIT 3"
+    sql = f"SET enable_seqscan = off; EXPLAIN {query}"
+    assert "fast_code_idx" in postgresql(sql).stdout
