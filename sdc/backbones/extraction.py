@@ -84,12 +84,15 @@ class Extraction:
         self.attributes |= {"precision": precision, **versions}
         self.forward = Forward(network, device, precision, backbone.compile)
 
-    def blocks(self, items: Sequence[Any], rows: np.ndarray | None = None) -> Generator[dict[str, np.ndarray]]:
+    def blocks(
+        self, items: Sequence[Any], rows: np.ndarray | None = None, *, spread: bool = False
+    ) -> Generator[dict[str, np.ndarray]]:
         """Arrays of a batch of images at a time, float32, in the order of the items; close it to end the threads early.
 
         Args:
             items: What ``open_image`` takes.
             rows: A number for each item, shape ``(n,)``, on which the draws of its views depend.
+            spread: Share few items among all cores of a CPU, on which the last digits may depend then.
 
         Yields:
             ``features``, shape ``(n, dim)``; where the means of the tokens are something else, ``token_means``, shape
@@ -99,14 +102,20 @@ class Extraction:
         Raises:
             SDCError: If images of a batch differ in size for a backbone that takes them as they are.
         """
-        starts = range(0, len(items), self.batch_size)
-        threads = torch.get_num_threads()
+        size, threads, each = self.batch_size, torch.get_num_threads(), 1
+        if spread and not self._decoders:
+            size = max(1, min(size, -(-len(items) // self.lanes)))
+            each = max(1, threads // max(1, -(-len(items) // size)))
+        places = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
         lanes, decoders = (concurrent.futures.ThreadPoolExecutor(max(1, n)) for n in (self.lanes, self._decoders))
         decode = decoders.map if self._decoders else map
         try:
-            torch.set_num_threads(1)
+            torch.set_num_threads(each)
+            if len(places) == 1:  # a new thread would cost torch new threads of its own
+                yield self._block(items, rows, places[0], decode)
+                return
             # The caller's thread computes nothing, so that no lane ever waits for what it does with a block.
-            yield from ordered(lanes, lambda start: self._block(items, rows, start, decode), starts, 2 * self.lanes)
+            yield from ordered(lanes, lambda batch: self._block(items, rows, batch, decode), places, 2 * self.lanes)
         finally:
             for pool in (lanes, decoders):
                 pool.shutdown(cancel_futures=True)
@@ -116,17 +125,16 @@ class Extraction:
         self,
         items: Sequence[Any],
         rows: np.ndarray | None,
-        start: int,
+        places: range,
         decode: Callable[..., Iterable[np.ndarray | None]],
     ) -> dict[str, np.ndarray]:
-        places = range(start, min(start + self.batch_size, len(items)))
         with self._timed("loading"):
             loaded = decode(lambda at: self._load(items[at], 0 if rows is None else int(rows[at])), places)
             images = [image for image in loaded if image is not None]
             if not images:
                 return {}
             if len({image.shape for image in images}) > 1:
-                raise SDCError(f"{items[start]} and its neighbours differ in size; set backbones.pixels.size")
+                raise SDCError(f"{items[places[0]]} and its neighbours differ in size; set backbones.pixels.size")
             batch = np.stack(images)
         axes = 2 if self._views else 1  # images, or images and their views, which the network takes as one
         with self._timed("computing"):

@@ -183,7 +183,7 @@ class Encoder:
             return
         items = [_Item(name, image, complain) for name, image in _named(images)]
         with tqdm(total=len(items), unit="image", disable=None if progress else True) as bar:
-            for block in self._extraction.blocks(items) if items else ():
+            for block in self._extraction.blocks(items, spread=True) if items else ():
                 if block:
                     yield self._stored(
                         block["token_means" if self.takes_means & ("token_means" in block) else "features"]

@@ -29,6 +29,10 @@ SCRIPTS = {
         ["--manifest", "{manifest}", "--features", "{clean}", "--query", "5", "--map-at", "50", "--seeds", "0", "1"],
         [rf"seed 0: {NUMBER} ± {NUMBER}", rf"2 draws: {NUMBER} to {NUMBER}, mean {NUMBER}"],
     ),
+    "encoder": (
+        ["--model", "shufflenet_v2_x0_5", "--edge", "32", "--rounds", "1"],
+        [rf"\| {count} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|" for count in (1, 64)],
+    ),
     "evaluate": (
         ["--bits", "16", "--queries", "120", "--database", "2000", "--rounds", "1", "--threads", "1"],
         [rf"16 bits: ours {NUMBER} s, usual {NUMBER} s, FAISS {NUMBER} s; ratios {NUMBER} and {NUMBER}; mAP@1000 exp"],

@@ -78,6 +78,19 @@ def test_threads_do_not_change_a_byte(images, monkeypatch, lanes):
     assert np.array_equal(features(NETWORK, images, batch_size=4), expected)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 23])
+def test_few_items_are_spread_over_the_cores(images, monkeypatch, count):
+    monkeypatch.setattr(extraction, "lanes_on", lambda device: (4, 0))
+    exactly = (NETWORK[0], {**NETWORK[1], "precision": "float32"})
+    run = Extraction(registry.build("backbones", *exactly), lambda item: item, CPU, batch_size=4, sample=tuple)
+    threads = torch.get_num_threads()
+    blocks = [block["features"] for block in run.blocks(images[:count], spread=True)]
+    assert [*map(len, blocks)] == {1: [1], 2: [1, 1], 5: [2, 2, 1], 23: [4] * 5 + [3]}[count]
+    expected = features(exactly, images[:count])
+    assert np.abs(np.concatenate(blocks) - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert torch.get_num_threads() == threads
+
+
 def test_a_core_of_a_cpu_has_a_lane_and_a_gpu_has_decoders():
     threads = torch.get_num_threads()
     assert extraction.lanes_on(CPU) == (threads, 0)
