@@ -88,15 +88,17 @@ class HammingPairs:
 
     Args:
         counts: Items of the database at each distance from each query, shape ``(Q, K + 1)``, integers.
-        relevant: The relevant ones among them, same shape.
+        relevant: The relevant ones among them, same shape; None without labels.
 
     Attributes:
+        labelled: Whether it is known which pairs are positive; else all count as negative.
         positive, negative, pairs: Pairs at each distance, of all queries together, shape ``(K + 1,)``.
     """
 
-    def __init__(self, counts: np.ndarray, relevant: np.ndarray) -> None:
-        self.counts, self.relevant = counts, relevant
-        self.pairs, self.positive = counts.sum(axis=0), relevant.sum(axis=0)
+    def __init__(self, counts: np.ndarray, relevant: np.ndarray | None) -> None:
+        self.labelled = relevant is not None
+        self.counts, self.relevant = counts, np.zeros_like(counts) if relevant is None else relevant
+        self.pairs, self.positive = counts.sum(axis=0), self.relevant.sum(axis=0)
         self.negative = self.pairs - self.positive
         bits = counts.shape[1] - 1
         self.similarities = 1 - 2 * np.arange(bits + 1) / bits

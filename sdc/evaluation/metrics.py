@@ -3,12 +3,14 @@
 To add a metric, add an entry to ``METRICS``. It is then in ``metrics.json`` of every run and in ``metrics.csv``; and if
 it has a ``column``, in the table of metrics and in the report. Whoever prints or draws a metric takes its label, unit,
 bounds and direction from here: ``entry_of(key)`` finds the entry of a key of ``metrics.json``, ``values_of(metric,
-run)`` the values of a family in a ``metrics.json``, and ``headline(R)`` is the key of mAP@R.
+run)`` the values of a family in a ``metrics.json``, ``headline(R)`` is the key of mAP@R, and ``headline_of(run)`` that
+of what tables print of a run.
 
 A metric is ``of`` one kind of subject, and its function takes one:
 
 - ``RankedQueries``, some queries ranked by codes or by exact cosine: a value per query, shape ``(q,)``; what is in
   ``metrics.json`` is the mean over the queries that count;
+- ``FoundNeighbours``, the exact cosine neighbours of queries at the distances of their codes: likewise;
 - ``HammingPairs``, all pairs of a query and a database item: a number;
 - ``FeaturePairs``, pairs by the cosine of their features, of the exact cosine baseline: a number;
 - ``CodeHealth``, the codes of the database: a number.
@@ -31,9 +33,11 @@ import numpy as np
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.feature_pairs import FeaturePairs
+from sdc.evaluation.neighbours import FoundNeighbours
 from sdc.evaluation.ranked_queries import RankedQueries
 
 _MAP = "mAP@{R}"
+UNLABELLED = "neighbour_recall@{K}"
 _Bounds = tuple[float | None, float | None]
 _RADII = 3  # up to which radius the balls themselves are described
 
@@ -77,6 +81,16 @@ class Metric:
 def headline(map_at: int | None) -> str:
     """The key of mAP@R in ``metrics.json``, R a number of items or None for all."""
     return _MAP.format(R="all" if map_at is None else map_at)
+
+
+def headline_of(run: Mapping[str, Any]) -> str:
+    """The key of what tables print of a run: mAP at its R; without labels how many of the 10 neighbours are found."""
+    return UNLABELLED.format(K=10) if is_unlabelled(run) else headline(run.get("map_at"))
+
+
+def is_unlabelled(run: Mapping[str, Any]) -> bool:
+    """Whether the dataset of a run has no labels, by the content of its ``metrics.json``."""
+    return run.get("labels") == "none"
 
 
 def entry_of(key: str) -> Metric | None:
@@ -164,9 +178,14 @@ METRICS: tuple[Metric, ...] = (
            lambda q, r: q.inside(r) == 0 if r <= _RADII else None),
     Metric("ball_size@radius{r}", "items within radius {r}", "items", (0, None), None, RankedQueries,
            lambda q, r: q.inside(r) if r <= _RADII else None),
-    # All pairs of a query and a database item, by Hamming distance.
-    Metric("positive_pairs", "positive pairs", "pairs", (0, None), None, HammingPairs, lambda p: p.positive.sum()),
-    Metric("negative_pairs", "negative pairs", "pairs", (0, None), None, HammingPairs, lambda p: p.negative.sum()),
+    # Of the K nearest by exact cosine of the features, how many are among the first K; expected over ties.
+    Metric(UNLABELLED, "recall@{K} of the exact cosine neighbours", *_SHARE, True, FoundNeighbours,
+           FoundNeighbours.recall, "neighbours@{K}"),
+    # All pairs of a query and a database item, by Hamming distance. Without labels they are of no kind.
+    Metric("positive_pairs", "positive pairs", "pairs", (0, None), None, HammingPairs,
+           lambda p: p.positive.sum() if p.labelled else None),
+    Metric("negative_pairs", "negative pairs", "pairs", (0, None), None, HammingPairs,
+           lambda p: p.negative.sum() if p.labelled else None),
     *_separation(HammingPairs, "hamming", overlap="overlap", auc="AUC", tie_mass="", ks="", gap="", gap_sd=""),
     Metric("hamming_overlap_per_query", "overlap of the pairs of each query", *_SHARE, False, HammingPairs,
            lambda p: p.per_query[0]),
@@ -191,7 +210,7 @@ METRICS: tuple[Metric, ...] = (
            FeaturePairs, FeaturePairs.overlap_error),
     # Bits: p is the share of codes in which one is set.
     Metric("bit_imbalance", "mean of |2 p - 1| over bits", *_SHARE, False, CodeHealth,
-           lambda c: np.abs(2 * c.shares - 1).mean()),
+           lambda c: np.abs(2 * c.shares - 1).mean(), "bit imbalance"),
     Metric("bit_share_min", "least p", *_SHARE, None, CodeHealth, lambda c: c.shares.min()),
     Metric("bit_share_max", "greatest p", *_SHARE, None, CodeHealth, lambda c: c.shares.max()),
     Metric("bit_entropy", "mean entropy of a bit", "bits", (0, 1), True, CodeHealth, CodeHealth.bit_entropy),
@@ -206,7 +225,8 @@ METRICS: tuple[Metric, ...] = (
            lambda c: None if c.correlations is None else min(1.0, c.correlations.max())),
     # Codes: f is the share of the n items that have one of the U codes in use.
     Metric("unique_codes", "codes in use", "codes", (0, None), True, CodeHealth, lambda c: len(c.buckets)),
-    Metric("unique_share", "codes in use per item", *_SHARE, True, CodeHealth, lambda c: len(c.buckets) / len(c)),
+    Metric("unique_share", "codes in use per item", *_SHARE, True, CodeHealth, lambda c: len(c.buckets) / len(c),
+           "codes in use"),
     Metric("largest_bucket", "items with the commonest code", "items", (0, None), False, CodeHealth,
            lambda c: c.buckets.max()),
     Metric("largest_bucket_share", "share of items with the commonest code", *_SHARE, False, CodeHealth,

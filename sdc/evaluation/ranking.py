@@ -177,24 +177,36 @@ class Cosine:
             SDCError: If a feature is NaN or infinite.
         """
         top = max(top, 1)
-        for queries in spans(some or range(len(self)), max(1, SIMILARITY_BYTES // (4 * self.size))):
-            similarities = np.empty((len(queries), self.size), np.float32)
-            units = _unit(self._queries[queries.start : queries.stop])
+        for start, similarities in self._similarities(some or range(len(self))):
+            rank = functools.partial(self._rank, similarities, start, relevance, top)
+            step = min(max(BLOCK_COUNTS // top, 1), BLOCK_QUERIES)
+            yield from map(rank, spans(range(len(similarities)), step))
+
+    def nearest(self, top: int) -> np.ndarray:
+        """Positions of each query's nearest items, ties in database order, shape ``(Q, min(top, N))``, int64."""
+        positions = np.empty((len(self), min(top, self.size)), np.int64)
+        for start, similarities in self._similarities(range(len(self))):
+            for row, query in zip(similarities, positions[start:], strict=False):
+                query[:] = _near(row, len(query))[: len(query)]
+        return positions
+
+    def _similarities(self, queries: range) -> Iterator[tuple[int, np.ndarray]]:
+        """The first of some queries and their similarities to all items, shape ``(q, N)``, float32."""
+        for some in spans(queries, max(1, SIMILARITY_BYTES // (4 * self.size))):
+            similarities = np.empty((len(some), self.size), np.float32)
+            units = _unit(self._queries[some.start : some.stop])
             filled = 0
             for block in self._database():
                 np.matmul(units, _unit(block).T, out=similarities[:, filled : filled + len(block)])
                 filled += len(block)
-            rank = functools.partial(self._rank, similarities, queries.start, relevance, top)
-            step = min(max(BLOCK_COUNTS // top, 1), BLOCK_QUERIES)
-            yield from map(rank, spans(range(len(queries)), step))
+            yield some.start, similarities
 
     def _rank(self, similarities: np.ndarray, start: int, relevance: Relevance, top: int, queries: range) -> Block:
         first = np.empty((len(queries), top), np.min_scalar_type(relevance.depth - 1))
         parts = []
         for place, query in enumerate(queries):
             row, levels = similarities[query], relevance.levels(start + query)
-            near = np.flatnonzero(row >= np.partition(row, self.size - top)[self.size - top])
-            near = near[np.argsort(-row[near], kind="stable")]
+            near = _near(row, top)
             values, ordered = row[near], levels[near]
             first[place] = ordered[:top]
             places = np.cumsum(np.append(False, values[1:] != values[:-1]))
@@ -208,6 +220,13 @@ class Cosine:
         for block, counts in zip(merged, parts, strict=True):
             block[:, : counts.shape[1]] = counts
         return Block(merged, first)
+
+
+def _near(similarities: np.ndarray, top: int) -> np.ndarray:
+    """Positions of the most similar items, and of those as similar as the last of them, ties in database order."""
+    least = len(similarities) - top
+    near = np.flatnonzero(similarities >= np.partition(similarities, least)[least])
+    return near[np.argsort(-similarities[near], kind="stable")]
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

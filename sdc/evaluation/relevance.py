@@ -151,6 +151,16 @@ def listed_positions(
     return result
 
 
+def neighbours_relevance(neighbours: np.ndarray, size: int) -> ListedRelevance:
+    """Without labels, what is shown as relevant: the nearest by exact cosine.
+
+    Args:
+        neighbours: Their positions in the database, shape ``(Q, T)``, integers.
+        size: Number of items in the database.
+    """
+    return ListedRelevance([{"neighbours": positions} for positions in neighbours], size)
+
+
 def relevance_of(manifest: Manifest) -> Relevance:
     """The ground truth of a manifest: its lists, or else its labels.
 

@@ -16,11 +16,12 @@ def retrieved(manifest: Manifest, ranking: Hamming, relevance: Relevance) -> dic
 
     Returns:
         The columns of ``retrieved.csv``: ``query`` and ``row`` of the manifest, ``rank`` (0 is the query itself, then
-        its 10 nearest items, ties in database order), ``distance`` in bits, ``relevant`` (0 or 1), and ``path``.
+        its 10 nearest items, ties in database order), ``distance`` in bits, ``relevant`` (0 or 1), and ``path``. Only
+        these names where there are no queries.
     """
     queries, database = manifest.rows("query"), manifest.rows("database")
     classes = [min(labels, default=-1) for labels in manifest.labels.take(queries)]
-    steps = np.unique((np.arange(QUERIES) + 0.5) * len(queries) // QUERIES).astype(int)
+    steps = np.unique((np.arange(QUERIES) + 0.5) * len(queries) // QUERIES).astype(int)[: len(queries)]
     rows: list[tuple[int, int, int, int, int]] = []
     for position in np.argsort(classes, kind="stable")[steps].tolist():
         query, wanted = int(queries[position]), relevance.wanted(position)
@@ -28,5 +29,5 @@ def retrieved(manifest: Manifest, ranking: Hamming, relevance: Relevance) -> dic
         for rank, (item, distance) in enumerate(zip(*ranking.nearest(position, TOP), strict=True), start=1):
             rows.append((query, rank, int(database[item]), int(distance), int(wanted[item])))
     names = ("query", "rank", "row", "distance", "relevant")
-    columns: dict[str, list[Any]] = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    columns: dict[str, list[Any]] = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     return {**columns, "path": [manifest.paths[row] for row in columns["row"]]}

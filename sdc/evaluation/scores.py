@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from sdc.errors import SDCError
 from sdc.evaluation import landmarks, significance, ties
 from sdc.evaluation.collapse import NO_PAIRS, HammingPairs
-from sdc.evaluation.metrics import headline, measure
+from sdc.evaluation.metrics import headline, headline_of, measure
+from sdc.evaluation.neighbours import FoundNeighbours, items_at_distances
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Block, Ranking
 from sdc.evaluation.relevance import ListedRelevance, Relevance
@@ -43,8 +44,8 @@ class Scores:
 
     @property
     def headline(self) -> str:
-        """The key of mAP at the first cut-off."""
-        return headline(self.facts["map_at"])
+        """The key of mAP at the first cut-off; see ``headline_of``."""
+        return headline_of(self.facts)
 
     @property
     def mean(self) -> float:
@@ -58,18 +59,22 @@ class Scores:
 
     def report(self) -> dict[str, Any]:
         """Metrics and facts, the confidence interval of the headline and, of codes, the metrics of all pairs."""
-        values = self.per_query[self.headline]
-        interval = significance.intervals({self.headline: values[~np.isnan(values)]})
+        counted = self.precisions(np.arange(len(self.per_query.get(self.headline, ()))))
+        interval = significance.intervals({self.headline: np.array([*counted.values()])} if counted else {})
         return {**self.metrics(), **interval, **({} if self.pairs is None else measure(self.pairs))}
 
     def precisions(self, rows: np.ndarray) -> dict[int, float]:
         """The headline of each query that counts, by its manifest row; ``rows`` are those of all queries."""
-        values = self.per_query[self.headline]
+        values = self.per_query.get(self.headline, np.full(len(rows), np.nan))
         return {int(row): float(value) for row, value in zip(rows, values, strict=True) if not np.isnan(value)}
 
     def histogram(self) -> dict[str, list[float]]:
-        """The columns of ``pairs.csv``, of codes; only a header where relevance is listed."""
-        return NO_PAIRS if self.pairs is None else self.pairs.histogram()
+        """The columns of ``pairs.csv``, of codes; only a header where relevance is listed or there are no labels."""
+        return self.pairs.histogram() if self.pairs is not None and self.pairs.labelled else NO_PAIRS
+
+    def with_neighbours(self, found: FoundNeighbours) -> Self:
+        """The same with the metrics of neighbours, in which every query counts."""
+        return dataclasses.replace(self, per_query={**self.per_query, **measure(found)})
 
     def ranks(self) -> dict[str, list[float]]:
         """The columns of ``ranks.csv``: ``precision`` and ``recall`` of the first ``k`` items, of codes.
@@ -77,7 +82,7 @@ class Scores:
         At some 50 k up to the whole database, expected over ties; means over the queries that count.
         """
         columns: dict[str, list[float]] = {"k": [], "precision": [], "recall": []}
-        if self.pairs is None:
+        if self.pairs is None or not self.pairs.labelled:
             return columns
         counted = ~np.isnan(self.per_query[self.headline])
         items, relevant = self.pairs.counts[counted], self.pairs.relevant[counted]
@@ -169,6 +174,13 @@ def evaluate(
         ),
         pairs=None if items is None or relevant is None else HammingPairs(items, relevant),
     )  # fmt: skip
+
+
+def unlabelled(ranking: Ranking, jobs: int | None = 1) -> Scores:
+    """What a ranking scores without labels, but for ``Scores.with_neighbours``; ``jobs`` is that of ``evaluate``."""
+    coded = ranking.bits is not None and len(ranking)
+    pairs = HammingPairs(items_at_distances(ranking, jobs), None) if coded else None
+    return Scores({}, {"labels": "none", "queries": len(ranking), "database": ranking.size}, pairs)
 
 
 def _facts(

@@ -14,6 +14,7 @@ RULE: Rule = "expected"
 CONVENTION: Convention = "standard"
 MAP_AT = 1000  # R of mAP@R, items
 PRECISION_AT = (1, 5, 10, 100)  # K of precision@K, items
+NEIGHBOURS_AT = (1, 10, 100)  # K of neighbour_recall@K, items
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Evaluation(Settings):
         ties: Which mAP the tables print: ``expected`` over all orders of equal distances, or ``stable``, as in
             the database.
         convention: Of queries without relevant items and of denominators; ``official`` is the released code's.
-        features: Exact cosine on the features as a row of the tables.
+        features: Exact cosine on the features: as a row of the tables, and whose neighbours codes should find.
     """
 
     ties: Rule = RULE

@@ -78,7 +78,7 @@ TABLES = {
             path="table1",
             reads=Reads(runs=("metrics.json", "average_precision.csv")),
             caption="mAP in percent by method, dataset and code length, the mean over seeds; the remarks below the "
-            "table say how it was measured.",
+            "table say how it was measured. Of datasets without labels, what stands in the heads of their columns.",
         ),
         Table(name="ablation", title="Ablation", path="tables/ablation/{ablation}", of="ablation"),
         Table(name="longtail", title="Long tail", path="tables/longtail/{dataset}", of="long tail"),
@@ -105,6 +105,14 @@ FIGURES = {
             caption="What a bit buys. The line across is exact cosine on the features; bands are a standard deviation "
             "over seeds.",
             reads=_METRICS,
+        ),
+        Figure(
+            name="neighbours",
+            title="Neighbours that codes find",
+            caption="Of the 1, 10 and 100 database items nearest to a query by exact cosine of the features, how many "
+            "are among as many nearest by Hamming distance, expected over ties; means over queries and seeds. It needs "
+            "no labels.",
+            reads=_CODES,
         ),
         Figure(
             name="precision_recall",
@@ -160,7 +168,8 @@ FIGURES = {
         Figure(
             name="retrieval",
             title="What is found first",
-            caption="Solid green frames are relevant, dotted red ones not. Queries stand at equal steps in the list of "
+            caption="Solid green frames are relevant, dotted red ones not (without labels: among the ten nearest by "
+            "exact cosine of the features, or not). Queries stand at equal steps in the list of "
             "queries sorted by class, whatever is found for them; methods are those that the config chose, else SDC "
             "and the best, the middle and the worst by mAP, at the longest codes (first seed); items at equal "
             "distances stand in database order.",

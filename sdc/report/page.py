@@ -33,6 +33,7 @@ CITATION = """@inproceedings{ng2023sdc,
   year      = {2023}
 }"""
 _RULES = ("ties", "denominator", "convention")
+_RELEVANCE = {"instance": "listed", "none": "unknown: there are no labels, and nothing that needs them was measured"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _dataset(name: str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     facts = {
         "protocol": sidecar["protocol"],
         "counts": ", ".join(f"{count:,} {what}" for what, count in sidecar["counts"].items()),
-        "relevance": {"instance": "listed"}.get(sidecar["label_kind"], "a shared label"),
+        "relevance": _RELEVANCE.get(sidecar["label_kind"], "a shared label"),
         "classes": len(sidecar["classes"]),
         "queries and database": sidecar["splits"]["query and database"],
         "training items": sidecar["splits"]["train"],

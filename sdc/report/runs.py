@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sdc.evaluation.metrics import is_unlabelled
 from sdc.plan.cells import Cell, baseline, cells, computed
 from sdc.plan.selections import pairs
 from sdc.report import gaps
@@ -74,6 +75,11 @@ class Runs:
     def codes(self) -> list[Run]:
         """The runs, each once."""
         return [run for run in self.distinct if run.metrics["method"] != "features"]
+
+    @property
+    def labelled(self) -> list[Run]:
+        """Those of ``distinct`` whose dataset has labels."""
+        return [run for run in self.distinct if not is_unlabelled(run.metrics)]
 
     @property
     def longest(self) -> list[Run]:

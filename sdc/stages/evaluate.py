@@ -2,12 +2,14 @@
 
 Beside ``metrics.json`` there are, under fixed names:
 
-- ``average_precision.csv``: the headline of each query that counts, for comparisons on the same queries;
+- ``average_precision.csv``: the headline of each query that counts, for comparisons on the same queries; without
+  labels that is ``neighbour_recall@10``;
 - ``pairs.csv``: how many positive and negative pairs of a query and an item have each ``similarity``, that of codes at
   distance d being 1 - 2 d / bits, that of features the middle of one of 200 bins of their cosine. Only a header where
-  relevance is listed;
+  relevance is listed or there are no labels;
 - ``per_class.csv``: every class where items have one at most (``classes.columns``), else only a header;
-- of codes ``ranks.csv`` (``Scores.ranks``), ``bits.csv`` (``CodeHealth.columns``), ``retrieved.csv`` (``retrieved``).
+- of codes ``ranks.csv`` (``Scores.ranks``), ``bits.csv`` (``CodeHealth.columns``), ``retrieved.csv`` (``retrieved``);
+- of features ``neighbours.h5``, which has a record of its own: the nearest items of each query by exact cosine.
 """
 
 import functools
@@ -26,17 +28,19 @@ from sdc.evaluation import classes
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.feature_pairs import FeaturePairs
 from sdc.evaluation.metrics import measure
+from sdc.evaluation.neighbours import FoundNeighbours, code_distances, items_at_distances
 from sdc.evaluation.ranking import Cosine, Hamming
-from sdc.evaluation.relevance import Relevance, relevance_of
-from sdc.evaluation.retrieved import retrieved
-from sdc.evaluation.scores import Scores, evaluate
+from sdc.evaluation.relevance import Relevance, neighbours_relevance, relevance_of
+from sdc.evaluation.retrieved import TOP, retrieved
+from sdc.evaluation.scores import Scores, evaluate, unlabelled
 from sdc.limits import Items, OutputFile, Shards, Threads
-from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
+from sdc.plan.scoring import CONVENTION, MAP_AT, NEIGHBOURS_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.codes import Codes, read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.features import Features
 from sdc.storage.files import remedy, write_json
 from sdc.storage.manifest import Manifest, read_manifest
+from sdc.storage.neighbours import read_neighbours, write_neighbours
 from sdc.storage.records import RUN, expected, stage_record, write_record
 
 _log = logging.getLogger(__name__)
@@ -55,9 +59,12 @@ def run(
     ties: Rule = RULE,
     convention: Convention = CONVENTION,
     jobs: Threads | None = None,
+    neighbours: Path | None = None,
     expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.
+
+    Where the dataset has no labels, what needs them is left out.
 
     Args:
         manifest: ``manifest.csv``: who is query, who is database, and what is relevant to whom.
@@ -70,6 +77,8 @@ def run(
         ties: How items at equal distances stand in metrics whose name does not say: ``expected`` or ``stable``.
         convention: Which queries count and what divides AP: ``standard``, or as the ``official`` code does.
         jobs: Threads that share the queries; one per core if not given.
+        neighbours: ``neighbours.h5`` of the features that the codes were made from: how many of its exact cosine
+            neighbours a query finds is scored too.
         expect: The run that this is of: ``dataset``, ``backbone``, ``method``, ``bits`` and ``seed``.
 
     Raises:
@@ -80,27 +89,38 @@ def run(
     if (codes is None) == (features is None):
         raise SDCError("nothing to score: give --codes or --features, and not both")
     images = read_manifest(manifest, expected(expect, "dataset"))
-    relevance = relevance_of(images)
-    query_classes = classes.query_classes(images) if relevance.kind == "single" else None
-    score = functools.partial(
-        evaluate, relevance=relevance, map_at=map_at, precision_at=precision_at, rule=ties, convention=convention,
-        jobs=jobs,
-    )  # fmt: skip
+    relevance: Relevance | None = None
+    if images.facts["label_kind"] == "none":
+        _log.warning("%s has no labels: mAP and all else that needs them is left out", images.facts["dataset"])
+        score: Callable[..., Scores] = functools.partial(unlabelled, jobs=jobs)
+    else:
+        relevance = relevance_of(images)
+        score = functools.partial(
+            evaluate, relevance=relevance, map_at=map_at, precision_at=precision_at, rule=ties, convention=convention,
+            jobs=jobs,
+        )  # fmt: skip
+    by_label = relevance is not None and relevance.kind == "single"
+    query_classes = classes.query_classes(images) if by_label else None
     if codes is not None:
-        scored = _score_codes(
-            read_codes(codes, {**expect, "manifest_xxh3": images.xxh3}), codes, images, relevance, query_classes, score
-        )
+        stored = read_codes(codes, {**expect, "manifest_xxh3": images.xxh3})
+        theirs = {**expected(expect, "dataset", "backbone"), **expected(stored.attributes, "weights", "manifest_xxh3")}
+        nearest = None if neighbours is None else read_neighbours(neighbours, images.rows("database"), theirs)
+        scored = _score_codes(stored, codes, images, relevance, query_classes, nearest, score)
     elif features is not None:
         theirs = {**expected(expect, "dataset", "backbone"), "images_xxh3": images.images_xxh3, "kind": "clean"}
         scored = _score_features(Features(features, shards, theirs), images, relevance, query_classes, score)
     facts, scores = images.facts, scored.scores
     precisions = scores.precisions(images.rows("query"))
     grouped = "train_on" not in scored.identity
-    by_class = classes.by_class(precisions, images, grouped, scored.overlaps) if relevance.kind == "single" else []
+    by_class = classes.by_class(precisions, images, grouped, scored.overlaps) if by_label else []
     groups = {f"{scores.headline}/{group}": value for group, value in classes.group_means(by_class).items()}
     both = int(np.count_nonzero(images.query & images.database))
     if both:
         _log.warning("%d queries are in the database too, where each finds itself", both)
+    if scored.nearest is not None:
+        rows = images.rows("query"), images.rows("database")[scored.nearest]
+        identity = expected(scored.identity, "dataset", "backbone", "weights", "manifest_xxh3")
+        write_neighbours(out.with_name("neighbours.h5"), *rows, identity, scored.made_from)
     files = {**scored.files, "per_class.csv": classes.columns(by_class)}
     write_precisions(out.with_name("average_precision.csv"), precisions)
     for name, columns in files.items():
@@ -116,7 +136,12 @@ def run(
 
 
 class _Scored(NamedTuple):
-    """What a ranking scored; ``overlaps`` are those of the pairs of each class's queries, by number of bins."""
+    """What a ranking scored.
+
+    Attributes:
+        overlaps: Those of the pairs of each class's queries, by number of bins.
+        nearest: Of features, positions of the nearest items of each query, shape ``(Q, T)``.
+    """
 
     made_from: Mapping[str, Any]
     identity: Mapping[str, Any]
@@ -125,29 +150,43 @@ class _Scored(NamedTuple):
     health: Mapping[str, Any]
     overlaps: Mapping[int, np.ndarray]
     files: Mapping[str, Mapping[str, list[Any]]]
+    nearest: np.ndarray | None = None
 
 
 def _score_codes(
     codes: Codes,
     path: Path,
     images: Manifest,
-    relevance: Relevance,
+    relevance: Relevance | None,
     query_classes: np.ndarray | None,
+    nearest: np.ndarray | None,
     score: Callable[..., Scores],
 ) -> _Scored:
     if not np.array_equal(codes.row, np.flatnonzero(images.query | images.database)):
         raise StorageError(f"{path}: is of other images than the manifest's; {remedy(path)}")
     query, database = images.query[codes.row], images.database[codes.row]
-    ranking = Hamming(codes.codes[query], codes.codes[database])
-    scores = score(ranking)
+
+    def scored(codes: np.ndarray) -> tuple[Hamming, Scores]:
+        ranking = Hamming(codes[query], codes[database])
+        scores = score(ranking)
+        if nearest is None or not len(ranking):
+            return ranking, scores
+        items = items_at_distances(ranking) if scores.pairs is None else scores.pairs.counts
+        found = FoundNeighbours(items, code_distances(codes[query], codes[database], nearest))
+        return ranking, scores.with_neighbours(found)
+
+    ranking, scores = scored(codes.codes)
     metrics = scores.report()
     if codes.codes_raw is not None:
-        raw = score(Hamming(codes.codes_raw[query], codes.codes_raw[database]))
+        _, raw = scored(codes.codes_raw)
         metrics |= {f"raw_{name}": value for name, value in raw.report().items() if name not in raw.facts}
     identity = {key: value for key, value in codes.attributes.items() if key != "head_xxh3"}
     health, overlaps = CodeHealth(codes.codes[database]), {}
     if scores.pairs is not None and query_classes is not None:
         overlaps = {1 + health.bits: scores.pairs.overlaps(query_classes)}
+    if relevance is None:
+        first = np.zeros((len(ranking), 0), np.int64) if nearest is None else nearest[:, :TOP]
+        relevance = neighbours_relevance(first, ranking.size)
     files = {
         "pairs.csv": scores.histogram(), "ranks.csv": scores.ranks(), "bits.csv": health.columns(),
         "retrieved.csv": retrieved(images, ranking, relevance),
@@ -159,7 +198,7 @@ def _score_codes(
 def _score_features(
     features: Features,
     images: Manifest,
-    relevance: Relevance,
+    relevance: Relevance | None,
     query_classes: np.ndarray | None,
     score: Callable[..., Scores],
 ) -> _Scored:
@@ -177,11 +216,12 @@ def _score_features(
     def database() -> Iterator[np.ndarray]:
         return (block for _, block in features.blocks(images.database))
 
-    scores = score(Cosine(queries, database, size))
-    if relevance.kind == "instance":
-        return _Scored(made_from, identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()})
+    ranking = Cosine(queries, database, size)
+    scores, nearest = score(ranking), ranking.nearest(NEIGHBOURS_AT[-1])
+    if relevance is None or relevance.kind == "instance":
+        return _Scored(made_from, identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()}, nearest)
     bins = (*_CODE_BINS, _BINS)
     pairs = FeaturePairs(queries, database(), size, relevance.levels, bins, groups=query_classes)
     overlaps = {} if query_classes is None else {number: pairs.overlaps(number) for number in bins}
     files = {"pairs.csv": pairs.histogram(_BINS)}
-    return _Scored(made_from, identity, scores, scores.report(), measure(pairs), overlaps, files)
+    return _Scored(made_from, identity, scores, scores.report(), measure(pairs), overlaps, files, nearest)

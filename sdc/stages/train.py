@@ -84,6 +84,11 @@ def run(
         devices.keep_freed_memory()
         target = devices.choose(device)
         given = {kind: torch.from_numpy(values).to(target) for kind, values in given.items()}
+        if hashing.select == "best" and images.facts["label_kind"] == "none":
+            unlabelled = f"{images.facts['dataset']} has no labels"
+            raise SDCError(
+                f"methods.{method}: select: best chooses by mAP on the queries, and {unlabelled}; leave it out"
+            )
         if hashing.select == "best":
             array = "token_means" if tokens is not None and "token_means" in stored.arrays else "features"
             score = _score_on_queries(images, Features(features, shards, theirs, array=array))

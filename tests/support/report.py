@@ -89,6 +89,11 @@ RADII = frame(
     [("sdc", 16, 0, r, 1 / (r + 1), r / 16) for r in range(17)] + [("sdc", 16, 1, r, 0.0, 0.0) for r in range(17)],
     "radius", "precision", "recall",
 )  # fmt: skip
+NEIGHBOURS = frame(
+    [("sdc", bits, seed, k, share + seed / 5) for bits, share in ((16, 0.4), (32, 0.5)) for seed in (0, 1)
+     for k in (1, 10)],
+    "k", "share",
+)  # fmt: skip
 RANKS = frame(
     [("features", 2048, 0, k, 0.9, k / 100) for k in (1, 5)]
     + [("itq", bits, 0, k, 0.5, k / 100) for bits in (16, 32) for k in (1, 10, 100)],
@@ -124,9 +129,9 @@ RETRIEVED = frame(
 )  # fmt: skip
 # Of each figure of a dataset and backbone.
 FRAMES = {
-    "similarities": PAIRS, "map_by_bits": MAP, "precision_recall": RADII, "precision_at_k": RANKS,
-    "precision_within_radius": RADII, "training": CURVES, "bit_balance": BITS, "classes": CLASSES,
-    "cost": COSTS, "retrieval": RETRIEVED,
+    "similarities": PAIRS, "map_by_bits": MAP, "neighbours": NEIGHBOURS, "precision_recall": RADII,
+    "precision_at_k": RANKS, "precision_within_radius": RADII, "training": CURVES, "bit_balance": BITS,
+    "classes": CLASSES, "cost": COSTS, "retrieval": RETRIEVED,
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def test_first_run_made_every_artefact(shared, before):
         names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", "bits.csv", "retrieved.csv", *scores)
         names += ("train.record.json", "encode.record.json")
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
-    expected |= {f"baselines/digits/pixels/{name}" for name in scores}
+    expected |= {f"baselines/digits/pixels/{name}" for name in (*scores, "neighbours.h5", "neighbours.record.json")}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
     stages = {"prepare", "prepare_splits", "extract", "train", "encode", "evaluate", "aggregate"}
@@ -99,7 +99,9 @@ def test_new_cut_off_evaluates_only(shared):
 def test_new_backbone_setting_extracts_but_prepares_nothing(shared):
     shared.configure({"backbones": {"pixels": {"size": 6}}})
     outcome = shared("results/tables/digits/16.csv")
-    assert outcome.jobs == {"extract": 1, "train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1}
+    of_runs = {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1}
+    # Other features have other neighbours, which codes are compared with.
+    assert outcome.jobs == {"extract": 1, "evaluate_features": 1, **of_runs}
     with h5py.File(shared.path("features/digits/pixels/clean/0-of-1.h5")) as file:
         assert file["features"].shape == (1797, 36)
 

@@ -168,6 +168,13 @@ def feature_shards(wildcards, kind="clean"):
     return recorded(f"{folder}/{name}{suffix}" for suffix in (".h5", ".record.json") for name in names)
 
 
+def neighbours(wildcards):
+    """The exact cosine neighbours that a job's codes should find, unless the config leaves out what needs them."""
+    stem = f"results/baselines/{wildcards.dataset}/{wildcards.backbone}/neighbours"
+    features = config.get("evaluation", {}).get("features", True)
+    return recorded([f"{stem}.h5", f"{stem}.record.json"]) if features else []
+
+
 def training_shards(wildcards):
     """The shards of every kind of feature a job's method trains on, by the option that takes them."""
     return {option: feature_shards(wildcards, kind) for option, kind in training_kinds(wildcards).items()}

@@ -4,6 +4,7 @@ rule evaluate:
         unpack(manifest),
         codes=ancient("results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/codes.h5"),
         record="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/encode.record.json",
+        neighbours=neighbours,
     output:
         metrics="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/metrics.json",
         per_query="results/runs/{dataset}/{backbone}/{method}/{bits}bit/seed{seed}/average_precision.csv",
@@ -24,13 +25,14 @@ rule evaluate:
         runtime=minutes,
     params:
         scoring=scoring,
+        neighbours=lambda wildcards, input: options({"neighbours": path for path in input.neighbours[:1]}),
         expect=expect(*RUN),
     shell:
         """
         python -m sdc evaluate \
             --manifest {input.manifest:q} \
             --codes {input.codes:q} \
-            {params.scoring} \
+            {params.scoring} {params.neighbours} \
             --expect {params.expect:q} \
             --jobs {threads} \
             --out {output.metrics:q} 2>{log:q}
@@ -38,7 +40,7 @@ rule evaluate:
 
 
 rule evaluate_features:
-    """Score the exact cosine baseline: the features themselves, without codes."""
+    """Score the exact cosine baseline: the features themselves, without codes; and find the neighbours by it."""
     input:
         unpack(manifest),
         features=feature_shards,
@@ -47,6 +49,8 @@ rule evaluate_features:
         per_query="results/baselines/{dataset}/{backbone}/average_precision.csv",
         pairs="results/baselines/{dataset}/{backbone}/pairs.csv",
         per_class="results/baselines/{dataset}/{backbone}/per_class.csv",
+        neighbours="results/baselines/{dataset}/{backbone}/neighbours.h5",
+        neighbours_record="results/baselines/{dataset}/{backbone}/neighbours.record.json",
         record="results/baselines/{dataset}/{backbone}/evaluate.record.json",
     log:
         "results/logs/evaluate_features/{dataset}/{backbone}.log",

@@ -43,9 +43,10 @@ def draw(frame: pd.DataFrame) -> Figure:
                 axis.text(place, row, f"{mean:.1f}", ha="center", va="center", color=ink, fontsize=7)
         axis.set_xticks(range(len(across)), across)
         axis.set_yticks(range(len(down)), down)
-        axis.set(xlabel=second, ylabel=first, title=f"{str(column).replace('/', ', ')} bits")
+        dataset, bits, *metric = str(column).split("/")
+        axis.set(xlabel=second, ylabel=first, title=f"{dataset}, {bits} bits")
         axis.grid(visible=False)
-        figure.colorbar(image, ax=axis, label="mAP, %")
+        figure.colorbar(image, ax=axis, label=f"{metric[0] if metric else 'mAP'}, %")
     return figure
 
 

@@ -3,17 +3,17 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sdc.evaluation.metrics import headline
+from sdc.evaluation.metrics import headline_of
 from sdc.report import theme
 from sdc.report.figures import panels
 from sdc.report.runs import Runs
 
 
 def frame(runs: Runs) -> pd.DataFrame:
-    """``mAP`` and its confidence interval over queries, ``low`` to ``high``."""
+    """``mAP`` and its confidence interval over queries, ``low`` to ``high``; nothing without labels."""
     rows = []
-    for run in runs.distinct:
-        name = headline(run.metrics["map_at"])
+    for run in runs.labelled:
+        name = headline_of(run.metrics)
         rows.append((*panels.key(run), *(run.metrics.get(f"{name}{end}") for end in ("", "_low", "_high"))))
     return panels.tidy(rows, ["mAP", "low", "high"])
 
@@ -21,6 +21,8 @@ def frame(runs: Runs) -> pd.DataFrame:
 @theme.style()
 def draw(frame: pd.DataFrame) -> Figure:
     """A line for each method, and one across for the features."""
+    if frame.empty:
+        return panels.words(panels.NO_LABELS)
     figure, axes = theme.subplots(size=(panels.WIDTH, 3.9))
     panel = axes[0, 0]
     for method, rows in panels.methods(frame):

@@ -17,6 +17,7 @@ from sdc.report.runs import Run
 COLUMNS = 3  # of panels
 WIDTH = 6.4  # inches
 BY_LABEL_ONLY = "Nothing to draw: this is of datasets whose relevance is a shared label."
+NO_LABELS = "Nothing to draw: this needs labels, and the dataset has none."
 _KEYS = ("method", "bits", "seed")
 
 

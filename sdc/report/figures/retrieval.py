@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from sdc.evaluation.metrics import headline
+from sdc.evaluation.metrics import headline_of
 from sdc.plan.selections import thumbnails
 from sdc.report import theme
 from sdc.report.figures import panels
@@ -20,13 +20,16 @@ _COLUMNS = ["query", "rank", "row", "distance", "right", "path", "image"]
 
 
 def chosen(runs: Sequence[Run], methods: Sequence[str] = ()) -> list[Run]:
-    """The first run of each of these methods, or of SDC and the best, the middle and the worst by mAP, in order."""
+    """The first run of each of these methods, or of SDC and the best, the middle and the worst, in order.
+
+    Best is by mAP, or what there is without labels.
+    """
     first: dict[str, Run] = {}
     for run in runs:
         first.setdefault(run.metrics["method"], run)
     if methods:
         return [first[name] for name in methods if name in first]
-    ordered = sorted(first, key=lambda name: -first[name].metrics[headline(first[name].metrics["map_at"])])
+    ordered = sorted(first, key=lambda name: -first[name].metrics.get(headline_of(first[name].metrics), 0))
     if not ordered:
         return []
     ends = [ordered[0], ordered[len(ordered) // 2], ordered[-1]]
@@ -60,7 +63,7 @@ def frame(runs: Runs) -> pd.DataFrame:
 def draw(frame: pd.DataFrame) -> Figure:
     """A row for each query and method."""
     if frame.empty:
-        return panels.words("This dataset holds vectors and no images: there is nothing to show.")
+        return panels.words("There is nothing to show: this dataset holds vectors and no images, or has no queries.")
     items = frame[frame["rank"] > 0]
     top, methods = int(items["rank"].max()), list(dict.fromkeys(items["method"]))
     queries = list(dict.fromkeys(frame["query"]))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sdc.evaluation.feature_pairs import FeaturePairs
-from sdc.evaluation.metrics import METRICS, Metric, entry_of, headline, values_of
+from sdc.evaluation.metrics import METRICS, Metric, entry_of, headline, is_unlabelled, values_of
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.report import theme
 from sdc.report.runs import Runs
@@ -16,7 +16,8 @@ def make(runs: Runs) -> Table:
 
     In percent: the overlap of the similarities of positive and negative pairs, of features in as many bins as the codes
     have similarities; the chance that a positive pair is more similar than a negative one (AUC), which needs no bins;
-    and mAP. Blank where relevance is listed, or features were not scored in these bins.
+    how many exact cosine neighbours codes find; what they say of the health of codes; and mAP. Blank where relevance is
+    listed, there are no labels, or features were not scored in these bins.
     """
     table = Table(title="Overlap", names=("dataset", "backbone", "bits", "method"))
     by_features = {(run["dataset"], run["backbone"]): run for run in runs.baseline_metrics}
@@ -31,7 +32,13 @@ def make(runs: Runs) -> Table:
                     table.scores.setdefault((row, column), []).append(value)
         table.unranked.add(row)
         table.titles[row] = (*row[:3], theme.title(row[3]))
-    table.notes = ["Percent, mean over seeds; overlap of codes on their K + 1 similarities, of features in K + 1 bins."]
+    table.notes = [
+        "Percent, mean over seeds; overlap of codes on their K + 1 similarities, of features in K + 1 bins; "
+        "neighbours@K: how many of the K nearest by exact cosine are among the first K; bit imbalance: mean of "
+        "|2 p - 1|, p the share of codes that set a bit; codes in use: per item of the database."
+    ]
+    if unlabelled := dict.fromkeys(run["dataset"] for run in runs.metrics if is_unlabelled(run)):
+        table.notes.append(f"No labels, and so nothing that needs them: {', '.join(unlabelled)}.")
     return table
 
 
@@ -50,7 +57,7 @@ def _columns() -> Iterator[tuple[Metric, str]]:
 def _values(metric: Metric, measured: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
     """Heading and value, in percent if it is a share, for each value of a family's parameter that is of this run."""
     scale = 100 if metric.unit == "share" else 1
-    known = {None: None, "R": run["map_at"], "B": run["bits"] + 1}
+    known = {None: None, "R": run.get("map_at"), "B": run["bits"] + 1}
     if metric.parameter in known:
         value = measured.get(metric.key(known[metric.parameter]))
         yield metric.column, None if value is None else scale * value

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sdc.evaluation.metrics import headline
+from sdc.evaluation.metrics import headline_of, is_unlabelled
 from sdc.plan.cells import Cell
 from sdc.report import published
 from sdc.report.runs import Runs
@@ -118,13 +118,21 @@ def by_method(run: Mapping[str, Any]) -> Row:
 
 
 def by_length(run: Mapping[str, Any]) -> dict[str, str]:
-    """The one column of a run in most tables, dataset and code length, and the metric in it: mAP at the dataset's R."""
-    return {f"{run['dataset']}/{run['bits']}": headline(run.get("map_at"))}
+    """The one column of a run in most tables, dataset and code length, and the metric in it.
+
+    That is mAP at the dataset's R; without labels it is another, which stands in the column's name.
+    """
+    metric, name = headline_of(run), f"{run['dataset']}/{run['bits']}"
+    return {f"{name}/{metric}" if is_unlabelled(run) else name: metric}
 
 
 def identities(runs: Runs) -> list[Mapping[str, Any]]:
-    """Of all runs, those that are missing too."""
-    return [*runs.metrics, *(cell._asdict() for cell in runs.missing)]
+    """Of all runs, those that are missing too; each says if its dataset has no labels."""
+    unlabelled = {run["dataset"] for run in (*runs.metrics, *runs.baseline_metrics) if is_unlabelled(run)}
+    missing = (
+        {**cell._asdict(), **({"labels": "none"} if cell.dataset in unlabelled else {})} for cell in runs.missing
+    )
+    return [*runs.metrics, *missing]
 
 
 def filled(
@@ -169,17 +177,27 @@ def add_baselines(
         table.titles[row] = (row[0], "(cosine of the features)")
         for bits in dict.fromkeys(other["bits"] for other in runs.metrics):
             for column, metric in metrics_of({**run, "bits": bits}).items():
-                table.scores[row, column] = [100 * run[metric]]
+                if metric in run:
+                    table.scores[row, column] = [100 * run[metric]]
 
 
 def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """By what R, rule of ties, denominator and protocol the mAP of runs was taken."""
+    """By what R, rule of ties, denominator and protocol the mAP of runs was taken, and what there is without labels."""
     by_dataset = {run["dataset"]: run for run in runs}
-    if not by_dataset:
-        return []
-    cutoffs = ", ".join(f"{run['map_at']} on {dataset}" for dataset, run in by_dataset.items())
-    rules, denominators = ("; ".join(dict.fromkeys(run[key] for run in runs)) for key in ("ties", "denominator"))
-    lines = [f"mAP@R in percent, mean over seeds; R = {cutoffs}; ties: {rules}; AP over {denominators}."]
+    labelled = [run for run in runs if not is_unlabelled(run)]
+    lines = []
+    if labelled:
+        cutoffs = ", ".join(f"{run['map_at']} on {name}" for name, run in by_dataset.items() if not is_unlabelled(run))
+        rules, denominators = (
+            "; ".join(dict.fromkeys(run[key] for run in labelled)) for key in ("ties", "denominator")
+        )
+        lines = [f"mAP@R in percent, mean over seeds; R = {cutoffs}; ties: {rules}; AP over {denominators}."]
+    if unlabelled := [dataset for dataset, run in by_dataset.items() if is_unlabelled(run)]:
+        lines.append(
+            f"No labels, and so no mAP: {', '.join(unlabelled)}; {headline_of({'labels': 'none'})} in percent is how "
+            "many of a query's 10 nearest items by exact cosine of the features are among its first 10, expected over "
+            "ties."
+        )
     for dataset, run in by_dataset.items():
         if "protocol" in run:
             counts = f"{run['queries']:,} queries, {run['database']:,} database items, {run['train']:,} training items"

@@ -11,7 +11,7 @@ from sdc.evaluation import significance
 from sdc.plan.cells import Cell
 from sdc.report import theme
 from sdc.report.runs import Runs
-from sdc.report.tables.table import Row, Table, add_baselines, by_method, filled, identities
+from sdc.report.tables.table import Row, Table, add_baselines, by_length, by_method, filled, identities
 from sdc.storage.columns import read_precisions
 
 _SELECTED, _ONE_PATCH, _ALIKE = "†", "‡", "≈"
@@ -41,7 +41,7 @@ def table(
     Args:
         runs: Of methods and of the exact cosine baseline.
         alike: Runs that cannot be told from the best of their column, which tables for people mark.
-        oracle: mAP of the per-query oracle by backbone, dataset and code length.
+        oracle: mAP, or what the column has, of the per-query oracle by backbone, dataset and code length.
     """
     marked: dict[str, set[Row]] = {}
     for run in runs.metrics:
@@ -58,13 +58,14 @@ def table(
         marks = "".join(mark for mark, rows in marked.items() if by_method(run) in rows)
         result.titles[row_of(run)] = (run["backbone"], theme.title(run["method"]) + marks)
     add_baselines(result, runs)
+    column_of = {(run["dataset"], run["bits"]): next(iter(by_length(run))) for run in identities(runs)}
     for (backbone, dataset, bits), score in oracle.items():
         row = (backbone, "per_query_oracle")
         result.unranked.add(row)
         result.titles[row] = (backbone, "(per-query oracle)")
-        result.scores[row, f"{dataset}/{bits}"] = [100 * score]
+        result.scores[row, column_of[dataset, bits]] = [100 * score]
     best = {place for place, order in result.places().items() if order == 0}
-    same = {((cell.backbone, cell.method), f"{cell.dataset}/{cell.bits}") for cell in alike}
+    same = {((cell.backbone, cell.method), column_of[cell.dataset, cell.bits]) for cell in alike}
     result.marks = dict.fromkeys(same - best, _ALIKE)
     result.notes += [f"{mark} {_FOOTNOTES[mark]}" for mark in (*marked, *([_ALIKE] if same else []))]
     return result

@@ -9,13 +9,23 @@ from sdc.evaluation import metrics
 from sdc.evaluation.code_health import CodeHealth
 from sdc.evaluation.collapse import HammingPairs
 from sdc.evaluation.feature_pairs import FeaturePairs
-from sdc.evaluation.metrics import METRICS, Metric, entry_of, headline, measure, values_of
+from sdc.evaluation.metrics import (
+    METRICS,
+    Metric,
+    entry_of,
+    headline,
+    headline_of,
+    is_unlabelled,
+    measure,
+    values_of,
+)
+from sdc.evaluation.neighbours import FoundNeighbours, code_distances
 from sdc.evaluation.ranked_queries import RankedQueries
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import SharedLabels
 from sdc.evaluation.scores import evaluate
 
-SUBJECTS = {RankedQueries, HammingPairs, FeaturePairs, CodeHealth}
+SUBJECTS = {RankedQueries, FoundNeighbours, HammingPairs, FeaturePairs, CodeHealth}
 
 
 @pytest.fixture
@@ -31,7 +41,9 @@ def measured(search):
     codes, relevance = search
     features = [np.unpackbits(part, axis=1) - 0.5 for part in codes]
     pairs = FeaturePairs(features[0], [features[1]], 300, relevance.levels, (17, 200), max_pairs=4000)
-    report = evaluate(Hamming(*codes), relevance, [10, None], [1, 5]).report()
+    scores = evaluate(Hamming(*codes), relevance, [10, None], [1, 5])
+    distances = code_distances(*codes, np.tile(np.arange(100), (20, 1)))
+    report = scores.with_neighbours(FoundNeighbours(scores.pairs.counts, distances)).report()
     return {**report, **measure(pairs), **measure(CodeHealth(codes[1]))}
 
 
@@ -39,6 +51,12 @@ def test_headline_is_built_in_one_place(root):
     assert (headline(1000), headline(None)) == ("mAP@1000", "mAP@all")
     building = [path.name for path in (root / "sdc").rglob("*.py") if re.search(r"mAP@\{", path.read_text())]
     assert building == ["metrics.py"]
+
+
+def test_what_tables_print_of_a_run():
+    assert headline_of({"map_at": 10}) == "mAP@10"
+    assert headline_of({"labels": "none"}) == "neighbour_recall@10"
+    assert is_unlabelled({"labels": "none"}) and not is_unlabelled({"map_at": 10})
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -75,6 +75,20 @@ def test_passes_over_the_database_keep_within_memory(monkeypatch):
     assert parts == pytest.approx(whole)
 
 
+def test_nearest_by_cosine_are_in_order_and_ties_in_database_order(monkeypatch):
+    generator = np.random.default_rng(0)
+    queries, database = generator.standard_normal((9, 5)), generator.standard_normal((40, 5))
+    database[20:] = database[:20]
+    monkeypatch.setattr(ranking, "SIMILARITY_BYTES", 4 * 40 * 2)
+    cosines = (queries / np.linalg.norm(queries, axis=1)[:, None]) @ (
+        database / np.linalg.norm(database, axis=1)[:, None]
+    ).T
+    expected = np.argsort(-cosines.astype(np.float32), axis=1, kind="stable")
+    blocks = Cosine(queries, lambda: (database[:20], database[20:]), 40)
+    assert blocks.nearest(7).tolist() == expected[:, :7].tolist()
+    assert blocks.nearest(100).tolist() == expected.tolist()
+
+
 def test_code_lengths_must_agree():
     with pytest.raises(SDCError, match="16 and 8 bits"):
         Hamming(np.zeros((1, 2), np.uint8), np.zeros((1, 1), np.uint8))

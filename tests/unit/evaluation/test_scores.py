@@ -7,7 +7,7 @@ from sdc.errors import SDCError
 from sdc.evaluation import ranking, ties
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import ListedRelevance, SharedLabels
-from sdc.evaluation.scores import evaluate
+from sdc.evaluation.scores import evaluate, unlabelled
 
 
 def by_definition(order, levels, cutoff, k):
@@ -237,3 +237,15 @@ def test_random_codes_score_about_the_share_of_the_class():
     scores = evaluate(Hamming(codes[:100], codes[100:]), SharedLabels(labels[:100], labels[100:]), [None]).metrics()
     assert scores["mAP@1000"] == pytest.approx(0.11, abs=0.01)
     assert scores["mAP@1000/pessimistic"] < scores["mAP@1000"] < scores["mAP@1000/optimistic"]
+
+
+def test_without_labels_only_what_needs_none_is_counted():
+    codes = [np.random.default_rng(seed).integers(0, 256, (count, 2), np.uint8) for seed, count in ((0, 5), (1, 30))]
+    scores = unlabelled(Hamming(*codes))
+    report = scores.report()
+    assert report | {"labels": "none", "queries": 5, "database": 30} == report
+    assert {*report} == {
+        "labels", "queries", "database", "hamming_w1_binomial", "distances_in_use", "items_at_distance_0",
+    }  # fmt: skip
+    assert scores.headline == "neighbour_recall@10" and scores.precisions(np.arange(5)) == {}
+    assert not any(map(len, [*scores.histogram().values(), *scores.ranks().values()]))

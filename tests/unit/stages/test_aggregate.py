@@ -8,7 +8,7 @@ from sdc.errors import SDCError, StorageError
 from sdc.plan.cells import Cell, cells
 from sdc.plan.selections import inputs
 from sdc.report import catalogue
-from sdc.stages import aggregate
+from sdc.stages import aggregate, evaluate
 from sdc.storage.columns import read_precisions, write_columns, write_precisions
 from sdc.storage.files import read_json, write_json, write_text
 from sdc.storage.records import write_record
@@ -112,7 +112,7 @@ def test_ablations_instance_and_overlap_by_name(results):
     names = ["tables/instance.csv", "tables/overlap.csv"]
     made(results, SELECTION, {"instance": names[:1], "overlap": names[1:]})
     assert (results / names[0]).read_text() == "backbone,method,digits/16\npixels,lsh,5.0\npixels,itq,25.0\n"
-    assert (results / names[1]).read_text().splitlines()[1] == "digits,pixels,16,lsh,,,,,,5.0"
+    assert (results / names[1]).read_text().splitlines()[1] == "digits,pixels,16,lsh,,,,,,,,5.0"
 
 
 def test_the_papers_cells_stand_beside_runs_like_the_papers(results):
@@ -284,3 +284,37 @@ def test_what_is_asked_for_is_checked_first(tmp_path, selection, names, message)
     with pytest.raises(SDCError, match=message):
         aggregate.run(tmp_path, selection, names, [tmp_path / "table1.csv"])
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_figures_and_report_of_a_dataset_without_labels(stages):
+    stages.prepare(labels="none", query=6, train=16)
+    stages.extract()
+    stages.train()
+    stages.encode()
+    results = stages.out
+    folder, baseline = results / "runs/folder/pixels/itq/16bit/seed0", results / "baselines/folder/pixels"
+    evaluate.run(stages.manifest, baseline / "metrics.json", features=stages.features, shards=2)
+    evaluate.run(stages.manifest, folder / "metrics.json", stages.codes, neighbours=baseline / "neighbours.h5")
+    write_thumbnails(results / "thumbnails/folder/pixels", {}, {"dataset": "folder", "backbone": "pixels"})
+    (results / "curve.csv").rename(folder / "curve.csv")
+    selection = {"datasets": ["folder"], "backbones": ["pixels"], "methods": ["itq"], "bits": [16], "seeds": [0]}
+    selection |= {"features": True}
+    figures = {
+        entry.name: entry.path.format(dataset="folder", backbone="pixels") for entry in catalogue.entries("pair")
+    }
+    made(results, selection, {name: [f"{path}.svg", f"{path}.csv"] for name, path in figures.items()})
+    tables = {"table1": ["table1.csv", "table1.html"], "metrics": ["metrics.csv"], "runs": ["tables/folder/16.csv"]}
+    made(results, selection, {**tables, "overlap": ["tables/overlap.csv"]})
+    made(results, selection, {"report": ["report.html"]}, embed=[results / "table1.html"])
+    recall = read_json(folder / "metrics.json")["neighbour_recall@10"]
+    head = "backbone,method,folder/16/neighbour_recall@10"
+    assert (results / "table1.csv").read_text().splitlines() == [head, f"pixels,itq,{100 * recall:.1f}"]
+    page = (results / "report.html").read_text()
+    for line in (
+        "No labels, and so no mAP: folder; neighbour_recall@10 in percent",
+        "unknown: there are no labels, and nothing that needs them was measured",
+    ):
+        assert line in page
+    # What is drawn needs no labels; the others say that they do.
+    drawn = {name for name, path in figures.items() if len((results / f"{path}.csv").read_text().splitlines()) > 1}
+    assert drawn == {"neighbours", "bit_balance"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from sdc import hamming
 from sdc.errors import SDCError, StorageError
 from sdc.evaluation import classes
 from sdc.evaluation.ranking import Hamming
@@ -337,7 +338,121 @@ def test_the_exact_cosine_baseline_has_no_files_of_codes(stages):
     written = {path.name for path in stages.out.iterdir() if path.suffix in (".csv", ".json")}
     assert written == {
         "metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "evaluate.record.json",
+        "neighbours.record.json",
     }  # fmt: skip
+
+
+def neighbours_of(stages):
+    """The neighbours that exact cosine gives, made by the stage itself."""
+    stages.evaluate(features=stages.features, shards=2)
+    return stages.out / "neighbours.h5"
+
+
+def nearest_by_cosine(stages):
+    """Positions in the database by exact cosine, nearest first, shape ``(Q, N)``, and Hamming distances."""
+    manifest, codes = read_manifest(stages.manifest), read_codes(stages.codes)
+    unit = Features(stages.features, 2).read().astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    nearest = np.argsort(-unit[manifest.query] @ unit[manifest.database].T, axis=1, kind="stable")
+    query, database = (codes.codes[flags[codes.row]] for flags in (manifest.query, manifest.database))
+    return nearest, hamming.distances(query, database)
+
+
+def expected_recall(nearest, distances, k):
+    """The chance of each neighbour to be among the first k, item by item."""
+    shares = []
+    for order, row in zip(nearest, distances, strict=True):
+        chances = [np.clip((k - (row < row[item]).sum()) / (row == row[item]).sum(), 0, 1) for item in order[:k]]
+        shares.append(np.mean(chances))
+    return shares
+
+
+def test_neighbours_of_labelled_images_are_looked_for_too(stages):
+    stages.extract()
+    stages.train()
+    stages.encode()
+    neighbours = neighbours_of(stages)
+    stages.evaluate(codes=stages.codes, neighbours=neighbours)
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert {name for name in metrics if "neighbour" in name} == {"neighbour_recall@1", "neighbour_recall@10"}
+    for k in (1, 10):
+        assert metrics[f"neighbour_recall@{k}"] == pytest.approx(
+            np.mean(expected_recall(*nearest_by_cosine(stages), k))
+        )
+    assert "mAP@34" in metrics
+    # So are those of lists, which count no pairs.
+    relisted(stages, {"easy": np.arange(5), "hard": np.arange(5, 15), "junk": np.arange(15, 20)})
+    stages.evaluate(codes=stages.codes, neighbours=neighbours)
+    again = json.loads((stages.out / "metrics.json").read_text())
+    assert again["neighbour_recall@10"] == metrics["neighbour_recall@10"]
+
+
+def test_neighbours_of_another_split_are_refused(stages):
+    stages.extract()
+    neighbours = neighbours_of(stages)
+    stages.prepare(seed=1)
+    stages.train()
+    stages.encode()
+    with pytest.raises(StorageError, match=r"neighbours.h5: was made from another manifest; regenerate it with"):
+        stages.evaluate(codes=stages.codes, neighbours=neighbours)
+
+
+def test_without_labels_neighbours_and_the_health_of_codes_are_measured(stages, caplog):
+    stages.prepare(labels="none", query=6, train=16)
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate(codes=stages.codes, neighbours=neighbours_of(stages), map_at=[10])
+    assert "folder has no labels: mAP and all else that needs them is left out" in caplog.text
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert (metrics["labels"], metrics["queries"], metrics["database"]) == ("none", 6, 34)
+    by_label = {"mAP", "P@", "hit", "recall", "NDCG", "precision", "positive", "negative", "hamming_overlap", "map_at"}
+    assert not [name for name in metrics if name.startswith(tuple(by_label))]
+    assert {"dead_bits", "unique_codes", "distances_in_use", "items_at_distance_0"} <= {*metrics}
+    expected = expected_recall(*nearest_by_cosine(stages), 10)
+    assert metrics["neighbour_recall@10"] == pytest.approx(np.mean(expected))
+    assert metrics["neighbour_recall@10_low"] < np.mean(expected) < metrics["neighbour_recall@10_high"]
+    # The headline of each query, to compare methods by.
+    precisions = read_columns(stages.out / "average_precision.csv")
+    assert precisions["query"].tolist() == read_manifest(stages.manifest).rows("query").tolist()
+    assert precisions["average_precision"].tolist() == pytest.approx(expected)
+    for name in ("pairs", "ranks", "per_class"):
+        assert len((stages.out / f"{name}.csv").read_text().splitlines()) == 1
+    # What is shown as relevant is among the ten nearest by cosine.
+    nearest, _ = nearest_by_cosine(stages)
+    manifest = read_manifest(stages.manifest)
+    near = {
+        (int(row), int(item))
+        for row, items in zip(manifest.rows("query"), manifest.rows("database")[nearest[:, :10]], strict=True)
+        for item in items
+    }
+    shown = [row for row in by_class(stages.out / "retrieved.csv") if row["rank"] != "0"]
+    assert all((row["relevant"] == "1") == ((int(row["query"]), int(row["row"])) in near) for row in shown)
+
+
+def test_without_labels_and_neighbours_only_the_health_of_codes_is_measured(stages):
+    stages.prepare(labels="none", query=6, train=16)
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate()
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert "dead_bits" in metrics and not [name for name in metrics if "recall" in name]
+    assert (stages.out / "average_precision.csv").read_text() == "query,average_precision\n"
+
+
+def test_without_labels_there_may_be_no_queries(stages):
+    stages.prepare(labels="none", query=6, train=16)
+    manifest = read_manifest(stages.manifest)
+    write_manifest(stages.manifest, dataclasses.replace(manifest, query=np.zeros(len(manifest), bool)))
+    stages.extract()
+    stages.train()
+    stages.encode()
+    stages.evaluate(codes=stages.codes, neighbours=neighbours_of(stages))
+    metrics = json.loads((stages.out / "metrics.json").read_text())
+    assert (metrics["queries"], metrics["database"]) == (0, 34)
+    assert "dead_bits" in metrics and not [name for name in metrics if "recall" in name]
+    assert (stages.out / "retrieved.csv").read_text() == "query,rank,row,distance,relevant,path\n"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,20 @@ def test_reasons_name_the_method(stages):
         stages.train("sdc")
 
 
+def test_what_learns_from_labels_is_refused_where_there_are_none(stages):
+    stages.prepare(labels="none", query=6, train=16)
+    stages.extract()
+    for method in ("dpn", "orthohash"):
+        with pytest.raises(SDCError, match=f"methods.{method} needs labels, and folder has none; leave it out"):
+            stages.train(method)
+    with pytest.raises(
+        SDCError, match=r"methods.sdc: select: best chooses by mAP on the queries, and folder has no la"
+    ):
+        stages.train("sdc", settings={"select": "best"})
+    assert not stages.head.exists()
+    stages.train()
+
+
 def with_views(stages, shards=2, kind="views", **settings):
     for shard in range(shards):
         path = stages.out / kind / f"{shard}-of-{shards}.h5"

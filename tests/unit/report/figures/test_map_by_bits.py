@@ -10,6 +10,10 @@ def test_numbers_are_those_of_the_metrics():
     ]
 
 
+def test_datasets_without_labels_have_none():
+    assert map_by_bits.frame(runs_of([run(labels="none")])).empty
+
+
 def test_a_line_for_each_method_and_one_across_for_the_features():
     axes = map_by_bits.draw(MAP).axes[0]
     assert lines(axes)["SDC"] == [[16, pytest.approx(55)], [32, pytest.approx(55)]]

@@ -28,6 +28,28 @@ def test_csv_is_the_mean_in_percent_in_the_order_of_the_runs():
     ]
 
 
+def test_datasets_without_labels_have_columns_that_say_what_they_hold():
+    def pets(method, score):
+        identity = {"dataset": "pets", "backbone": "pixels", "method": method, "bits": 32, "seed": 0, "version": "1"}
+        return {**identity, "labels": "none", **({} if score is None else {"neighbour_recall@10": score})}
+
+    gone = {("pets", "pixels", "tbh", 32, 0): "was not run"}
+    metrics, baselines = [*RUNS, pets("sdc", 0.25), pets("itq", 0.5)], [pets("features", None)]
+    oracle = {("pixels", "pets", 32): 0.6}
+    alike = [Cell("pets", "pixels", "sdc", 32, 0)]
+    assert rendered(metrics, ".csv", alike, oracle, baselines=baselines, missing=gone).splitlines() == [
+        "backbone,method,digits/32,digits/16,pets/32/neighbour_recall@10",
+        "pixels,sdc,60.0,40.0,25.0",
+        "pixels,itq,61.0,,50.0",
+        "pixels,tbh,,,",
+        "pixels,per_query_oracle,,,60.0",
+    ]
+    markdown = rendered(metrics, ".md", alike, missing=gone)
+    assert "25.0≈" in markdown
+    assert "R = 100 on digits; ties: expected over random order" in markdown
+    assert "No labels, and so no mAP: pets; neighbour_recall@10 in percent is how many" in markdown
+
+
 def test_every_number_is_the_mean_of_its_metrics():
     generator = np.random.default_rng(0)
     runs = [
