@@ -41,11 +41,12 @@ test-faults: $(VENV)/.installed
 	@mkdir -p results
 	@FAULTS_TABLE=results/faults.md python -m pytest -m '' -n auto --maxprocesses 4 --dist worksteal tests/faults
 
-# And what is written from the code: the schema for editors, the help of the command line.
+# And what is written from the code: the schema for editors, the help of the command line, the names of the package.
 format: $(VENV)/.installed
 	ruff check --fix . && ruff format . && snakefmt Snakefile workflow
 	$(VENV)/bin/python -m sdc.plan.schema > workflow/schemas/config.schema.json
 	$(VENV)/bin/python tests/unit/test_cli.py
+	$(VENV)/bin/python tests/contract/test_api.py
 
 # After a change to pyproject.toml or constraints.txt; SECURITY.md. Both need uv and a package index.
 lock:

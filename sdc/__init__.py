@@ -7,16 +7,19 @@ are imported on first use, so that ``import sdc`` costs nothing.
 
 from typing import Any
 
-__version__ = "0.1.0"
+from sdc.registry import PUBLIC
+
+__version__ = "0.2.0"
+__all__ = ["__version__", *PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    import importlib
+    import pkgutil
 
-    from sdc.registry import METHODS
-
-    places = {target.rpartition(":")[2]: target.rpartition(":")[0] for target in METHODS.values()}
-    places |= {"SDCLoss": "sdc.methods.losses", "Encoder": "sdc.search.encoder", "Index": "sdc.search.index"}
-    if name not in places:
+    if name not in PUBLIC:
         raise AttributeError(f"module 'sdc' has no attribute {name!r}")
-    return getattr(importlib.import_module(places[name]), name)
+    return pkgutil.resolve_name(PUBLIC[name])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})

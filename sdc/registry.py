@@ -71,6 +71,14 @@ METHODS = {
     "orthohash": "sdc.methods.orthohash:OrthoHash",
 }
 
+# What ``from sdc import NAME`` gives, by name; ``sdc/__init__.pyi`` says it to type checkers and editors.
+PUBLIC = {
+    **{target.partition(":")[2]: target for target in METHODS.values()},
+    "SDCLoss": "sdc.methods.losses:SDCLoss",
+    "Encoder": "sdc.search.encoder:Encoder",
+    "Index": "sdc.search.index:Index",
+}
+
 CATALOGUES: dict[str, Mapping[str, str]] = {"datasets": DATASETS, "backbones": BACKBONES, "methods": METHODS}
 
 # Named sets of hyper-parameters that every method knows (sdc.methods.base.HashMethod.preset).

@@ -179,7 +179,7 @@ def test_usage_errors(arguments, capsys):
 def test_module_and_console_script_are_the_same(python):
     for command in ([python, "-m", "sdc"], [str(Path(python).parent / "sdc")]):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "0.1.0"
+        assert done.stdout.strip() == "0.2.0"
 
 
 if __name__ == "__main__":
