@@ -1,6 +1,7 @@
 """Snakemake, run for real in a directory of its own, and what it executed."""
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -60,6 +63,27 @@ class Outcome:
         return [(rule, dict(item.split("=") for item in text.split(", "))) for rule, text in pairs]
 
 
+def call(command, environment):
+    """Run Snakemake and wait for it, where processes can be forked without its imports."""
+    if sys.platform != "linux":
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+        return Outcome(done.returncode, done.stdout)
+    server = _server(os.getpid(), threading.get_ident())
+    with tempfile.NamedTemporaryFile("r") as log:
+        order = command[command.index("snakemake") + 1 :], environment, log.name
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        return Outcome(int(server.stdout.readline()), log.read())
+
+
+@functools.cache
+def _server(_process, _thread):
+    script = Path(__file__).with_name("preloaded.py")
+    # As with -m, the first place where modules are looked for is the working directory.
+    command = [sys.executable, "-c", f"exec(compile(open({str(script)!r}).read(), {str(script)!r}, 'exec'))"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 class Workflow:
     """A working directory with a config, in which Snakemake runs."""
 
@@ -79,10 +103,9 @@ class Workflow:
 
     def __call__(self, *arguments, cores=2, expect=0, env=None):
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **(env or {})}
-        command = self.command(*arguments, cores=cores)
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-        assert expect is None or done.returncode == expect, done.stdout
-        return Outcome(done.returncode, done.stdout)
+        outcome = call(self.command(*arguments, cores=cores), environment)
+        assert expect is None or outcome.status == expect, outcome.text
+        return outcome
 
     def start(self, *arguments):
         """Snakemake at work, in a process group of its own; ``log.txt`` is what it says."""
