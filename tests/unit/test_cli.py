@@ -88,7 +88,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, caplog):
 def test_good_input_logs_arguments_and_seconds(tmp_path, caplog):
     caplog.set_level("INFO")
     assert main(["prepare", "--dataset", "digits", "--out", f"{tmp_path}/m.csv"]) == 0
-    assert caplog.records[0].getMessage().startswith('sdc prepare 0.1.0 {"dataset": "digits"')
+    assert caplog.records[0].getMessage().startswith('sdc prepare 0.2.0 {"dataset": "digits"')
     assert caplog.records[-1].getMessage().startswith("done in ")
 
 

@@ -4,7 +4,7 @@ from sdc.plan.cells import Cell
 from sdc.report import gaps
 
 CELL = Cell("digits", "pixels", "itq", 16, 0)
-ASKED = 'sdc train 0.1.0 {"bits": 16}\n'
+ASKED = 'sdc train 0.2.0 {"bits": 16}\n'
 
 
 @pytest.fixture
