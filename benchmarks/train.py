@@ -6,7 +6,7 @@ agree. They take turns, each in a process of its own, as either is run: memory t
 other. Ratios of a round hold when the machine's speed drifts; medians of rounds are printed.
 
     python benchmarks/train.py
-    python benchmarks/train.py --hidden 4096 --precision bfloat16
+    python benchmarks/train.py --hidden 4096 --precision float32
     python benchmarks/train.py --products       # torch's matrix products of float32 against ours, forward and backward
 """
 
@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 
+import machine
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -100,7 +101,7 @@ def products(repetitions: int) -> None:
 def measured(
     name: str, method: SDC, items: int, dim: int, device: str, threads: int | None, orders: Connection
 ) -> None:
-    """Train one way as often as it is ordered, in a process of its own; which gives losses."""
+    """Train one way as often as it is ordered, in a process of its own; which gives losses and the precision."""
     if threads:
         torch.set_num_threads(threads)
     draw = np.random.default_rng(0)
@@ -108,10 +109,11 @@ def measured(
     if name == "shared loop":
         devices.keep_freed_memory()  # as the stage does
 
-    def work() -> list[float]:
+    def work() -> tuple[list[float], str]:
         if name == "usual":
-            return usual(method, features)
-        return [row["loss"] for row in train(method, Training(features))[1]]
+            return usual(method, features), "float32"
+        head, curve = train(method, Training(features))
+        return [row["loss"] for row in curve], head.metadata["precision"]
 
     turns.serve(work, orders)
 
@@ -126,7 +128,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=3, help="of each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the shared loop")
+    parser.add_argument(
+        "--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="the shared loop's"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--products", action="store_true", help="compare single products, and do nothing else")
@@ -134,6 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    print(machine.describe())
     if options.products:
         products(options.repetitions)
         return
@@ -142,20 +147,21 @@ def main() -> None:
         precision=options.precision,
     )  # fmt: skip
     given = (method, options.items, options.dim, options.device, options.threads)
-    times, curves = turns.take_turns(measured, dict.fromkeys(("usual", "shared loop"), given), options.rounds)
+    times, results = turns.take_turns(measured, dict.fromkeys(("usual", "shared loop"), given), options.rounds)
     steps = options.epochs * (options.items // options.batch_size)
-    medians = {name: statistics.median(row[name] for row in times) / steps for name in curves}
-    for name, value in medians.items():
-        print(f"{name:12} {1000 * value:7.2f} ms a step")
+    medians = {name: statistics.median(row[name] for row in times) / steps for name in results}
+    for name, (_, precision) in results.items():
+        print(f"{name:12} {1000 * medians[name]:7.2f} ms a step, {precision}")
     ratios = [row["usual"] / row["shared loop"] for row in times]
     print(f"ratio        {statistics.median(ratios):7.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
-    gap = max(abs(a - b) / a for a, b in zip(curves["usual"], curves["shared loop"], strict=True))
+    (curve, _), (ours, precision) = results.values()
+    gap = max(abs(a - b) / a for a, b in zip(curve, ours, strict=True))
     print(f"curves differ by at most {100 * gap:.3f} % in an epoch")
     # Forward, and backward to weights and to a layer's inputs, but not to those of the first: operations of a row.
     first, *others = (p.numel() for p in method.build_head(options.dim, options.bits).parameters() if p.ndim == 2)
     work = (4 * first + 6 * sum(others)) * options.batch_size / medians["shared loop"]
-    peak = gemm_peak(torch.device(options.device), getattr(torch, options.precision))
-    print(f"share of the matrix-product peak ({peak / 1e9:.0f} GFLOP/s {options.precision}): {work / peak:.2f}")
+    peak = gemm_peak(torch.device(options.device), getattr(torch, precision))
+    print(f"share of the matrix-product peak ({peak / 1e9:.0f} GFLOP/s {precision}): {work / peak:.2f}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sdc.devices import native_bfloat16
 from sdc.errors import SDCError
 
 _log = logging.getLogger(__name__)
@@ -108,15 +109,6 @@ def gem(maps: Tensor) -> Tensor:
     Source: Radenović et al., Fine-tuning CNN Image Retrieval with No Human Annotation, TPAMI 2019, equation 3; p = 3.
     """
     return maps.float().clamp(min=_GEM_LEAST).pow(_GEM_POWER).mean(dim=(2, 3)).pow(1 / _GEM_POWER)
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; emulation is slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Not in every version that is supported; without it nothing is known, and float32 is right anywhere.
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
-    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 @torch.inference_mode()

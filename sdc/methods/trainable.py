@@ -53,7 +53,9 @@ class Trainable(Settings):
             features of the authors' GreedyHash, BiHalf and CIBHash go through while training.
         anchor: Of methods that train on two views, what the first is: a ``view``, as published; or ``clean``, the
             image itself, which is what the head will encode.
-        precision: ``bfloat16`` runs the head's matrix products in it; the loss and the weights stay in float32.
+        precision: Of the head's matrix products; the loss and the weights stay in float32. ``auto`` is bfloat16 where
+            the device computes in it and the products are large enough to gain, else float32; the head's metadata say
+            which it was.
         select: The ``last`` epoch counts. ``best`` takes the best of an evaluation on the test queries every
             ``select_every`` epochs, as the released codes do: not a fair number, and marked wherever it is shown.
         select_every: Epochs between the evaluations of ``select: best``.
@@ -81,7 +83,7 @@ class Trainable(Settings):
     inputs: Literal["raw", "centred"] = "raw"
     feature_dropout: float = option(0.0, minimum=0, exclusiveMaximum=1)
     anchor: Literal["view", "clean"] = "view"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     select: Literal["last", "best"] = "last"
     select_every: int = option(10, minimum=1, maximum=MOST_EPOCHS)
 

@@ -20,6 +20,7 @@ from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.methods.data import Batch, Curve, Training
 from sdc.methods.optimisers import Optimiser
+from sdc.methods.precision import choose
 from sdc.methods.trainable import Trainable
 
 
@@ -53,8 +54,9 @@ def train(
     body, last = head[:-1], head[-1]
     optimiser = Optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
     generator = torch.Generator(device).manual_seed(method.seed)
-    batches = Batches(method, training)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=method.precision == "bfloat16")
+    precision = choose(method, head, _rows(method, training))
+    batches = Batches(method, training, precision)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     curve: Curve = []
     best: tuple[float, int, Head] | None = None
     disable = None if progress else True
@@ -86,10 +88,11 @@ def train(
             value = score(candidate)
             if best is None or value > best[0]:
                 best = value, epoch, candidate
+    facts = {"precision": precision}
     if best is None:
-        return export_head(head.eval(), centring), curve
+        return dataclasses.replace(export_head(head.eval(), centring), metadata=facts), curve
     note = f"the best of evaluations on the test queries every {method.select_every} epochs: epoch {best[1] + 1}"
-    return Head(best[2].layers, best[2].arrays, {"selected": note}), curve
+    return dataclasses.replace(best[2], metadata={**facts, "selected": note}), curve
 
 
 def token_means(tokens: Tensor) -> Tensor:
@@ -110,14 +113,14 @@ class Batches:
     features are the first of the pair.
     """
 
-    def __init__(self, method: Trainable, training: Training) -> None:
+    def __init__(self, method: Trainable, training: Training, precision: str = "float32") -> None:
         self._size = method.batch_size
         self._features = training.features
         self._views = training.views if training.tokens is None else training.tokens
         self._asymmetric = method.augmentation == "asymmetric"
         self._clean = method.anchor == "clean"
         self._dtype = torch.float32
-        if training.tokens is not None and method.precision == "bfloat16":
+        if training.tokens is not None and precision == "bfloat16":
             # Tokens are many: in low precision they stay in it from the start until they are pooled.
             self._dtype = torch.bfloat16
             self._views = self._views.to(self._dtype)
@@ -193,6 +196,11 @@ class _WithoutValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _rows(method: Trainable, training: Training) -> int:
+    """Rows of a step: of methods that train on views, two for each item."""
+    return method.batch_size * (1 if training.views is None and training.tokens is None else 2)
+
+
 def _check_memory(method: Trainable, training: Training) -> None:
     """Check that the head and a batch fit into memory, before any is taken.
 
@@ -204,10 +212,8 @@ def _check_memory(method: Trainable, training: Training) -> None:
         head = method.build_head(dim, method.bits)
     weights = sum(parameter.numel() for parameter in head.parameters())
     neurons = sum(layer.out_features for layer in head if isinstance(layer, nn.Linear))
-    rows, pairs = method.batch_size, 0
-    if training.views is not None or training.tokens is not None:
-        rows *= 2
-        pairs = rows**2
+    rows = _rows(method, training)
+    pairs = rows**2 if rows > method.batch_size else 0
     needed, free = 4 * (4 * weights + 2 * rows * neurons + 3 * pairs), free_bytes(training.features.device)
     if free is not None and needed > free:
         sizes = f"takes {needed / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free"

@@ -60,7 +60,7 @@ def run(
         widths = f"takes {hashing.dim} numbers per image, {features} holds {stored.shape[1]}"
         raise StorageError(f"{head}: {widths}; {remedy(head)}")
     encoded = images.query | images.database
-    keys = "manifest_xxh3 version weights patches selected".split()
+    keys = "manifest_xxh3 version weights precision patches selected".split()
     attributes = {**expected(hashing.metadata, *RUN, *keys), "head_xxh3": checksum_of_head(hashing)}
     if train_on is not None:
         attributes |= {"dataset": images.facts["dataset"], "manifest_xxh3": images.xxh3, "train_on": train_on}

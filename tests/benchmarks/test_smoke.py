@@ -84,7 +84,8 @@ SCRIPTS = {
     ),
     "train": (
         ["--items", "256", "--dim", "32", "--hidden", "32", "--epochs", "2", "--rounds", "1", "--threads", "1"],
-        [rf"ratio +{NUMBER} \(rounds: {NUMBER}\)", r"curves differ by at most 0\.\d+ %", rf"peak \(.*\): {NUMBER}"],
+        [r"\d cores?, .*\w", rf"shared loop +{NUMBER} ms a step, float32", rf"ratio +{NUMBER} \(rounds: {NUMBER}\)",
+         r"curves differ by at most 0\.\d+ %", rf"peak \(.*\): {NUMBER}"],
     ),
     "train products": (["--products", "--repetitions", "1"], [rf"784 x 1280 to 3136: .* ratio {NUMBER}"]),
 }  # fmt: skip

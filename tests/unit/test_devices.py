@@ -1,3 +1,4 @@
+import os
 import platform
 import resource
 import subprocess
@@ -151,3 +152,35 @@ def test_limits_of_the_process_count():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_memory_that_a_gpu_has_left():
     assert 0 < devices.free_bytes(torch.device("cuda")) <= torch.cuda.mem_get_info()[1]
+
+
+CPU = torch.device("cpu")
+
+
+def test_bfloat16_is_native_where_the_processor_has_it_and_shows_it(monkeypatch):
+    monkeypatch.setattr(devices, "bfloat16_share", lambda: 0.4)
+    for known, expected in (({"amx_bf16": True}, True), ({"avx512_bf16": False}, False), ({}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: known, raising=False)
+        assert devices.native_bfloat16(CPU) is expected
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True}, raising=False)
+    monkeypatch.setattr(devices, "bfloat16_share", lambda: 2.5)
+    assert not devices.native_bfloat16(CPU)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not devices.native_bfloat16(CPU)
+    assert not devices.native_bfloat16(torch.device("mps"))
+
+
+def test_a_try_of_bfloat16_leaves_the_threads_as_they_were():
+    before = torch.get_num_threads()
+    assert devices.bfloat16_share.__wrapped__() > 0
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(
+    not getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16"), reason="needs a processor with bfloat16"
+)
+@pytest.mark.parametrize(("limit", "expected"), [("DEFAULT", True), ("AVX512_CORE", False), ("AVX2", False)])
+def test_a_processor_that_is_kept_from_bfloat16_is_found_out(python, limit, expected):
+    program = "import torch; from sdc.devices import native_bfloat16 as n; print(n(torch.device('cpu')))"
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
+    assert subprocess.check_output([python, "-c", program], env=environment).strip() == str(expected).encode()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sdc.evaluation.metrics import headline_of, is_unlabelled
 from sdc.plan.cells import Cell
-from sdc.report import published
+from sdc.report import published, theme
 from sdc.report.runs import Runs
 
 GAP = "–"
@@ -182,7 +182,7 @@ def add_baselines(
 
 
 def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """By what R, rule of ties, denominator and protocol the mAP of runs was taken, and what there is without labels."""
+    """How the scores of runs were taken, what there is without labels, and how precisely heads were trained."""
     by_dataset = {run["dataset"]: run for run in runs}
     labelled = [run for run in runs if not is_unlabelled(run)]
     lines = []
@@ -202,4 +202,13 @@ def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         if "protocol" in run:
             counts = f"{run['queries']:,} queries, {run['database']:,} database items, {run['train']:,} training items"
             lines.append(f"Protocol of {dataset}: {run['protocol']} ({counts}).")
+    methods: dict[str, dict[str, None]] = {}
+    for run in runs:
+        if "precision" in run:
+            methods.setdefault(run["precision"], {})[theme.title(run["method"])] = None
+    if len(methods) == 1:
+        lines.append(f"Heads were trained in {next(iter(methods))}.")
+    elif methods:
+        each = (f"in {precision}: {', '.join(titles)}" for precision, titles in methods.items())
+        lines.append(f"Heads were trained {'; '.join(each)}.")
     return lines

@@ -101,14 +101,6 @@ def test_given_precision_is_taken_without_a_try():
     assert forward.choose_precision("float16", CPU, nn.Identity(), pytest.fail) == "float16"
 
 
-def test_native_precision_is_known_or_not(monkeypatch):
-    for known, expected in (({"amx_bf16": True}, True), ({"avx512_bf16": False}, False), ({}, False)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda known=known: known, raising=False)
-        assert forward.native_bfloat16(CPU) is expected
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not forward.native_bfloat16(CPU)
-
-
 class Small(nn.Module):
     """Takes so many images at a time."""
 

@@ -122,7 +122,9 @@ def test_methods_on_views_and_on_tokens(stages):
     stages.encode()
     stages.evaluate()
     # Pixels have no patch tokens, and whoever reads the numbers is told.
-    assert read_json(stages.out / "metrics.json")["patches"] == 1
+    metrics = read_json(stages.out / "metrics.json")
+    assert metrics["patches"] == 1
+    assert metrics["precision"] == "float32"
 
 
 def test_views_of_another_backbone_are_refused(stages):

@@ -124,6 +124,14 @@ def test_the_protocol_is_stated_below():
     )
 
 
+def test_the_precision_of_training_is_stated_below():
+    runs = [run("itq", 16, 0, 0.2), {**run("sdc", 16, 0, 0.2), "precision": "float32"}]
+    assert "Heads were trained in float32." in rendered(runs, ".md")
+    runs += [{**run("tbh", bits, 0, 0.2), "precision": "bfloat16"} for bits in (16, 32)]
+    assert "Heads were trained in float32: SDC; in bfloat16: TBH." in rendered(runs, ".md")
+    assert "trained" not in rendered(runs[:1], ".md")
+
+
 def test_best_is_per_backbone_and_ties_are_all_bold():
     runs = [run("sdc", 16, 0, 0.2), run("itq", 16, 0, 0.20004), run("lsh", 16, 0, 0.1), run("lsh", 16, 0, 0.1, "vgg16")]
     assert rendered(runs, ".md").count("**20.0**") == 2
