@@ -1,5 +1,6 @@
 """Nearest neighbours among codes: ``from sdc import Index``."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sdc.head import Head
 from sdc.plan.indexing import Indexing
 from sdc.search import engines
 from sdc.storage.heads import checksum_of_head
-from sdc.storage.index import Items, StoredIndex, Texts, read_index, write_index
+from sdc.storage.index import CHANGED, Items, StoredIndex, Texts, read_index, write_index
 from sdc.storage.records import NOTHING, expected
 
 
@@ -34,14 +35,17 @@ class Index:
         ([[1, 1]], [10, 11])
     """
 
+    # Rows in the order of their ids, and these; None until they are asked for.
+    _rows: tuple[np.ndarray, np.ndarray] | None
+
     def __init__(
         self, engine: Any, items: Items, settings: Indexing, facts: Mapping[str, Any], head: Head | None
     ) -> None:
         self.bits: int = engine.d
-        self.settings, self.items, self.facts, self.head = settings, items, facts, head
+        self.settings, self.facts, self.head = settings, facts, head
         self.head_path: Path | None = None
         self._engine = engine
-        self._rows: tuple[np.ndarray, np.ndarray] | None = None
+        self._set_items(items)
         # Where it was loaded from, and its state then; None as soon as the engine is in memory.
         self._stored: StoredIndex | None = None
         self._place: tuple[Path, str] | None = None
@@ -160,20 +164,22 @@ class Index:
             SDCError: If queries or k are not as they should be, or the index is empty.
         """
         distances, rows = self.rows_near(queries, k)
-        ids = self.items.ids[rows]
-        if self.settings.engine != "flat":
-            ids[rows < 0] = -1
-        return distances, ids
+        return distances, self.ids_of(rows)
 
     def rows_near(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As ``search``, but rows of ``items`` and ``codes`` instead of ids."""
-        if not len(self):
+        count = len(self.items.ids)
+        if not count:
             raise SDCError("the index is empty; add codes first")
-        if not 1 <= k <= len(self):
-            raise SDCError(f"k is {k}, and the index has {len(self)} codes; give 1 to {len(self)}")
+        if not 1 <= k <= count:
+            raise SDCError(f"k is {k}, and the index has {count} codes; give 1 to {count}")
         queries = _checked(queries)
         _check_bits("the queries", queries, self.bits)
         return self._engine.search(queries, k)
+
+    def ids_of(self, rows: np.ndarray) -> np.ndarray:
+        """The ids of rows, shape as theirs, int64: -1 of row -1, which is nothing."""
+        return self._ids[rows]
 
     def rows_of(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows of ids, shape as theirs, int64.
@@ -249,11 +255,19 @@ class Index:
     def _become(self, items: Items) -> None:
         # What was measured is of the codes before.
         self.facts = {name: value for name, value in self.facts.items() if name != "recall"}
-        self.items, self._rows = items, None
+        self._set_items(items)
+
+    def _set_items(self, items: Items) -> None:
+        # One more at the end: that of row -1, which stands for nothing.
+        self._ids = np.append(items.ids, -1)
+        self.items = dataclasses.replace(items, ids=self._ids[:-1])
+        self._rows = None
 
     def _in_memory(self) -> None:
         """A mapped engine can be searched only."""
         if self._stored is not None:
+            if not self._stored.engine.exists():
+                raise StorageError(f"{self._stored.engine.parent}: {CHANGED}")
             self._engine = engines.read(self._stored.engine, self.settings.engine, mapped=False)
             self._stored = None
 

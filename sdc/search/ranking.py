@@ -73,7 +73,7 @@ def reranked(
         wide = query.astype(np.float32)
         lengths = np.linalg.norm(items, axis=1) * np.linalg.norm(wide)
         # The cosine with nothing is 0.
-        found[:] = 1 - items @ wide / np.where(lengths > 0, lengths, 1)
+        found[:] = np.maximum(0, 1 - items @ wide / np.where(lengths > 0, lengths, 1))
     return _nearest(index, distances, rows, k)
 
 
@@ -86,4 +86,4 @@ def _nearest(index: Index, distances: np.ndarray, rows: np.ndarray, k: int) -> t
     distances[rows < 0] = np.inf
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     rows = np.take_along_axis(rows, order, 1)
-    return np.take_along_axis(distances, order, 1), np.where(rows < 0, -1, index.ids[rows])
+    return np.take_along_axis(distances, order, 1), index.ids_of(rows)

@@ -22,6 +22,7 @@ from sdc.storage.records import NOTHING, Record, checksum_of_file, read_record, 
 
 ITEMS_SCHEMA = "sdc.index.items/1"
 RECORD = "index.json"
+CHANGED = "another process has changed the index meanwhile; load it again, then repeat"
 _NUMBERED = re.compile(r"(?:engine|items|head)-(\d+)\.(?:faiss|h5|safetensors)")
 
 
@@ -163,7 +164,7 @@ def write_index(
     if state is not None and _state(folder) != state:
         for name in files:
             (folder / name).unlink()
-        raise StorageError(f"{folder}: another process has changed the index meanwhile; load it again, then repeat")
+        raise StorageError(f"{folder}: {CHANGED}")
     write_record(folder / RECORD, "index", facts, files, made_from)
     for name in _names(folder):
         if _NUMBERED.fullmatch(name) and name not in files:

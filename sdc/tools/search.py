@@ -93,7 +93,8 @@ def run(
         for answer in answers:
             print(answer["query"])
             for each in answer["neighbours"]:
-                print(f"{each['rank']:>4} {each['distance']:>8.6g} {each['id']:>8}  {each['path']}  {each['label']}")
+                line = f"{each['rank']:>4} {each['distance']:>8.4g} {each['id']:>8}  {each['path']}  {each['label']}"
+                print(line.rstrip())
     if show is not None:
         _show(show, loaded, answers, wanted)
     return 0

@@ -69,6 +69,15 @@ SCRIPTS = {
         ["--manifest", "{manifest}", "--features", "{features}", "--entry", ITQ, "--bits", "16", "--held-out", "2"],
         [rf"\{{.*itq.*\}} 16: {NUMBER} \(\d+ s\)"],
     ),
+    "search": (
+        ["--sizes", "2000", "--rounds", "1", "--queries", "50", "--threads", "1"],
+        [*(rf"\| 2,000 \| {engine} \|(?: {NUMBER} \|){{11}}" for engine in ("flat", "ivf", "hnsw", "multihash")),
+         rf"PROJECTION from 2,000 codes to 10\^9, flat: {NUMBER} ms a query by itself, {NUMBER} GB of codes"],
+    ),
+    "search rankings": (
+        ["--rankings", "--rounds", "1", "--threads", "1"],
+        [rf"\| {way} \| {NUMBER} \| {NUMBER} \|" for way in ("Hamming", "--asymmetric", "--rerank 100")],
+    ),
     "share": (
         ["--device", "cpu", "--items", "128", "--dim", "16", "--hidden", "16", "--epochs", "1", "--rounds", "1",
          "--heads", "2", "--at-a-time", "1", "2"],

@@ -144,6 +144,10 @@ def test_an_index_that_another_process_changed_is_not_lost(codes, tmp_path):
     with pytest.raises(StorageError, match="another process has changed the index meanwhile; load it again"):
         second.save()
     assert Index.load(tmp_path).ids.tolist() == [*range(10), 20, 21]
+    third = Index.load(tmp_path)
+    first.save()
+    with pytest.raises(StorageError, match="another process has changed the index meanwhile; load it again"):
+        third.add(codes(1))
     # What was loaded before goes on answering.
     first.add(codes(1))
     first.save()
@@ -209,6 +213,27 @@ def test_a_damaged_index_is_named(codes, tmp_path, damage, how):
         list(index.items.paths)
     assert "regenerate it with: snakemake --cores 1 --force" in str(caught.value) or how == "missing"
     assert str(caught.value).endswith("results/index") or how == "missing"
+
+
+@pytest.mark.parametrize("engine", NAMES)
+def test_any_byte_that_changes_is_found_or_means_nothing(codes, tmp_path, engine):
+    database, paths = codes(60), [f"{row}.png" for row in range(60)]
+    head = linear_head(np.ones((64, 3)), np.zeros(64))
+    Index.build(database, engine=engine, paths=paths, labels=paths, head=head).save(tmp_path)
+    generator, found = np.random.default_rng(0), 0
+    for path in list(tmp_path.iterdir()):
+        data = path.read_bytes()
+        for place in generator.integers(0, len(data), 15).tolist():
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1 << int(generator.integers(8))]) + data[place + 1 :])
+            try:
+                index = Index.load(tmp_path)
+                assert np.array_equal(index.codes, database)
+                assert list(index.items.paths) == list(index.items.labels) == paths
+                assert np.array_equal(index.head.arrays["0.weight"], head.arrays["0.weight"])
+            except StorageError:
+                found += 1
+        path.write_bytes(data)
+    assert found > 30
 
 
 def test_no_index_there(tmp_path):
