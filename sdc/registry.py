@@ -56,6 +56,7 @@ BACKBONES = {
 METHODS = {
     "lsh": "sdc.methods.lsh:LSH",
     "sh": "sdc.methods.sh:SH",
+    "pca_rotation": "sdc.methods.pca_rotation:PCARotation",
     "itq": "sdc.methods.itq:ITQ",
     "ssdh": "sdc.methods.ssdh:SSDH",
     "greedyhash": "sdc.methods.greedyhash:GreedyHash",

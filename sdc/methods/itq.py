@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sdc.errors import SDCError
 from sdc.head import Head, linear_head
 from sdc.methods.base import HashMethod
 from sdc.methods.data import Curve, Training
-from sdc.methods.pca import principal_axes
+from sdc.methods.pca import centred_axes, random_rotation
 from sdc.settings import option
 
 
@@ -38,24 +37,12 @@ class ITQ(HashMethod):
 
     def fit_head(self, training: Training, **_: Any) -> tuple[Head, Curve]:
         """Fit mean, axes and rotation, in float64; ``SDCError`` if there are fewer dimensions or items than bits."""
-        features = np.asarray(training.features, np.float64)
-        if self.bits > min(features.shape):
-            needs = "ITQ needs at least as many feature dimensions and training items as bits"
-            items, dim = features.shape
-            raise SDCError(f"{needs}, got {dim} and {items} for {self.bits} bits; use fewer bits")
-        mean = features.mean(axis=0)
-        axes = principal_axes(features - mean, self.bits)
+        mean, axes = centred_axes(training.features, self.bits, self.title)
         start = random_rotation(self.bits, self.seed)
-        projected = (features - mean) @ axes.T
+        projected = (np.asarray(training.features, np.float64) - mean) @ axes.T
         rotation = iterate(projected, start, self.iterations, self.tolerance, self.rotation)[0]
         weight = rotation.T @ axes
         return linear_head(weight, -(weight @ mean)), []
-
-
-def random_rotation(size: int, seed: int) -> np.ndarray:
-    """A random orthogonal matrix: Q of the QR decomposition of a Gaussian one."""
-    rotation, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
-    return rotation
 
 
 def iterate(

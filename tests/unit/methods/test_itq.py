@@ -5,8 +5,8 @@ import pytest
 
 from sdc import ITQ, hamming
 from sdc.errors import SDCError
-from sdc.methods.itq import iterate, random_rotation
-from sdc.methods.pca import principal_axes
+from sdc.methods.itq import iterate
+from sdc.methods.pca import principal_axes, random_rotation
 
 
 @pytest.fixture
