@@ -91,7 +91,12 @@ class Folder(ImageFiles):
         by_folder = self.splits == "folders" or (self.splits == "auto" and has_folders)
         if by_folder:
             self._check_folders(images)
-        splits = complete_splits(images, by_folder, self.query, self.train, self.seed)
+        try:
+            splits = complete_splits(images, by_folder, self.query, self.train, self.seed)
+        except SDCError as error:
+            if images.facts["label_kind"] == "none":
+                raise
+            raise SDCError(f"{error}; or set labels: none, if these folders are no classes") from None
         drawn = "per-class draw" if images.facts["label_kind"] == "single" else "a draw of images"
         protocol = "query/, database/ and train/ folders" if by_folder else drawn
         return self.manifest(images, splits, problems, protocol=protocol)

@@ -92,7 +92,7 @@ def test_skip_drops_and_counts(make_images):
         (
             {"cat": 5, "dog": 2},
             {"query": 2, "train": 1},
-            r"class 'dog' has 2 images, too few for query: 2 and train: 1",
+            r"class 'dog' has 2 images, too few for query: 2 and train: 1 per class; .* set labels: none, if these",
         ),
         ({"query/a": 2, "database/b": 0}, {"splits": "folders"}, r"images/database: holds no images"),
         ({"query/a": 2, "query/b": 2, "database/b": 0}, {}, r"images/database: holds no images"),
