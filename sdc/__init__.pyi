@@ -8,6 +8,7 @@ from sdc.methods.losses import SDCLoss as SDCLoss
 from sdc.methods.lsh import LSH as LSH
 from sdc.methods.nsh import NSH as NSH
 from sdc.methods.orthohash import OrthoHash as OrthoHash
+from sdc.methods.pca_rotation import PCARotation as PCARotation
 from sdc.methods.sdc import SDC as SDC
 from sdc.methods.sdc_plus import SDCPlus as SDCPlus
 from sdc.methods.sdc_simclr import SDCSimCLR as SDCSimCLR
