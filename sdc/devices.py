@@ -190,7 +190,9 @@ def make_deterministic() -> None:
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("TORCHINDUCTOR_DETERMINISTIC", "1")  # where a network is compiled
+    # As torch.use_deterministic_algorithms has it, which imports torch's compiler: a second in every job.
+    torch.set_deterministic_debug_mode("warn")
     # Else every new tensor is filled first, a tenth of a forward pass; nothing here reads memory it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -105,4 +105,4 @@ class NSH(TrainedMethod):
 def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     """SoftSort: for each row of scores ``(n, m)`` a soft permutation ``(n, m, m)`` that sorts it from high to low."""
     top = scores.sort(dim=1, descending=True, stable=True).values
-    return (-(scores[:, None, :] - top[:, :, None]).abs() / temperature).softmax(dim=2)
+    return ((scores[:, None, :] - top[:, :, None]).abs() / -temperature).softmax(dim=2)
