@@ -7,6 +7,7 @@ from sdc.methods.itq import ITQ as ITQ
 from sdc.methods.losses import SDCLoss as SDCLoss
 from sdc.methods.lsh import LSH as LSH
 from sdc.methods.nsh import NSH as NSH
+from sdc.methods.oh import OH as OH
 from sdc.methods.orthohash import OrthoHash as OrthoHash
 from sdc.methods.pca_rotation import PCARotation as PCARotation
 from sdc.methods.sdc import SDC as SDC

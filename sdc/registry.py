@@ -65,6 +65,7 @@ METHODS = {
     "bihalf": "sdc.methods.bihalf:BiHalf",
     "nsh": "sdc.methods.nsh:NSH",
     "wch": "sdc.methods.wch:WCH",
+    "oh": "sdc.methods.oh:OH",
     "sdc": "sdc.methods.sdc:SDC",
     "sdc_simclr": "sdc.methods.sdc_simclr:SDCSimCLR",
     "sdc_plus": "sdc.methods.sdc_plus:SDCPlus",

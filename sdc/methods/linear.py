@@ -36,3 +36,11 @@ class Linear(nn.Linear):
     def forward(self, rows: Tensor) -> Tensor:
         """Rows ``(n, dim)`` to ``(n, width)``."""
         return linear(rows, self.weight, self.bias)
+
+
+def glorot(inputs: int, outputs: int) -> Linear:
+    """A linear layer with Glorot-uniform weights and zero biases, as TensorFlow's start."""
+    layer = Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

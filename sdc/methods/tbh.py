@@ -61,21 +61,25 @@ class TBH(TrainedMethod):
         """Linear, ReLU, Linear, in the Glorot initialisation of the authors' framework."""
         from torch import nn
 
-        return nn.Sequential(_glorot(dim, self.hidden), nn.ReLU(), _glorot(self.hidden, bits))
+        from sdc.methods.linear import glorot
+
+        return nn.Sequential(glorot(dim, self.hidden), nn.ReLU(), glorot(self.hidden, bits))
 
     def build_auxiliary(self, training: Training) -> Module:
         """Continuous bottleneck, graph convolution, decoder and the two critics: dropped after training."""
         from torch import nn
 
-        decoder = [_glorot(self.width, self.hidden), nn.ReLU(), _glorot(self.hidden, training.features.shape[1])]
+        from sdc.methods.linear import glorot
+
+        decoder = [glorot(self.width, self.hidden), nn.ReLU(), glorot(self.hidden, training.features.shape[1])]
         if self.decoder == "relu":
             decoder.append(nn.ReLU())
         modules = {
-            "continuous": _glorot(self.hidden, self.width),
-            "convolution": _glorot(self.width, self.width),
+            "continuous": glorot(self.hidden, self.width),
+            "convolution": glorot(self.width, self.width),
             "decoder": nn.Sequential(*decoder),
-            "bit_critic": _glorot(self.bits, 1),
-            "value_critic": _glorot(self.width, 1),
+            "bit_critic": glorot(self.bits, 1),
+            "value_critic": glorot(self.width, 1),
         }
         return nn.ModuleDict(modules)
 
@@ -137,15 +141,3 @@ def adversary_loss(fake: Tensor, kind: str) -> Tensor:
     from torch.nn.functional import softplus
 
     return softplus(-fake).mean() if kind == "non_saturating" else -softplus(fake).mean()
-
-
-def _glorot(inputs: int, outputs: int) -> Module:
-    """A linear layer with Glorot-uniform weights and zero biases."""
-    from torch import nn
-
-    from sdc.methods.linear import Linear
-
-    layer = Linear(inputs, outputs)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -101,6 +101,12 @@ class Trainable(Settings):
         """What the loss gets as ``batch.auxiliary``: modules trained with the head and then dropped, or constants."""
         return None
 
+    def follow(self, head: Sequential, auxiliary: Any, *, first: bool) -> None:
+        """Change what follows the head without a gradient, as moving averages and queues do; by default, nothing.
+
+        The loop calls it before the first step and after every one. A loss changes nothing itself.
+        """
+
     def head_input(self, rows: Tensor) -> Tensor:
         """What head and loss see of the rows of a batch; tokens enter the head as their mean."""
         return rows

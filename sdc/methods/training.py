@@ -53,6 +53,8 @@ def train(
     head, auxiliary = _seeded_modules(method, training)
     body, last = head[:-1], head[-1]
     optimiser = Optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
+    with torch.no_grad():
+        method.follow(head, auxiliary, first=True)
     generator = torch.Generator(device).manual_seed(method.seed)
     precision = choose(method, head, _rows(method, training))
     batches = Batches(method, training, precision)
@@ -77,6 +79,8 @@ def train(
             terms = method.loss(Batch(seen, logits.float(), hidden.float(), index, labels, auxiliary, generator))
             torch.autograd.backward([*terms.values()])
             optimiser.step(rate)
+            with torch.no_grad():
+                method.follow(head, auxiliary, first=False)
             history += [term.detach() for term in terms.values()]
         # One look an epoch, so that a GPU never waits for the CPU within one.
         means = _means(torch.stack(history).view(-1, len(terms)).cpu().double().numpy(), list(terms), epoch, rate)

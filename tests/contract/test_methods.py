@@ -21,8 +21,8 @@ def quick(method, **settings):
     """The method with settings that train in a moment."""
     if issubclass(method, TrainedMethod):
         settings = {"epochs": 2, "batch_size": 32, **settings}
-        if "hidden" in {field.name for field in dataclasses.fields(method)}:
-            settings["hidden"] = 24
+        small = {"hidden": 24, "queue": 128}
+        settings |= {field.name: small[field.name] for field in dataclasses.fields(method) if field.name in small}
     return method(bits=16, **settings)
 
 

@@ -198,6 +198,21 @@ def test_auxiliary_modules_are_trained_with_the_head():
     assert method.made(torch.ones(3)).item() == pytest.approx(1, abs=0.1)
 
 
+def test_what_follows_the_head_does_so_before_the_first_step_and_after_each():
+    class Followed(Probe):
+        def follow(self, head, auxiliary, *, first):
+            seen = self.__dict__.setdefault("seen", [])
+            seen.append((first, len(self.__dict__.get("batches", [])), head[0].weight.detach().clone()))
+
+    method = Followed(bits=8, epochs=2, batch_size=4, learning_rate=0.1)
+    train(method, Training(torch.ones(8, 3)))
+    assert [(first, batches) for first, batches, _ in method.seen] == [
+        (True, 0),
+        *((False, step) for step in (1, 2, 3, 4)),
+    ]
+    assert not torch.equal(method.seen[0][2], method.seen[1][2])
+
+
 def test_feature_dropout_hides_other_parts_of_each_row_in_each_step():
     method = Probe(bits=8, epochs=2, batch_size=100, feature_dropout=0.25)
     train(method, Training(torch.ones(100, 40)))
