@@ -9,8 +9,8 @@ import numpy as np
 from sdc.errors import SDCError, StorageError
 from sdc.plan.indexing import Indexing
 
-# Codes of which the centres of lists are found, per list: FAISS asks for 39 and takes no more than 256.
-_TRAINING_CODES = 64
+# Codes of which the centres of lists are found, per list: FAISS asks for as many.
+_TRAINING_CODES = 39
 
 
 def faiss() -> Any:

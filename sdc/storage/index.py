@@ -4,6 +4,7 @@ Files have a number in their names, and ``index.json`` is written last: until th
 not name is left from a writer that was killed, and is removed by the next one.
 """
 
+import array
 import dataclasses
 import itertools
 import re
@@ -40,9 +41,12 @@ class Texts(Sequence[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
         """Of strings."""
-        parts = [text.encode("utf-8", "surrogateescape") for text in texts]
-        ends = np.fromiter(itertools.accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
-        return cls(ends, np.frombuffer(b"".join(parts), np.uint8))
+        lengths, data, left = array.array("q", [0]), bytearray(), iter(texts)
+        # Some thousand at a time: as objects, a hundred million would fill the memory.
+        while parts := [text.encode("utf-8", "surrogateescape") for text in itertools.islice(left, 2**14)]:
+            lengths.extend(map(len, parts))
+            data += b"".join(parts)
+        return cls(np.cumsum(np.frombuffer(lengths, np.int64)), np.frombuffer(data, np.uint8))
 
     def __len__(self) -> int:
         return len(self._ends) - 1

@@ -92,6 +92,9 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
     assert not evaluate & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
     build = ("index", "--manifest", manifest, "--codes", codes, "--head", head, "--out", f"{tmp_path}/i")
     assert not modules_after(stage, *build) & {"torch", "scipy", "pandas", "sklearn"}
+    np.save(tmp_path / "q.npy", np.ones((2, 192), np.float32))  # pixels of 8 x 8 in colour
+    ask = ("search", "--features", f"{tmp_path}/q.npy", "--index", f"{tmp_path}/i")
+    assert not modules_after(stage, *ask) & {"torch", "scipy", "pandas", "sklearn"}
     selection = '{"datasets": ["digits"], "backbones": ["pixels"], "methods": ["itq"], "bits": [16], "seeds": [0]}'
     aggregate = ("aggregate", "--results", str(tmp_path), "--selection", selection, "--make", "table1")
     assert "torch" not in modules_after(stage, *aggregate, "--out", f"{tmp_path}/table1.csv")

@@ -115,6 +115,7 @@ def test_three_ways_to_rank(folder, capsys):
         (["images/cat/0000.png", "-k", "0"], "-k: 0 is not allowed; give 1 to"),
         (["images/none.png"], "images/none.png: "),
         (["text.png"], "text.png: "),
+        (["bomb.png"], "bomb.png: has 81.0 megapixels"),
         (["--features", "f.npy"], "f.npy: not found"),
         (["--features", "narrow.npy"], r"features have shape (3, 5) and type float64"),
         (["images/cat/0000.png", "--rerank", "10", "--cache", "narrow.npy"], "narrow.npy: has 3 rows, and none of id"),
@@ -124,6 +125,7 @@ def test_three_ways_to_rank(folder, capsys):
 )
 def test_bad_input_is_one_line(folder, caplog, options, line):
     (folder / "text.png").write_text("no image")
+    Image.new("1", (9_000, 9_000)).save("bomb.png")
     np.save("narrow.npy", np.ones((3, 5)))
     Index.build(np.ones((3, 2), np.uint8)).save("bare")
     index = [] if "--index" in options else ["--index", f"{RUN}/index"]
