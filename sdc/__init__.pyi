@@ -1,6 +1,8 @@
 # Written by `make format` from sdc.registry.
 from sdc.methods.bihalf import BiHalf as BiHalf
 from sdc.methods.cibhash import CIBHash as CIBHash
+from sdc.methods.cimon import CIMON as CIMON
+from sdc.methods.crovca import CroVCA as CroVCA
 from sdc.methods.dpn import DPN as DPN
 from sdc.methods.greedyhash import GreedyHash as GreedyHash
 from sdc.methods.itq import ITQ as ITQ

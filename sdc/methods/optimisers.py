@@ -1,4 +1,4 @@
-"""Adam and SGD by torch's fused kernels, without what ``torch.optim`` adds to them.
+"""Adam, AdamW and SGD by torch's fused kernels, without what ``torch.optim`` adds to them.
 
 Its first step imports torch's compiler, which takes as long as importing torch does. The results are those of
 ``torch.optim`` with ``fused=True``, bit for bit.
@@ -40,7 +40,8 @@ class Optimiser:
             )  # fmt: skip
         else:
             self._count += 1
-            torch._fused_adam_(
+            kernel = torch._fused_adamw_ if method.optimiser == "adamw" else torch._fused_adam_
+            kernel(
                 parameters, gradients, self._first, self._second, [], [self._count] * len(parameters), lr=rate,
                 beta1=0.9, beta2=0.999, weight_decay=method.weight_decay, eps=method.adam_epsilon, amsgrad=False,
                 maximize=False,

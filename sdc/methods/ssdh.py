@@ -76,26 +76,10 @@ class SSDH(TrainedMethod):
 
     def thresholds(self, features: Tensor) -> tuple[float, float]:
         """The cosine distances below which a pair of features ``(n, dim)`` is near and above which it is far."""
-        import torch
-
-        included = self.diagonal == "included"
-        bins = round((1 if included else 2) / _BIN)
-        histogram = torch.zeros(bins, dtype=torch.int64)
-        for distances in _distances(features, included):
-            inside = distances[(distances >= _START) & (distances < _START + bins * _BIN)]
-            histogram += torch.bincount(((inside - _START) / _BIN).long().clamp_max(bins - 1), minlength=bins).cpu()
-        mode = _START + _BIN * int(histogram.argmax())
         # Distances D mirrored about m with a factor f are f m - D: a Gaussian over both has its mean at f m / 2.
         factors = (2.0, 2.0) if self.mirror == "constant" else (self.beta, self.alpha)
-        left, right = (factor * mode / 2 for factor in factors)
-        squares, counts = [0.0, 0.0], [0, 0]
-        for distances in _distances(features, included):
-            below = distances <= mode
-            for side, (part, centre) in enumerate(((distances[below], left), (distances[~below], right))):
-                squares[side] += float((part - centre).square().sum())
-                counts[side] += len(part)
-        near = left - self.alpha * (squares[0] / max(1, counts[0])) ** 0.5
-        far = right + self.beta * (squares[1] / max(1, counts[1])) ** 0.5
+        (left, below), (right, above) = half_gaussians(features, self.diagonal == "included", factors)
+        near, far = left - self.alpha * below, right + self.beta * above
         pairs = [(int((some < near).sum()), int((some > far).sum())) for some in _distances(features, included=False)]
         close, distant = map(sum, zip(*pairs, strict=True))
         if not close or not distant:
@@ -112,6 +96,35 @@ class SSDH(TrainedMethod):
         gaps = labels.abs() * (codes @ codes.T / codes.shape[1] - labels).square()
         count = labels.numel() if self.reduction == "all" else labels.abs().sum()
         return {"structure": gaps.sum() / count}
+
+
+def half_gaussians(
+    features: Tensor, included: bool = False, factors: tuple[float, float] = (2.0, 2.0)
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Mean and deviation of the Gaussians below and above the mode of all pairs' cosine distances.
+
+    Args:
+        features: Shape ``(n, dim)``.
+        included: Whether items have a distance to themselves, and the histogram ends at 1; see ``SSDH.diagonal``.
+        factors: Each Gaussian's mean in halves of the mode, as which distances are mirrored about it.
+    """
+    import torch
+
+    bins = round((1 if included else 2) / _BIN)
+    histogram = torch.zeros(bins, dtype=torch.int64)
+    for distances in _distances(features, included):
+        inside = distances[(distances >= _START) & (distances < _START + bins * _BIN)]
+        histogram += torch.bincount(((inside - _START) / _BIN).long().clamp_max(bins - 1), minlength=bins).cpu()
+    mode = _START + _BIN * int(histogram.argmax())
+    left, right = (factor * mode / 2 for factor in factors)
+    squares, counts = [0.0, 0.0], [0, 0]
+    for distances in _distances(features, included):
+        below = distances <= mode
+        for side, (part, centre) in enumerate(((distances[below], left), (distances[~below], right))):
+            squares[side] += float((part - centre).square().sum())
+            counts[side] += len(part)
+    deviations = [(total / max(1, count)) ** 0.5 for total, count in zip(squares, counts, strict=True)]
+    return (left, deviations[0]), (right, deviations[1])
 
 
 def pseudo_labels(features: Tensor, near: Any, far: Any) -> Tensor:

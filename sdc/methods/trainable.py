@@ -44,8 +44,8 @@ class Trainable(Settings):
         learning_rate: Of the first step.
         weight_decay: L2 penalty added to the gradient.
         schedule: ``step`` multiplies the rate by ``decay_factor`` after every ``decay_after`` of the epochs; ``cosine``
-            lets it fall to zero.
-        optimiser: ``adam``, or ``sgd`` with ``momentum``.
+            lets it fall to zero from epoch to epoch, ``cosine_steps`` from step to step.
+        optimiser: ``adam``; ``adamw``, whose decay is no part of the gradient; or ``sgd`` with ``momentum``.
         adam_epsilon: Added to the root of Adam's second moment.
         inputs: ``raw`` features enter the head as they are; ``centred`` ones minus the training mean, scaled to a mean
             length of sqrt(dim), so that no bias outweighs the data. It is folded into the head.
@@ -74,10 +74,10 @@ class Trainable(Settings):
     batch_size: int = option(64, minimum=2, maximum=MOST_ITEMS, multipleOf=2)
     learning_rate: float = option(1e-4, exclusiveMinimum=0, maximum=LARGEST_STEP)
     weight_decay: float = option(5e-4, minimum=0, maximum=LARGEST_STEP)
-    schedule: Literal["step", "cosine"] = "step"
+    schedule: Literal["step", "cosine", "cosine_steps"] = "step"
     decay_after: float = option(0.8, exclusiveMinimum=0, maximum=1)
     decay_factor: float = option(0.1, exclusiveMinimum=0, maximum=1)
-    optimiser: Literal["adam", "sgd"] = "adam"
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: float = option(0.9, minimum=0, exclusiveMaximum=1)
     adam_epsilon: float = option(1e-8, minimum=SMALLEST, maximum=LARGEST_STEP)
     inputs: Literal["raw", "centred"] = "raw"

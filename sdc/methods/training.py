@@ -57,6 +57,7 @@ def train(
         method.follow(head, auxiliary, first=True)
     generator = torch.Generator(device).manual_seed(method.seed)
     precision = choose(method, head, _rows(method, training))
+    steps = len(training) // method.batch_size
     batches = Batches(method, training, precision)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     curve: Curve = []
@@ -64,9 +65,9 @@ def train(
     disable = None if progress else True
     for epoch in tqdm(range(method.epochs), desc=type(method).__name__, unit="epoch", disable=disable):
         began = time.perf_counter()
-        rate = learning_rate(method, epoch)
         history: list[Tensor] = []
-        for index, rows in batches:
+        for step, (index, rows) in enumerate(batches):
+            rate = learning_rate(method, epoch + step / steps)
             if method.feature_dropout:
                 kept = torch.rand(rows.shape, generator=generator, device=device) >= method.feature_dropout
                 rows = rows * kept / (1 - method.feature_dropout)
@@ -174,10 +175,12 @@ class Centring:
         return (rows - self.mean) * self.scale
 
 
-def learning_rate(method: Trainable, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0."""
-    if method.schedule == "cosine":
-        return method.learning_rate * (1 + math.cos(math.pi * epoch / method.epochs)) / 2
+def learning_rate(method: Trainable, progress: float) -> float:
+    """The learning rate after so many epochs, of which a part may be begun."""
+    epoch = math.floor(progress)
+    if method.schedule != "step":
+        passed = progress if method.schedule == "cosine_steps" else epoch
+        return method.learning_rate * (1 + math.cos(math.pi * passed / method.epochs)) / 2
     return method.learning_rate * method.decay_factor ** (epoch // max(1, round(method.decay_after * method.epochs)))
 
 

@@ -11,7 +11,13 @@ from sdc.methods.optimisers import Optimiser
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"weight_decay": 0.0, "adam_epsilon": 1e-4}, {"optimiser": "sgd"}, {"optimiser": "sgd", "momentum": 0.0}],
+    [
+        {},
+        {"weight_decay": 0.0, "adam_epsilon": 1e-4},
+        {"optimiser": "adamw", "weight_decay": 0.1},
+        {"optimiser": "sgd"},
+        {"optimiser": "sgd", "momentum": 0.0},
+    ],
 )
 def test_it_moves_parameters_as_torch_does(settings):
     method = SDC(**settings)
@@ -24,7 +30,9 @@ def test_it_moves_parameters_as_torch_does(settings):
     torchs = (
         torch.optim.SGD(theirs, momentum=method.momentum, **shared)
         if method.optimiser == "sgd"
-        else torch.optim.Adam(theirs, eps=method.adam_epsilon, **shared)
+        else {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[method.optimiser](
+            theirs, eps=method.adam_epsilon, **shared
+        )
     )
     optimiser = Optimiser(method, ours)
     for rate in (0.1, 0.1, 0.01, 0.02):

@@ -154,6 +154,18 @@ def test_learning_rates(settings, expected):
     assert [learning_rate(method, epoch) / 2 for epoch in range(method.epochs)] == pytest.approx(expected)
 
 
+def test_a_rate_may_fall_from_step_to_step():
+    method = Probe(bits=8, epochs=2, batch_size=4, learning_rate=2.0, schedule="cosine_steps")
+    assert [learning_rate(method, progress) / 2 for progress in (0, 0.5, 1, 1.5)] == pytest.approx(
+        [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]
+    )
+    # The curve has that of an epoch's last step.
+    _, curve = train(method, Training(torch.ones(8, 3)))
+    assert [row["learning_rate"] / 2 for row in curve] == pytest.approx(
+        [(1 + math.sqrt(0.5)) / 2, (1 - math.sqrt(0.5)) / 2]
+    )
+
+
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 def test_optimisers_are_torchs(optimiser):
     settings = {"learning_rate": 0.1, "weight_decay": 0.01, "batch_size": 4, "epochs": 3, "decay_factor": 1.0}
