@@ -47,6 +47,8 @@ Items = Annotated[int, Range(1, 10**9)]
 BatchSize = Annotated[int, Range(1, 65_536)]
 # Threads: beyond some thousands Linux has no room for more.
 Threads = Annotated[int, Range(1, 1024)]
+# Of an image in RGB: beyond, it has more than 2^31 numbers.
+Megapixels = Annotated[int, Range(1, 700)]
 
 # What a command writes. It is refused before any work where it is something else already, or cannot be made.
 OUTPUT_FILE, OUTPUT_FOLDER = "file to write", "folder to write"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sdc import devices, registry
 from sdc.backbones.base import Backbone
-from sdc.datasets.decode import convert, decode
+from sdc.datasets.decode import MAX_MEGAPIXELS, convert, decode
 from sdc.datasets.locate import Complain
 from sdc.datasets.problems import shown
 from sdc.errors import SDCError
@@ -52,15 +52,23 @@ class Encoder:
         backbone: From images to features; None of a head that was fitted to arrays, and takes nothing else.
         name: What errors call the head.
         device: Where the backbone computes: as ``sdc.devices.choose`` takes it.
+        max_megapixels: Images of more pixels are not decoded, unless the dataset's settings say which are scaled.
     """
 
     head: Head
     backbone: Backbone | None = None
     name: str = "the head"
     device: str = "auto"
+    max_megapixels: float = MAX_MEGAPIXELS
 
     @classmethod
-    def load(cls, path: str | Path, weights: str | Path | None = None, device: str = "auto") -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        max_megapixels: float = MAX_MEGAPIXELS,
+    ) -> Self:
         """Read a head that the pipeline wrote, which says what its backbone is.
 
         Args:
@@ -68,6 +76,7 @@ class Encoder:
             weights: Where the backbone's weights are, if not where they were in training: a file, or a published name.
             device: ``auto`` (the environment's ``SDC_DEVICE``, else the best there is), ``cpu``, ``cuda``, ``cuda:N``
                 or ``mps``.
+            max_megapixels: As of the class.
 
         Raises:
             SDCError: If it is no valid head, features of its version are not made any more, or the weights are others.
@@ -78,7 +87,7 @@ class Encoder:
         if settings is None:
             if weights is not None:
                 raise SDCError(f"{path}: {_NO_BACKBONE}; leave weights out")
-            return cls(head, name=str(path), device=device)
+            return cls(head, None, str(path), device, max_megapixels)
         if (version := head.metadata["features_version"]) != registry.FEATURES_VERSION:
             raise SDCError(
                 f"{path}: takes features of version {version}, and this sdc makes version {registry.FEATURES_VERSION}; "
@@ -88,7 +97,8 @@ class Encoder:
             if "weights" not in settings:
                 raise SDCError(f"{path}: its backbone, {settings['type']}, reads no weights; leave weights out")
             settings = {**settings, "weights": os.fspath(weights)}
-        encoder = cls(head, registry.build("backbones", head.metadata["backbone"], settings), str(path), device)
+        backbone = registry.build("backbones", head.metadata["backbone"], settings)
+        encoder = cls(head, backbone, str(path), device, max_megapixels)
         if weights is not None:
             encoder._check("weights")
         return encoder
@@ -147,7 +157,7 @@ class Encoder:
         Raises:
             SDCError: As ``encode``.
         """
-        resize, decoding = self._needed.resizer(), self.head.metadata["decoding"]
+        resize, decoding = self._needed.resizer(), self._decoding
         return np.stack([resize(_open(image, name, decoding)) for name, image in _named(images)])
 
     @property
@@ -229,10 +239,14 @@ class Encoder:
             remedy = "give the former" if key == "weights" else "install the versions it was trained with"
             raise SDCError(f"{self.name}: was trained with {key} {expected}, and {here} {actual}; {remedy}")
 
+    @property
+    def _decoding(self) -> dict[str, Any]:
+        return {"max_megapixels": self.max_megapixels, **self.head.metadata["decoding"]}
+
     def _open(self, item: _Item) -> Image | None:
         """An item's image as RGB; None if it cannot be read and somebody is told."""
         try:
-            return _open(item.image, item.name, self.head.metadata["decoding"])
+            return _open(item.image, item.name, self._decoding)
         except SDCError as error:
             if item.complain is None:
                 raise

@@ -18,7 +18,7 @@ class HeadModule(nn.Module):
         super().__init__()
         self._layers = head.layers
         for name, array in head.arrays.items():
-            self.register_buffer(name.replace(".", "_"), torch.tensor(array, dtype=torch.float64))
+            self.register_buffer(name.replace(".", "_"), torch.tensor(array))
         self.register_buffer("places", torch.tensor([2.0**place for place in reversed(range(8))]))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,7 +26,8 @@ class HeadModule(nn.Module):
         hidden = features.double()
         for index, layer in enumerate(self._layers):
             if layer == "linear":
-                hidden = F.linear(hidden, self.get_buffer(f"{index}_weight"), self.get_buffer(f"{index}_bias"))
+                weight, bias = (self.get_buffer(f"{index}_{name}").double() for name in ("weight", "bias"))
+                hidden = F.linear(hidden, weight, bias)
             elif layer == "layernorm":
                 hidden = hidden - hidden.mean(dim=1, keepdim=True)
                 variance = (hidden * hidden).mean(dim=1, keepdim=True)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from sdc import devices
+from sdc.datasets.decode import MAX_MEGAPIXELS
 from sdc.datasets.locate import images_at
 from sdc.datasets.problems import shown, some
 from sdc.errors import SDCError
-from sdc.limits import OutputFile
+from sdc.limits import Megapixels, OutputFile
 from sdc.search.encoder import Encoder
 from sdc.storage.codes import Codes, write_codes
 from sdc.storage.columns import write_columns
@@ -31,6 +32,7 @@ def run(
     weights: str | None = None,
     device: str = "auto",
     on_error: Literal["fail", "skip"] = "fail",
+    max_megapixels: Megapixels = MAX_MEGAPIXELS,
 ) -> int:
     """Encode images: the codes that the pipeline would give them.
 
@@ -44,6 +46,7 @@ def run(
             ``mps``.
         on_error: A file that cannot be read, or has too many pixels, or in a folder is no image: ``fail`` and name it,
             or ``skip`` it and count it.
+        max_megapixels: Images of more pixels are not decoded, unless the dataset's settings say which are scaled.
 
     Returns:
         Exit status 0.
@@ -61,7 +64,7 @@ def run(
         skipped[path] = why
 
     paths = images_at(images, complain)
-    encoder = Encoder.load(head, weights, device)
+    encoder = Encoder.load(head, weights, device, max_megapixels)
     devices.keep_freed_memory()
     began = time.perf_counter()
     codes = encoder.encode(paths, complain, progress=True)

@@ -60,6 +60,7 @@ def run(
 
 
 def _export_onnx(to: str, source: Path, out: Path, weights: str | None) -> None:
+    logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # else it tells of every constant
     encoder = Encoder.load(source, weights, "cpu")
     if to == "onnx-head":
         export_head(out, encoder)

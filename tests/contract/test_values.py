@@ -265,11 +265,16 @@ def limits_of(hint):
     return [note for leaf in leaves(hint) for note in getattr(leaf, "__metadata__", ()) if isinstance(note, Range)]
 
 
+def flag_of(name):
+    """``-k`` for one letter, else ``--name``."""
+    return "-" * min(2, len(name)) + name.rstrip("_").replace("_", "-")
+
+
 def arguments(command, **changed):
     """Words for a command: something for what it requires, and what is changed."""
     words = []
     for parameter in parameters(command):
-        flag = "--" + parameter.name.rstrip("_").replace("_", "-")
+        flag = flag_of(parameter.name)
         optional = parameter.default is not parameter.empty or type(None) in typing.get_args(parameter.annotation)
         if parameter.name in changed:
             words += [f"{flag}={changed[parameter.name]}"]
@@ -303,7 +308,7 @@ def test_numbers_of_a_command_are_refused_beyond_their_limits(command, name, tmp
     monkeypatch.chdir(tmp_path)
     (parameter,) = (each for each in parameters(command) if each.name == name)
     (limits,) = limits_of(parameter.annotation)
-    flag = "--" + name.replace("_", "-")
+    flag = flag_of(name)
     odd = [limits.minimum + 1] if limits.multiple_of > 1 else []
     for value in (limits.minimum - 1, limits.maximum + 1, -(10**30), *odd):
         caplog.clear()

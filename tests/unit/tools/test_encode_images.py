@@ -76,6 +76,8 @@ def test_what_cannot_be_read_is_named_or_skipped(root, head, tmp_path, caplog):
     assert all(
         name in skipped for name in ("notes.txt (is not", "text.jpg (cannot", "bomb.png (has", "none.png (cannot")
     )
+    encode_images.run(head, [root / "bomb.png"], out=out, max_megapixels=100)
+    assert len(rows_of(out)) == 1
     with pytest.raises(SDCError, match="none of the images can be read: .*none.png"):
         encode_images.run(head, [tmp_path / "none.png"], out=out, on_error="skip")
 
