@@ -31,7 +31,8 @@ SCRIPTS = {
     ),
     "encoder": (
         ["--model", "shufflenet_v2_x0_5", "--edge", "32", "--rounds", "1"],
-        [rf"\| {count} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|" for count in (1, 64)],
+        [*(rf"\| {count} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|" for count in (1, 64)),
+         r"\d+ of 4,096 bits differ"],
     ),
     "evaluate": (
         ["--bits", "16", "--queries", "120", "--database", "2000", "--rounds", "1", "--threads", "1"],
