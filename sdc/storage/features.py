@@ -14,7 +14,7 @@ from sdc.errors import StorageError
 from sdc.plan.shards import shard_names, shard_range
 from sdc.registry import FEATURES_VERSION
 from sdc.storage.files import remedy
-from sdc.storage.hdf5 import Slices, StoredArray, not_finite, read_h5
+from sdc.storage.hdf5 import Slices, StoredArray, not_finite, page_aligned, read_h5
 from sdc.storage.records import NOTHING
 
 FEATURES_SCHEMA = "sdc.features/2"
@@ -152,14 +152,14 @@ class Features:
                 rows = shard.row[low : low + step]
                 kept = rows if wanted is None else rows[wanted[rows]]
                 if len(kept):
-                    block = np.empty((len(kept), *self.shape[1:]), stored.dtype)
+                    block = page_aligned((len(kept), *self.shape[1:]), stored.dtype)
                     self._fill(block, shard, stored, low, wanted)
                     yield kept, block
 
     def read(self, wanted: np.ndarray | None = None, dtype: Any = np.float32) -> np.ndarray:
         """The wanted rows as one array of a type, shape ``(rows, …)``, ascending by row; see ``blocks``."""
         count = len(self) if wanted is None else int(np.count_nonzero(wanted[self.rows]))
-        result = np.empty((count, *self.shape[1:]), dtype)
+        result = page_aligned((count, *self.shape[1:]), dtype)
         filled = 0
         for shard, stored in self._opened():
             kept = len(shard.row) if wanted is None else int(np.count_nonzero(wanted[shard.row]))
@@ -195,7 +195,7 @@ class Features:
         if wanted is None and target.dtype == stored.dtype and stored.finite:
             stored.read(low, target)
             return
-        filled, scratch = 0, np.empty((stored.step, *self.shape[1:]), stored.dtype)
+        filled, scratch = 0, page_aligned((stored.step, *self.shape[1:]), stored.dtype)
         while filled < len(target):
             rows = shard.row[low : low + stored.step]
             keep = slice(None) if wanted is None else np.flatnonzero(wanted[rows])
