@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from sdc import __version__
+from sdc import __version__, devices
 from sdc.docstrings import description, section, summary
 from sdc.errors import SDCError
 from sdc.limits import OUTPUT_FILE, OUTPUT_FOLDER, Range
@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log.error("sdc %s: error: %s", command, " ".join(str(error).split()))
         return 2
     if _is_stage(command):
-        _log.info("done in %.2f s: %s", time.perf_counter() - began, " ".join(map(str, outputs)))
+        peak = devices.peak_bytes()
+        memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
+        _log.info("done in %.2f s%s: %s", time.perf_counter() - began, memory, " ".join(map(str, outputs)))
     return status or 0
 
 

@@ -173,6 +173,17 @@ def available_bytes() -> int:
     return min(bounds, default=2**63)
 
 
+def peak_bytes() -> int | None:
+    """Memory that this process took at most so far, resident; None where the system does not say.
+
+    It is Linux's ``VmHWM``: ``ru_maxrss`` starts with what the parent held before this program took its place.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    return None
+
+
 def keep_freed_memory() -> None:
     """Let the C library keep what this process frees, for stages that allocate the same megabytes in each step.
 

@@ -77,6 +77,7 @@ class Dataset(Settings):
         label_kind: ``single`` class, ``multi`` (relevant: shares one), ``any`` of these or ``none``, as the labels have
             it, or ``instance`` (relevant: listed).
         protocols: By the values of its ``protocol``.
+        size: How many images it has, where that is no matter of settings and no protocol says it.
         preprocessing: A backbone's ``resize``, ``crop`` and ``interpolation`` where its entry has none.
         split_settings: Keys, as far as it has them, that ``split`` reads and ``images`` does not.
         later_settings: Keys that neither of them reads.
@@ -88,6 +89,7 @@ class Dataset(Settings):
     source: ClassVar[str] = ""
     label_kind: ClassVar[LabelKind] = "single"
     protocols: ClassVar[Mapping[str, Protocol]] = {}
+    size: ClassVar[int | None] = None
     preprocessing: ClassVar[Mapping[str, Any]] = {}
     split_settings: ClassVar[tuple[str, ...]] = (
         "seed", "query", "train", "protocol", "splits", "long_tail", "long_tail_of",

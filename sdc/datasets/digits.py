@@ -31,6 +31,7 @@ class Digits(Dataset):
 
     title = "Digits"
     source = "comes with scikit-learn; CC BY 4.0"
+    size = 1797
 
     query: float = option(10, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
@@ -69,6 +70,7 @@ class DigitPairs(Digits):
     title = "Digit pairs"
     source = "made of the digits that come with scikit-learn; CC BY 4.0"
     label_kind = "multi"
+    size = 898
 
     query: float = option(100, **AMOUNT)
 

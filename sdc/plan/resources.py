@@ -1,8 +1,12 @@
-"""What a job needs of a machine."""
+"""What a job needs of a machine: a model of what was measured (benchmarks/memory.py), asked for with some room."""
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sdc import registry
+from sdc.plan.entries import backbone_settings, build_entry, entry
+from sdc.plan.networks import USUAL, Network, networks
 
 
 class Needs(NamedTuple):
@@ -12,49 +16,154 @@ class Needs(NamedTuple):
     minutes: int
 
 
-# What is assumed of a dataset until its manifest is there.
+# What is assumed of a dataset until its manifest is there, where its protocol does not say it.
 USUAL_COUNTS = {"images": 100_000, "query": 5_000, "database": 100_000, "train": 10_000}
+# Asked for: so many times what the model says. docs/cluster.md has what it came to.
+ROOM = 1.2
+# MB that CUDA takes beside all else, which was not measured; and Snakemake itself, which runs the job on a cluster.
+CUDA, SNAKEMAKE = 3_000, 250
+# Rows of a forward pass, on a CPU of each core and on a GPU; and of an encoded block.
+BATCH, GPU_BATCH, ENCODED = 16, 256, 2048
+# Of codes, from where on their ranking is compiled.
+COMPILED_WORDS = 150_000_000
 
 
 def needs(
-    stage: str, wildcards: Mapping[str, str], counts: Mapping[str, int], sizes: Mapping[str, int], threads: int
+    config: Mapping[str, Any],
+    stage: str,
+    wildcards: Mapping[str, str],
+    counts: Mapping[str, int],
+    sizes: Mapping[str, int],
+    threads: int,
+    gpu: bool = False,
 ) -> Needs:
     """What a job of a stage needs, by counts and dimensions.
 
-    Memory is that of libraries, CUDA and Snakemake beside what grows with the data; minutes are those of a slow core.
+    Memory is that of libraries beside what grows with the data; minutes are those of a slow core.
 
     Args:
+        config: The whole config.
         stage: Name of the rule.
         wildcards, threads: Of the job.
         counts: Of the dataset: ``images``, ``query``, ``database`` and ``train``; what is missing is assumed.
-        sizes: Bytes of what is there of each input of the rule, by its name: ``features``, ``views``, ``tokens``. The
-            dimension of features is known from nothing else.
+        sizes: Bytes of what is there of each input of the rule, by its name: ``features``, ``views``, ``tokens``,
+            ``weights``. The dimension of features is known from nothing else.
+        gpu: Whether it computes on a GPU.
     """
-    known = {**USUAL_COUNTS, **counts}
+    known = {**_expected_counts(config, wildcards["dataset"]), **counts}
     images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]
-    codes = images * int(wildcards.get("bits", 0)) / 8
-    features, views = sizes.get("features", 0), sizes.get("views", 0) + sizes.get("tokens", 0)
+    # MB of a row of features as they are stored, and in all.
+    stored = sizes.get("features", 0) / 1e6
+    row = stored / images
+    manifest = 150e-6 * images
+    codes = images * int(wildcards.get("bits", 0)) / 8e6
     if stage in ("prepare", "prepare_splits"):
-        megabytes, minutes = 2_000.0, 60 + images / 10_000
+        arrays = _arrays(config, wildcards["dataset"]) if stage == "prepare" else 0
+        megabytes = 45 + arrays if stage == "prepare_splits" else 65 + 300e-6 * images + arrays
+        minutes = 60 + images / 10_000
     elif stage == "extract":
         items = images if wildcards["kind"] == "clean" else 10 * trained
-        megabytes, minutes = 4_000 + 1_000 * threads, 30 + items / int(wildcards["shards"]) / threads / 120
+        megabytes = _extraction(config, wildcards, sizes, threads, gpu)
+        minutes = 30 + items / int(wildcards["shards"]) / threads / 120
     elif stage == "train":
-        # Twice the rows in float32, which may be stored in half of that; and a table of the pairs that SDC+ compares.
-        arrays = 4 * (features * trained / images + views) + 24 * min(trained, 16_384) ** 2
-        megabytes, minutes = 4_000 + arrays / 1e6, 20 + trained / 250
+        megabytes, minutes = _training(config, wildcards, trained, row, sizes, gpu), 20 + trained / 250
     elif stage == "encode":
-        megabytes, minutes = 2_000 + 4 * codes / 1e6, 10 + images / 50_000
+        # GELU takes several arrays of a block's neurons.
+        neuron = 30e-6 if "sdc" in _kind(config, "methods", wildcards["method"]) else 10e-6
+        blocks = 2 * min(stored, 64) + neuron * min(images, ENCODED) * _hidden(config, wildcards, row)
+        megabytes, minutes = 55 + blocks + 3 * codes, 10 + images / 50_000
     elif stage == "evaluate":
-        megabytes, minutes = 1_500 + 1_000 * threads + 4 * codes / 1e6, 10 + pairs / 6e8
+        # Compiled passes (sdc.evaluation.ranking) have libraries of their own.
+        compiled = pairs * (int(wildcards["bits"]) / 64 + 3) >= COMPILED_WORDS
+        megabytes, minutes = (200 if compiled else 60) + 4 * codes, 10 + pairs / 6e8
     elif stage == "evaluate_features":
-        megabytes, minutes = 2_500 + 8 * features * known["query"] / images / 1e6, 10 + pairs / 6e7
+        similarities = min(537, 4e-6 * pairs)
+        megabytes = 80 + similarities + 2 * min(stored, 64) + 2 * row * known["query"]
+        minutes = 10 + pairs / 6e7
     elif stage == "index":
         # Ids, paths and labels, and a graph of links, the largest of the engines.
-        megabytes, minutes = 2_000 + 4 * codes / 1e6 + images / 2_000, 10 + images / 20_000
+        megabytes, minutes = 250 + 4 * codes + 500e-6 * images, 10 + images / 20_000
     elif stage == "aggregate_thumbnails":
-        megabytes, minutes = 2_000, 30
+        megabytes, minutes = 200, 30
     else:
         raise AssertionError(stage)
-    megabytes += images / 5_000  # the manifest
-    return Needs(math.ceil(megabytes / 100) * 100, math.ceil(minutes))
+    return Needs(math.ceil(ROOM * (megabytes + manifest) / 10) * 10, math.ceil(minutes))
+
+
+def _expected_counts(config: Mapping[str, Any], dataset: str) -> dict[str, int]:
+    """The counts of a dataset before its manifest is there: its protocol's, or usual ones."""
+    source = build_entry(config, "datasets", dataset)
+    protocol = source.protocols.get(getattr(source, "protocol", ""))
+    counts = {name: getattr(protocol, name, None) or usual for name, usual in USUAL_COUNTS.items()}
+    images = source.size or (counts["query"] + counts["database"] if protocol else counts["images"])
+    return {name: min(count, images) for name, count in {**counts, "images": images}.items()}
+
+
+def _arrays(config: Mapping[str, Any], dataset: str) -> float:
+    """MB of a dataset that is read as one array: of digits the library they come with, of others the images."""
+    module = registry.DATASETS[_kind(config, "datasets", dataset)].partition(":")[0]
+    return {"sdc.datasets.digits": 150.0, "sdc.datasets.cifar": 370.0, "sdc.datasets.mnist": 150.0}.get(module, 0.0)
+
+
+def _kind(config: Mapping[str, Any], catalogue: str, name: str) -> str:
+    """What an entry of the catalogue is: the name that is registered."""
+    return str(entry(config, catalogue, name).get("type", name))
+
+
+def _extraction(
+    config: Mapping[str, Any], wildcards: Mapping[str, str], sizes: Mapping[str, int], threads: int, gpu: bool
+) -> float:
+    """MB of an extraction.
+
+    Weights are there twice while they are loaded, and again where bfloat16 is tried; what the first pass of a core
+    takes then takes that room.
+    """
+    dataset, backbone = wildcards["dataset"], wildcards["backbone"]
+    settings = backbone_settings(config, dataset, backbone, wildcards["kind"])
+    source = build_entry(config, "backbones", backbone)
+    if source.takes == "vectors":
+        return 180
+    model = settings.get("type", backbone)
+    arrays = _arrays(config, dataset)
+    if model == "pixels":
+        return 810 + arrays + CUDA * gpu
+    network: Network = networks().get(model, USUAL)
+    weights = max(sizes.get("weights", 0) / 1e6, network.weights)
+    edge = (settings.get("crop") or network.edge) * max(getattr(source, "scales", (1.0,)))
+    image = 1.3 * network.activations * (edge / network.edge) ** 2
+    if gpu:  # Batches that wait in bytes, decoded and pinned; activations are on the GPU.
+        return 970 + arrays + CUDA + 2 * weights + 3 * GPU_BATCH * 9e-6 * edge**2
+    return 990 + arrays + 1.5 * weights + (max(weights, BATCH * image) + 0.8 * (threads - 1) * BATCH * image)
+
+
+def _training(
+    config: Mapping[str, Any],
+    wildcards: Mapping[str, str],
+    trained: int,
+    row: float,
+    sizes: Mapping[str, int],
+    gpu: bool,
+) -> float:
+    """MB of a training: rows in float32; of a layer its weights, gradients, moments and copies; tables of pairs."""
+    method = build_entry(config, "methods", wildcards["method"])
+    widening = 2 if build_entry(config, "backbones", wildcards["backbone"]).dtype == "float16" else 1
+    rows = trained * row * widening
+    name = _kind(config, "methods", wildcards["method"])
+    if not hasattr(method, "epochs"):
+        return 60 + rows * (2 if name == "lsh" else 9)
+    views = (sizes.get("views", 0) * widening + 2 * sizes.get("tokens", 0)) / 1e6
+    weights = widening * row * _hidden(config, wildcards, row)
+    tables = 0.0
+    if getattr(method, "similarity", "") == "diffusion":
+        tables = 110 + 36e-6 * min(trained, 16_384) ** 2
+    elif name == "ssdh":
+        tables = 8 * rows + 50e-6 * 512 * trained
+    # Large layers have their products from another library.
+    layers = 8 * weights + min(130, 6 * weights)
+    return 770 + 1.3 * rows + 1.1 * views + layers + tables + CUDA * gpu
+
+
+def _hidden(config: Mapping[str, Any], wildcards: Mapping[str, str], row: float) -> float:
+    """Neurons of a head's hidden layer; none of a linear head."""
+    hidden = getattr(build_entry(config, "methods", wildcards["method"]), "hidden", None) or 0
+    return 1e6 * row / 4 if hidden == "dim" else hidden

@@ -15,6 +15,7 @@ from torchvision.models import get_model
 
 from sdc import registry
 from sdc.methods.base import TrainedMethod
+from sdc.report.benchmarks import read_benchmarks
 from tests.support.workflow import copied
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +155,24 @@ def test_commands(clone, made):
     run(["snakemake", "--cores", "8", "--resources", "gpu=2"], clone, SDC_DEVICE="cpu")
     run(["snakemake", "--unlock"], clone)
     assert "rule prepare:" in run(["snakemake", "--cores", "8", "--forcerun", "prepare", "--dry-run"], clone)
+
+
+def test_memory_that_jobs_ask_for_is_what_they_take_and_at_most_half_more(clone, made):
+    jobs, wrong = 0, []
+    for rule, block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", made, re.MULTILINE):
+        asked, log, benchmark = (
+            re.search(pattern, block) for pattern in (r"mem_mb=(\d+)", r"log: (\S+)", r"benchmark: (\S+)")
+        )
+        text = (clone / log[1]).read_text() if asked else ""
+        if used := re.search(r"([\d.]+) MB of memory at most", text):
+            jobs += 1
+            # Snakemake looks twice a second, and misses the peak of short jobs.
+            seen = read_benchmarks([clone / benchmark[1]])[0].megabytes if benchmark else None
+            most = max(float(used[1]), 1.048576 * (seen or 0))
+            if not most <= int(asked[1]) <= 1.5 * most:
+                wrong.append(f"{rule}, {log[1]}: asks for {asked[1]} MB, takes {most:.0f}")
+    assert jobs > 100
+    assert not wrong, "\n".join(wrong)
 
 
 def test_own_pictures(clone, made, make_images):

@@ -59,6 +59,11 @@ elif not SUBMITS and not GPUS:
     logger.warning("resources: gpu is given, and this machine has none: jobs compute on the CPU")
 
 
+# Jobs that run beside each other share the memory that is free now (snakemake --resources mem_mb=8000 says otherwise).
+if "mem_mb" not in workflow.global_resources and not SUBMITS:
+    workflow.register_resource("mem_mb", devices.available_bytes() // 10**6)
+
+
 # A GPU belongs to a machine: each submission has its own.
 resource_scopes:
     gpu="local",
@@ -245,12 +250,42 @@ def needs(wildcards, input, threads, rulename):
     sidecar = f"results/manifests/{wildcards.dataset}.json"
     counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
     sizes = {name: sum(map(os.path.getsize, filter(os.path.exists, paths))) for name, paths in by_name(input).items()}
-    return plan.resources.needs(rulename, dict(wildcards.items()), counts, sizes, threads)
+    return plan.resources.needs(config, rulename, dict(wildcards.items()), counts, sizes, threads, on_gpu(rulename))
+
+
+def on_gpu(rulename):
+    """Whether jobs of a rule compute on a GPU: of those that are submitted all that ask for one."""
+    gpus = workflow.get_rule(rulename).resources.get("gpu")
+    return gpus is not None and (gpus.value != 0 if SUBMITS else GPUS > 0)
 
 
 def memory(wildcards, input, threads, rulename, attempt):
-    """MB: what a job needs, and twice as much as the last time where it is tried again."""
-    return needs(wildcards, input, threads, rulename).megabytes * 2 ** (attempt - 1)
+    """MB: what a job needs, and twice as much as the last time where it is tried again.
+
+    A job that is submitted has a Snakemake of its own. What this machine has not is said once, before anything runs; the
+    job then has the machine for itself.
+    """
+    asked = needs(wildcards, input, threads, rulename).megabytes * 2 ** (attempt - 1)
+    if SUBMITS:
+        return asked + plan.resources.SNAKEMAKE
+    free = workflow.global_resources["mem_mb"].value
+    if asked > free:
+        say_too_large(rulename, wildcards.dataset, wildcards.get("backbone"), asked, free)
+    return asked
+
+
+@functools.lru_cache(maxsize=256)
+def say_too_large(rulename, dataset, backbone, asked, free):
+    """Say that a job needs more memory than there is."""
+    what = f"{rulename} of {dataset}" + (f" by {backbone}" if backbone else "")
+    remedy = {
+        "extract": "fewer threads take less (--set-threads extract=1)",
+        "train": "fewer training items or a smaller hidden layer take less",
+    }.get(rulename, "a smaller dataset takes less")
+    logger.warning(
+        f"resources: {what} needs about {asked:,} MB of memory, and {free:,} MB are free: it may be killed; free some, "
+        f"run it elsewhere, or set --resources mem_mb={asked} if this is not so; {remedy}"
+    )
 
 
 def minutes(wildcards, input, threads, rulename, attempt):
