@@ -15,8 +15,8 @@ In each round these take turns on the same images, 32 x 32 JPEG files made for t
   at the end.
 
 Prints medians of images/s and of the ratios within a round, which hold when the machine's speed drifts; then the peak
-memory of the stage against the number of images; how long 60,000 x 1280 features take to be read, against np.load of
-the same numbers; and how long such features take to be written and read in other layouts of HDF5.
+memory of the stage against the number of images, beside what the workflow asks for; how long 60,000 x 1280 features
+take to be read, against np.load of the same numbers; and how long to be written and read in other layouts of HDF5.
 
 --project prints, and does nothing else, a table of what the paper's datasets would take: stored sizes by their counts,
 times by the rate at which the stage extracts photographs here.
@@ -30,8 +30,6 @@ import json
 import logging
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,14 +37,17 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import machine
 import numpy as np
 import torch
+from memory import peak, sdc
 from PIL import Image
 from torch import nn
 from torchvision.models import get_model
 
 from sdc import devices, registry
 from sdc.backbones.forward import Forward, choose_precision
+from sdc.plan.resources import needs
 from sdc.stages import extract, prepare
 from sdc.storage.features import FEATURES_SCHEMA, Features
 from sdc.storage.hdf5 import writing_h5
@@ -157,17 +158,6 @@ class Facts(logging.Handler):
         """Keep the line that is JSON."""
         if record.getMessage().startswith("{"):
             self.last = json.loads(record.getMessage())
-
-
-def peak(command: list[str]) -> float:
-    """MiB that a process needed at most."""
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    assert process.stderr
-    said = process.stderr.read().decode()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(said)
-    return usage.ru_maxrss / 1024
 
 
 def attributes(rows: int) -> dict[str, Any]:
@@ -325,7 +315,7 @@ def main() -> None:
     """Measure and print."""
     devices.keep_freed_memory()  # before any thread, as in the stage's own process; the bare forward pass has it too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mobilenet_v2")
+    parser.add_argument("--model", nargs="+", default=["mobilenet_v2"], help="one or several, one after the other")
     parser.add_argument("--weights", default="none")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="cpu")
@@ -340,26 +330,27 @@ def main() -> None:
     parser.add_argument("--only", choices=["speed", "memory", "reading", "layouts"], help="leave out the others")
     parser.add_argument("--project", action="store_true", help="print what the paper's datasets would take, only")
     options = parser.parse_args()
+    print(machine.describe())
     with tempfile.TemporaryDirectory() as folder:
         if options.project:
             project(options, Path(folder))
             return
-        if options.only in (None, "speed", "memory"):
-            measure(options, Path(folder))
+        for model in options.model if options.only in (None, "speed", "memory") else ():
+            measure(options, model, Path(folder) / model)
         if options.only in (None, "reading"):
             read_back(Path(folder), options.rows, options.rounds)
         if options.only in (None, "layouts"):
             layouts(Path(folder), options.rows, options.rounds)
 
 
-def measure(options: argparse.Namespace, folder: Path) -> None:
+def measure(options: argparse.Namespace, model: str, folder: Path) -> None:
     """Print speed and memory of the stage."""
     device = torch.device(options.device)
     settings = {
         "weights": options.weights, "resize": options.edge, "crop": options.edge, "interpolation": "bicubic",
         "precision": options.precision,
     }  # fmt: skip
-    network = registry.build("backbones", options.model, settings)
+    network = registry.build("backbones", model, settings)
     root = options.root or folder / "images"
     if options.root is None:
         make_images(root, options.images)
@@ -370,18 +361,24 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     # Those of the first shard.
     paths = paths[: len(paths) // shards]
     if options.only != "memory":
-        speed(options, settings, network, device, manifest, root, paths, shards, folder)
+        speed(options, model, settings, network, device, manifest, root, paths, shards, folder)
     if options.only != "speed":
-        command = [sys.executable, "-m", "sdc", "extract", "--manifest", str(manifest), "--backbone", options.model]
-        command += ["--settings", json.dumps(settings), "--device", options.device, "--out", str(folder / "m.h5")]
-        total = len(paths) * shards
+        total, threads = len(paths) * shards, torch.get_num_threads()
+        config = {"datasets": {"images": {"type": "folder"}}, "backbones": {model: settings}}
         for count in (len(paths) // 4, len(paths)):
-            found = peak([*command, "--shard", "0", "--shards", str(max(1, total // count))])
-            print(f"peak memory of a shard of {count:6} images {found:7.0f} MiB")
+            job = {"shard": 0, "shards": max(1, total // count), "device": options.device, "out": folder / "m.h5"}
+            used = peak(sdc("extract", {"manifest": manifest, "backbone": model, "settings": settings, **job}))
+            wildcards = {"dataset": "images", "backbone": model, "kind": "clean", "shards": str(job["shards"])}
+            asked = needs(config, "extract", wildcards, {"images": total}, {}, threads, device.type == "cuda").megabytes
+            print(
+                f"{model}: memory of a shard of {count:6} images, {threads} threads: takes {used:,.0f} MB, "
+                f"asked for {asked:,} MB, {asked / used:.2f} times as much"
+            )
 
 
 def speed(
     options: argparse.Namespace,
+    model: str,
     settings: dict[str, Any],
     network: Any,
     device: torch.device,
@@ -408,7 +405,7 @@ def speed(
         (size, threads) for size in sizes[:3] if device.type == "cpu" and threads > 1
     ]
     bare = max((Bare(forward, device, *way, edge=options.edge) for way in ways), key=lambda one: one.rate(64)[0])
-    plain = unfolded(options.model, options.weights)
+    plain = unfolded(model, options.weights)
     # The loop is slow, and its speed does not depend on how many there are.
     images = Transformed(root, paths[:96], network.transform())
     facts, rounds = listen(), []
@@ -416,7 +413,7 @@ def speed(
         count = len(paths)
         forwards = [bare.rate(count // 2)]
         extract.run(
-            manifest, options.model, settings, 0, shards, folder / "shard.h5", str(device), options.batch_size
+            manifest, model, settings, 0, shards, folder / "shard.h5", str(device), options.batch_size
         )  # fmt: skip
         stage = facts.last["images_per_second"]
         # Before and after, as the machine's speed drifts.
@@ -429,7 +426,7 @@ def speed(
         stage_cores = facts.last["core_seconds"] / count
         rounds.append((rate, stage, allowed, slow, 1000 * loads, 1000 * cores, 1000 * stage_cores))
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    print(f"{options.model}, {device}, {precision}, {threads} threads, {len(paths)} images, {options.rounds} rounds")
+    print(f"{model}, {device}, {precision}, {threads} threads, {len(paths)} images, {options.rounds} rounds")
     print(f"best bare forward: batches of {bare.size}, {bare.lanes} at a time")
     names = ("bare forward", "extract stage", "allowed by forward and loading", "obvious loop")
     for name, rate in zip(names, medians[:4], strict=True):

@@ -69,13 +69,14 @@ def main() -> None:
         folder = Path(name)
         write_tables(folder, options.train, options.index)
         header = f"""
-import resource, numpy as np
+import numpy as np
 from pathlib import Path
+from sdc.devices import peak_bytes
 from sdc.plan.shards import shard_range
 from sdc.storage.manifest import read_manifest
 folder, manifest, shards = Path({name!r}), Path({name!r}) / "manifests/gldv2.csv", {options.shards}
 """
-        footer = "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+        footer = "\nprint(peak_bytes() / 2**30)"
         total = 0.0
         for step, code in STEPS.items():
             began = time.perf_counter()
