@@ -12,7 +12,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults format lock audit clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -40,6 +40,10 @@ test-kubernetes: $(VENV)/.installed
 test-faults: $(VENV)/.installed
 	@mkdir -p results
 	@FAULTS_TABLE=results/faults.md python -m pytest -m '' -n auto --maxprocesses 4 --dist worksteal tests/faults
+
+# What is claimed of a GPU, within 8 minutes: needs no .venv, only a Python with torch. Writes results/gpu-check.json.
+gpu-check:
+	@$(PYTHON) benchmarks/gpu_check.py
 
 # And what is written from the code: the schema for editors, the help of the command line, the names of the package.
 format: $(VENV)/.installed

@@ -14,8 +14,10 @@ import argparse
 import multiprocessing
 import statistics
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+import machine
 import numpy as np
 import torch
 
@@ -49,8 +51,8 @@ def together(workers: list[Connection], total: int) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Print what each number of heads at a time takes, and the gain over one."""
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--items", type=int, default=5000)
@@ -64,7 +66,11 @@ def main() -> None:
         "--heads", type=int, default=8, help="trained in each turn; a multiple of every number at a time"
     )
     parser.add_argument("--at-a-time", type=int, nargs="+", default=[1, 2, 4, 8])
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def measured(options: argparse.Namespace) -> dict[int, float]:
+    """Print what each number of heads at a time takes; returns the gain over the first, medians of the rounds."""
     try:
         devices.choose(options.device)
     except SDCError as error:
@@ -89,11 +95,20 @@ def main() -> None:
         worker.send(None)
     for process in processes:
         process.join()
+    medians = {}
     for count in options.at_a_time:
         gains = [row[options.at_a_time[0]] / row[count] for row in times]
         took = statistics.median(row[count] for row in times)
         rounds = ", ".join(f"{gain:.2f}" for gain in gains)
-        print(f"{count} at a time: {took / options.heads:.2f} s a head, gain {statistics.median(gains):.2f} ({rounds})")
+        medians[count] = statistics.median(gains)
+        print(f"{count} at a time: {took / options.heads:.2f} s a head, gain {medians[count]:.2f} ({rounds})")
+    return medians
+
+
+def main() -> None:
+    """Print what each number of heads at a time takes, and the gain over one."""
+    print(machine.describe())
+    measured(options())
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ SCRIPTS = {
         ["--model", "shufflenet_v2_x0_5", "--images", "8", "--edge", "32", "--rounds", "1", "--rows", "600"],
         [*(rf"{name} +{NUMBER}" for name in ("bare forward", "stage / bare forward", "stage / obvious loop",
                                              "forward / stage")),
-         *(rf"peak memory of a shard of +{count} images +{NUMBER} MiB" for count in (2, 8)),
+         *(rf"a shard of +{count} images, \d+ threads: takes {NUMBER} MB, asked for {NUMBER} MB" for count in (2, 8)),
          rf"reading 600 x 1280, stored float16, wanted float32: .* ratio {NUMBER}, of core-seconds {NUMBER}",
          rf"contiguous, XXH3 \(what shards are\) \| \d+ \| {NUMBER} \| {NUMBER} \| {NUMBER} \|"],
     ),
@@ -55,11 +55,20 @@ SCRIPTS = {
         ["--project", "--images", "4", "--precision", "float32"],
         [rf"PROJECTION, cpu, .*vgg16 {NUMBER} images/s", rf"\| CIFAR-10 \| .* \| vgg16 \| {NUMBER} \| {NUMBER} \|"],
     ),
+    "gpu_check": (
+        ["--device", "cpu", "--tiny", "--only", "evaluation", "--out", os.devnull],
+        [rf"\| 4 queries, 50 codes of 64 bits, on cpu \| {NUMBER} s \|", r"\| metrics as on the CPU \| 1 \| 1 \|"],
+    ),
     "machine": ([], [r".+, \d+ cores?, .*\w"]),
     "manifest": (
         ["--train", "3000", "--index", "1000", "--shards", "4"],
         [rf"make: +{NUMBER} s, peak {NUMBER} GiB", rf"read and shard: +{NUMBER} s", r"5,129 rows, \d+ MiB on disk"],
     ),
+    "memory": (
+        ["--rows", "200", "--dim", "16", "--train", "20", "--methods", "itq"],
+        [rf"\| {rule} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|" for rule in ("prepare", "train, itq", "evaluate, itq")],
+    ),
+    "memory networks": (["--networks", "resnet18"], [r"resnet18 45 4.0 224,"]),
     "precision": (
         ["--root", "{images}", "--model", "shufflenet_v2_x0_5", "--weights", "none", "--images", "80", "--edge", "32",
          "--bits", "16", "--device", "cpu"],
