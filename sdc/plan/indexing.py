@@ -10,8 +10,8 @@ from sdc.settings import Settings
 
 Engine = Literal["auto", "flat", "ivf", "hnsw", "multihash"]
 
-# Codes up to which `auto` compares all of them: exact, and milliseconds a query.
-FLAT_UP_TO = 10_000_000
+# Codes up to which `auto` compares all of them: exact, and some milliseconds a query.
+FLAT_UP_TO = 1_000_000
 # The settings of each engine.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "flat": (), "ivf": ("nlist", "nprobe"), "hnsw": ("links", "ef_construction", "ef_search"),
@@ -25,7 +25,7 @@ class Indexing(Settings):
 
     Attributes:
         engine: ``flat`` compares every code; ``ivf`` those in the lists whose centres are nearest; ``hnsw`` follows the
-            links of a graph; ``multihash`` looks up parts of the code in tables; ``auto``: ``flat`` up to ten million
+            links of a graph; ``multihash`` looks up parts of the code in tables; ``auto``: ``flat`` up to a million
             codes, else ``ivf``.
         nlist: Of ``ivf``, how many lists.
         nprobe: Of ``ivf``, how many lists a query looks into.

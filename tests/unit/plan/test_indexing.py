@@ -4,9 +4,9 @@ from sdc.errors import SDCError
 from sdc.plan.indexing import FLAT_UP_TO, Indexing
 
 
-def test_auto_is_exact_up_to_ten_million_codes():
+def test_auto_is_exact_up_to_a_million_codes():
     assert Indexing().chosen(FLAT_UP_TO, 64).as_dict()["engine"] == "flat"
-    assert Indexing().chosen(FLAT_UP_TO + 1, 64) == Indexing(engine="ivf", nlist=4096, nprobe=32)
+    assert Indexing().chosen(FLAT_UP_TO + 1, 64) == Indexing(engine="ivf", nlist=1024, nprobe=32)
 
 
 @pytest.mark.parametrize("engine", ["flat", "ivf", "hnsw", "multihash"])
