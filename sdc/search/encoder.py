@@ -224,7 +224,7 @@ class Encoder:
     @property
     def _needed(self) -> Backbone:
         if self.backbone is None:
-            raise SDCError(f"{self.name}: {_NO_BACKBONE}; use encode_features, or train in the pipeline")
+            raise SDCError(f"{self.name}: {_NO_BACKBONE}; use encode_features, or extract and train again")
         return self.backbone
 
     def _check(self, key: str) -> None:

@@ -87,6 +87,11 @@ def test_stages_that_need_no_torch_import_none(tmp_path):
         assert not modules_after(stage, *fit) & {"torch", "scipy", "pandas"}
     encode = modules_after(stage, "encode", *features, "--head", head, "--out", codes)
     assert not encode & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
+    features_only = (
+        "import numpy; from sdc import Encoder; encoder = Encoder.load(sys.argv[1]);"
+        "ones = numpy.ones((1, encoder.head.dim)); encoder.outputs_of_features(ones); encoder.encode_features(ones)"
+    )
+    assert not modules_after(features_only, head) & {"torch", "torchvision", "scipy", "pandas", "sklearn"}
     out = f"{tmp_path}/runs/digits/pixels/itq/16bit/seed0/metrics.json"
     evaluate = modules_after(stage, "evaluate", "--manifest", manifest, "--codes", codes, "--out", out)
     assert not evaluate & {"torch", "scipy", "pandas", "sklearn", "jsonschema"}
