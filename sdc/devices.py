@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from sdc.errors import SDCError
@@ -158,8 +158,7 @@ def available_bytes() -> int:
     with contextlib.suppress(OSError, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         bounds += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    with contextlib.suppress(OSError, ValueError):
-        bounds.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    bounds += group_limits()
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -171,6 +170,26 @@ def available_bytes() -> int:
         with contextlib.suppress(AttributeError, OSError, ValueError):
             bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(bounds, default=2**63)
+
+
+def group_limits(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Limits to the memory of the control groups of this process, each within another; bytes.
+
+    Args:
+        groups: Linux's list of them, of either version: a container's, a scheduler's or a service's.
+        root: Where they are files.
+    """
+    limits = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in groups.read_text(encoding="utf-8").splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+            for group in (PurePosixPath(place), *PurePosixPath(place).parents):
+                with contextlib.suppress(OSError, ValueError):  # no such file, or max
+                    limits.append(int((top / group.relative_to("/") / name).read_text(encoding="ascii")))
+    return limits
 
 
 def peak_bytes() -> int | None:

@@ -148,6 +148,28 @@ def test_limits_of_the_process_count():
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+def test_limits_of_control_groups_of_either_version(tmp_path):
+    second = {"memory.max": "8000", "job/memory.max": "max", "job/step/memory.max": "5000"}
+    first = {"memory/a/memory.limit_in_bytes": "4000", "memory/memory.limit_in_bytes": "9000"}
+    for place, limit in {**second, **first}.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(limit + "\n")
+    groups = tmp_path / "cgroup"
+    groups.write_text("0::/job/step\n3:cpu,cpuacct:/a\n")
+    assert sorted(devices.group_limits(groups, tmp_path)) == [5000, 8000]
+    groups.write_text("4:memory:/a/b\n3:cpu,cpuacct:/a\n")
+    assert sorted(devices.group_limits(groups, tmp_path)) == [4000, 9000]
+    groups.write_text("no such thing")
+    assert devices.group_limits(groups, tmp_path) == devices.group_limits(tmp_path / "missing", tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says it")
+def test_peak_of_this_process():
+    before = devices.peak_bytes()
+    held = b"x" * 160_000_000
+    assert devices.peak_bytes() >= max(before, len(held))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_memory_that_a_gpu_has_left():
