@@ -63,3 +63,14 @@ def test_codes_of_another_head_or_manifest_are_refused(encoded):
     with pytest.raises(StorageError, match="codes.h5: was made from another manifest"):
         build(encoded)
     assert not (encoded.out / "index").exists()
+
+
+def test_images_without_labels(stages, make_images):
+    stages.root = make_images({"": 30}, root="holiday")
+    stages.prepare(query=4, train=20)
+    stages.extract()
+    stages.train()
+    stages.encode()
+    index = Index.load(build(stages))
+    assert len(index) == 30 and {*index.items.labels} == {""}
+    assert index.facts["recall"] == {"recall@10": 1.0, "queries": 4}

@@ -116,7 +116,7 @@ def test_three_ways_to_rank(folder, capsys):
         (["images/none.png"], "images/none.png: "),
         (["text.png"], "text.png: "),
         (["bomb.png"], "bomb.png: has 81.0 megapixels"),
-        (["--features", "f.npy"], "f.npy: not found"),
+        (["--features", "none.npy"], "none.npy: not found"),
         (["--features", "narrow.npy"], r"features have shape (3, 5) and type float64"),
         (["images/cat/0000.png", "--rerank", "10", "--cache", "narrow.npy"], "narrow.npy: has 3 rows, and none of id"),
         (["images/cat/0000.png", "--index", "nothing"], "nothing: holds no index"),
