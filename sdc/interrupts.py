@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,6 +38,16 @@ def end_on_signals(name: str) -> None:
         name: What the line begins with, as in ``sdc train: interrupted (SIGINT)``.
     """
     _Ending(name)
+
+
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """In the block, a handler of somebody else's may take its time, as a server's that ends its requests first."""
+    descriptor = signal.set_wakeup_fd(-1)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
 
 
 class _Ending:

@@ -65,6 +65,7 @@ def run(
             **expected(stored.attributes, *RUN),
             "images_xxh3": images.images_xxh3,
             "dataset_settings": images.facts.get("settings"),
+            "label_kind": images.facts.get("label_kind"),
         },
         **chosen.settings(),
     )

@@ -12,12 +12,11 @@ from sdc.datasets.decode import decode
 from sdc.datasets.locate import images_at
 from sdc.errors import SDCError
 from sdc.limits import Items, OutputFile
+from sdc.search.answers import Ranking, neighbours, ranked
 from sdc.search.cached import features_of
 from sdc.search.encoder import Encoder
 from sdc.search.index import Index
 from sdc.search.opening import image_or_gray, opener_of
-from sdc.search.ranking import asymmetric as ranked_by_outputs
-from sdc.search.ranking import reranked
 from sdc.search.sheet import MOST_ROWS, write_sheet
 from sdc.storage.arrays import open_array
 from sdc.storage.sources import External, check_memory
@@ -79,14 +78,13 @@ def run(
     wanted = images_at(images, _complain)
     vectors = encoder.features(wanted) if features is None else _read(features, external)
     names = wanted or [f"row {row}" for row in range(len(vectors))]
-    if asymmetric:
-        distances, ids = ranked_by_outputs(loaded, encoder.outputs_of_features(vectors), k)
-    elif rerank is not None:
-        codes = encoder.encode_features(vectors)
-        distances, ids = reranked(loaded, codes, vectors, features_of(loaded, index, cache, external), k, rerank)
-    else:
-        distances, ids = loaded.search(encoder.encode_features(vectors), k)
-    answers = [_answer(loaded, *answer) for answer in zip(names, distances, ids, strict=True)]
+    by: Ranking = "asymmetric" if asymmetric else "hamming" if rerank is None else "cosine"
+    cached = features_of(loaded, index, cache, external) if by == "cosine" else None
+    distances, ids = ranked(loaded, encoder, vectors, by, k, cached, rerank or k)
+    answers: list[dict[str, Any]] = [
+        {"query": name, "neighbours": neighbours(loaded, *answer)}
+        for name, *answer in zip(names, distances, ids, strict=True)
+    ]
     if json_:
         print(json.dumps(answers, indent=1, ensure_ascii=False))
     else:
@@ -109,16 +107,6 @@ def _read(path: str, external: External) -> np.ndarray:
     check_memory(path, "the features", int(np.prod(file.shape)) * file.dtype.itemsize)
     with file.opened() as array:
         return np.asarray(array[:])
-
-
-def _answer(index: Index, name: str, distances: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
-    neighbours = []
-    found = ids >= 0
-    rows = index.rows_of(ids[found])
-    for rank, (distance, row) in enumerate(zip(distances[found].tolist(), rows.tolist(), strict=True), 1):
-        about = {"id": int(index.ids[row]), "path": index.items.paths[row], "label": index.items.labels[row]}
-        neighbours.append({"rank": rank, "distance": distance, **about})
-    return {"query": name, "neighbours": neighbours}
 
 
 def _show(path: Path, index: Index, answers: Sequence[Any], queries: Sequence[str]) -> None:

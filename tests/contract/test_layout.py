@@ -10,8 +10,31 @@ from sdc import registry
 from sdc.cli import COMMANDS
 
 STAGES = {"prepare", "extract", "train", "encode", "evaluate", "index", "aggregate"}
-TOOLS = {"datasets", "features", "compare", "score", "thumbnails", "encode_images", "search", "export", "duplicates"}
-PACKAGES = {"plan", "storage", "stages", "tools", "datasets", "backbones", "methods", "evaluation", "report", "search"}
+TOOLS = {
+    "datasets",
+    "features",
+    "compare",
+    "score",
+    "thumbnails",
+    "encode_images",
+    "search",
+    "export",
+    "duplicates",
+    "serve",
+}
+PACKAGES = {
+    "plan",
+    "storage",
+    "stages",
+    "tools",
+    "datasets",
+    "backbones",
+    "methods",
+    "evaluation",
+    "report",
+    "search",
+    "web",
+}
 LAYOUT = """
 Snakefile config.yaml configs profiles/default profiles/gpu profiles/slurm profiles/kubernetes profiles/container
 workflow/rules/common.smk workflow/schemas sdc/cli.py sdc/__main__.py sdc/registry.py sdc/settings.py sdc/hamming.py
@@ -31,7 +54,8 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"stages", "tools"},
-    {"report", "search", "web"},
+    {"web"},
+    {"report", "search"},
     {"evaluation", "methods", "backbones", "datasets"},
     {"storage"},
     {"plan"},

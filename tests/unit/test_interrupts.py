@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdc import interrupts
+from sdc import Index, interrupts
 from sdc.cli import COMMANDS, main
 from sdc.storage.records import stage_record, write_record
 
@@ -141,6 +141,7 @@ def work(tmp_path_factory):
         np.save(folder / f"{name}.labels.npy", np.arange(rows) % 10)
         precisions = (f"{row},0.{row}\n" for row in range(rows))
         (folder / f"{name}.csv").write_text("query,average_precision\n" + "".join(precisions))
+    Index.build(np.load(folder / "items.npy")).save(folder / "index")
     noise = Image.fromarray(generator.integers(0, 256, (600, 600, 3), np.uint8))
     images = [folder / f"images/{pet}/{number}.png" for pet in ("cat", "dog") for number in range(1000)]
     for path in images:
@@ -176,6 +177,7 @@ LONG = {
     "features": "export many --out out/x.parquet",
     "score": "--query-codes queries.npy --database-codes items.npy --query-labels queries.labels.npy "
     "--database-labels items.labels.npy --jobs 2 --out out/score.json",
+    "serve": "--index index --port 0",
     "thumbnails": "--facts photographs.json --retrieved retrieved.csv --out out/sheet.png",
 }  # fmt: skip
 

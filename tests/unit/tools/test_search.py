@@ -6,33 +6,14 @@ from PIL import Image
 
 from sdc import Encoder, Index
 from sdc.cli import main
-from sdc.stages import encode, extract, prepare, train
-from sdc.stages import index as stage
 from sdc.storage.features import Features
-
-RUN = "results/runs/folder/pixels/lsh/16bit/seed0"
+from tests.support.finished import RUN, finished_run
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run on a folder of images, where it would lie."""
-    base = tmp_path_factory.mktemp("search")
-    generator = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (base / "images" / name).mkdir(parents=True)
-        for number in range(12):
-            noise = generator.integers(0, 256, (10, 12, 3)).astype(np.uint8)
-            Image.fromarray(noise).save(base / f"images/{name}/{number:04}.png")
-    manifest, features = base / "results/manifests/folder.csv", base / "results/features/folder/pixels/clean"
-    head, codes = (base / RUN / name for name in ("head.safetensors", "codes.h5"))
-    prepare.run("folder", {"root": str(base / "images"), "query": 3, "train": 8}, manifest)
-    for shard in range(2):
-        extract.run(manifest, "pixels", {"size": 4}, shard, 2, features / f"{shard}-of-2.h5", "cpu")
-    train.run(manifest, features, 2, "lsh", {}, 16, 0, head, head.with_name("curve.csv"), "cpu")
-    encode.run(manifest, features, 2, head, codes)
-    expect = {"dataset": "folder", "method": "lsh", "bits": 16, "seed": 0}
-    stage.run(manifest, codes, head, base / RUN / "index", expect=expect)
-    return base
+    return finished_run(tmp_path_factory.mktemp("search"))
 
 
 @pytest.fixture
