@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -302,7 +303,7 @@ class StoredArray:
             yield stored
 
     def read(self, start: int, target: np.ndarray) -> None:
-        """Fill an array with the rows from one at which a step begins.
+        """Fill an array with the rows from one at which a step begins; threads may do so at once.
 
         Raises:
             StorageError: If rows do not match their checksum, or cannot be read.
@@ -310,12 +311,13 @@ class StoredArray:
         from xxhash import xxh3_64_intdigest
 
         try:
-            # HDF5 would take a third longer, most of it to find out that the rows lie one after the other.
-            self._raw.seek(self._offset + start * self._row_bytes)
+            # HDF5 would take a third longer, most of it to find out that the rows lie one after the other. Nothing here
+            # has a position in the file, which threads that read it would share.
+            offset = self._offset + start * self._row_bytes
             space = target.reshape(-1).view(np.uint8).data
             for step, low in enumerate(range(0, len(space), self.step_bytes), start // self.step):
                 piece = space[low : low + self.step_bytes]
-                whole = self._raw.readinto(piece) == len(piece)
+                whole = os.preadv(self._raw.fileno(), [piece], offset + low) == len(piece)
                 if not whole or xxh3_64_intdigest(piece) != self._checksums[step]:
                     rows = f"rows {step * self.step} to {min(self.shape[0], (step + 1) * self.step) - 1}"
                     raise StorageError(

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import urllib.parse
 from collections.abc import Collection as Names
@@ -21,7 +22,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from sdc import __version__
-from sdc.errors import SDCError
+from sdc.errors import SDCError, StorageError
 from sdc.search.answers import Ranking
 from sdc.web import histogram, uploads
 from sdc.web.bounded import Bounded
@@ -31,6 +32,7 @@ from sdc.web.counters import Counters
 from sdc.web.guard import COOKIE, Guard, in_cookie
 
 MOST = 100
+_log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
 _THUMBNAIL_BYTES, _UPLOADS = 64 * 2**20, 256
@@ -183,6 +185,8 @@ def create_app(
                     view["bars"] = histogram.bars(each.distances(query), each.index.bits, relevant)
                     view["bits"] = np.unpackbits(query.code).tolist()
                     view["neighbours"] = each.answer(query, by, k)
+            except StorageError:
+                raise
             except SDCError as error:
                 view["problem"] = str(error)
         if item is not None and not any("item" in view for view in views):
@@ -231,6 +235,8 @@ def create_app(
             content = thumbnails.get((number, item)) or thumbnails.put(
                 (number, item), collections[number].thumbnail(item)
             )
+        except StorageError:
+            raise
         except SDCError as error:
             raise HTTPException(404, str(error)) from error
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -297,6 +303,8 @@ def create_app(
         for each in collections:
             try:
                 result.append(About(index=each.name, **each.item(id)))
+            except StorageError:
+                raise
             except SDCError:
                 continue
         if not result:
@@ -329,6 +337,11 @@ def create_app(
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         lines = (f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
         return problem(request, 422, "; ".join(lines).encode("utf-8", "replace").decode())
+
+    @app.exception_handler(StorageError)
+    async def broken(request: Request, error: StorageError) -> Response:
+        _log.error("%s", error)
+        return problem(request, 500, "the server cannot read its own files; its log says more")
 
     @app.exception_handler(SDCError)
     async def refused(request: Request, error: SDCError) -> Response:

@@ -153,7 +153,13 @@ class Collection:
             with _READING:
                 features = self._features_of(np.array([item]))[0]
         elif by != "hamming" and self._open is not None and self.takes_images:
-            features = self.features(self._open(self.index.items.paths[row]))
+            try:
+                image = self._open(self.index.items.paths[row])
+            except SDCError as error:
+                _log.warning("%s", error)
+                # Where images lie is nobody else's business.
+                raise SDCError(f"{self.name}: the image of id {item} cannot be read; rank by hamming") from None
+            features = self.features(image)
         return Query(np.asarray(self.index.view_of_codes()[row]), features, row)
 
     def answer(self, query: Query, by: Ranking = "hamming", k: int = 10) -> list[dict[str, Any]]:

@@ -1,3 +1,4 @@
+import concurrent.futures
 import subprocess
 import sys
 
@@ -53,3 +54,17 @@ def test_slices_of_an_array_that_stays_open(tmp_path):
     assert (len(slices), len(none), none[:].tolist()) == (100_000, 0, [])
     (tmp_path / "x.h5").unlink()
     assert slices[7:8].tolist() == [[14, 15]]
+
+
+def test_threads_slice_one_array(tmp_path):
+    values = np.arange(60_000, dtype=np.int64)
+    with writing_h5(tmp_path / "x.h5", {"schema": "x"}) as writer:
+        writer.write(values=values)
+    slices = Slices(read_h5(tmp_path / "x.h5", "x").arrays["values"])
+
+    def wrong(seed):
+        lows = np.random.default_rng(seed).integers(0, 59_000, 300).tolist()
+        return sum(not np.array_equal(slices[low : low + 9], values[low : low + 9]) for low in lows)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(wrong, range(8))] == [0] * 8

@@ -158,6 +158,18 @@ def test_a_person_logs_in_with_the_token(collections):
     assert bearer.get("/metrics").status_code == 200
 
 
+def test_damage_is_logged_and_not_told(tmp_path, caplog):
+    Index.build(np.zeros((3, 2), np.uint8), paths=["a", "b", "c"]).save(tmp_path / "i")
+    client = TestClient(create_app([Collection(tmp_path / "i")]), raise_server_exceptions=False)
+    items = next((tmp_path / "i").glob("items-*.h5"))
+    items.write_bytes(bytes(items.stat().st_size))
+    for path in ("/api/search?item=1", "/api/items/1", "/thumbnails/0/1", "/?item=1"):
+        answer = client.get(path)
+        assert answer.status_code == 500
+        assert answer.json() == {"detail": "the server cannot read its own files; its log says more"}
+    assert "is damaged" in caplog.text
+
+
 def test_health_and_metrics(client):
     assert client.get("/healthz").text == "ok\n"
     client.get("/api/items/3")
