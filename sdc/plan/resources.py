@@ -157,10 +157,10 @@ def _training(
     if getattr(method, "similarity", "") == "diffusion":
         tables = 110 + 36e-6 * min(trained, 16_384) ** 2
     elif name == "ssdh":
-        tables = 8 * rows + 50e-6 * 512 * trained
+        tables = 10 * rows + 50e-6 * 512 * trained
     # Large layers have their products from another library.
     layers = 8 * weights + min(130, 6 * weights)
-    return 770 + 1.3 * rows + 1.1 * views + layers + tables + CUDA * gpu
+    return 630 + 1.3 * rows + 1.1 * views + layers + tables + CUDA * gpu
 
 
 def _hidden(config: Mapping[str, Any], wildcards: Mapping[str, str], row: float) -> float:

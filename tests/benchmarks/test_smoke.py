@@ -65,7 +65,7 @@ SCRIPTS = {
         [rf"make: +{NUMBER} s, peak {NUMBER} GiB", rf"read and shard: +{NUMBER} s", r"5,129 rows, \d+ MiB on disk"],
     ),
     "memory": (
-        ["--rows", "200", "--dim", "16", "--train", "20", "--methods", "itq"],
+        ["--rows", "800", "--dim", "64", "--train", "80", "--methods", "itq"],
         [rf"\| {rule} \| {NUMBER} \| {NUMBER} \| {NUMBER} \|" for rule in ("prepare", "train, itq", "evaluate, itq")],
     ),
     "memory networks": (["--networks", "resnet18"], [r"resnet18 45 4.0 224,"]),
