@@ -88,6 +88,11 @@ SCRIPTS = {
         ["--rankings", "--rounds", "1", "--threads", "1"],
         [rf"\| {way} \| {NUMBER} \| {NUMBER} \|" for way in ("Hamming", "--asymmetric", "--rerank 100")],
     ),
+    "serve": (
+        ["--items", "500", "--model", "shufflenet_v2_x0_5", "--edge", "32", "--clients", "1", "--seconds", "0.2"],
+        [rf"500 items, {name}, {clients} clients: {NUMBER} requests/s, p50 {NUMBER} ms, p99 .* ms, \d+ busy, 0 failed"
+         for name in ("features", "image") for clients in (1, 4)],
+    ),
     "share": (
         ["--device", "cpu", "--items", "128", "--dim", "16", "--hidden", "16", "--epochs", "1", "--rounds", "1",
          "--heads", "2", "--at-a-time", "1", "2"],
