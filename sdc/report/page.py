@@ -59,17 +59,17 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         config: The whole config.
     """
     groups = {}
+    failed = {(cell.dataset, cell.backbone) for cell in runs.missing}
     for dataset, backbone in pairs(runs.selection):
         paths = {e: folder / e.path.format(dataset=dataset, backbone=backbone) for e in catalogue.entries("pair")}
         groups[f"{dataset}, {backbone}"] = [
             figure(entry, path, f"{dataset}-{backbone}")
             for entry, path in paths.items()
-            if path.with_suffix(".svg").exists()
+            if (dataset, backbone) not in failed or path.with_suffix(".svg").exists()
         ]
     parts = [embedded(path) for path in embed]
     groups["Ablations"] = [part for part in parts if part.svg]
     sidecars = {dataset: runs.results / f"manifests/{dataset}.json" for dataset in runs.selection["datasets"]}
-    failed = {cell.dataset for cell in runs.missing}
     measured = {
         stage: read_benchmarks(runs.results / path for path in paths)
         for stage, paths in benchmarks(config, runs.selection).items()
@@ -81,7 +81,7 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         manifests={
             dataset: read_record(path, "prepare", {"dataset": dataset}).facts
             for dataset, path in sidecars.items()
-            if path.exists() or dataset not in failed
+            if path.exists() or dataset not in {name for name, _ in failed}
         },
         stages=costs(measured),
         gaps=[{**c._asdict(), "method": theme.title(c.method), "reason": why} for c, why in runs.missing.items()],

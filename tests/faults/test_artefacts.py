@@ -88,5 +88,5 @@ def test_the_command_that_a_line_names_regenerates_the_file(bench, tally, rule):
             again = call(job, bench.folder)
             verdict = "traceback" if outcome.status or again.status else "silent" if wrong else "harmless"
             row.add(verdict, f"{kind}: {ended.errors[0]}\n{wrong} {outcome.text[-1000:]}\n{again.text[-600:]}")
-            bench.restore(bench.files)
+            bench.reset()
     row.check()

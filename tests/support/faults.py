@@ -166,6 +166,13 @@ class Bench:
         verdict = self._verdict(job, changes, ended, made)
         return verdict, f"{job.command}\n    exit {ended.status}: {ended.text.strip()[-600:]}"
 
+    def reset(self):
+        """Make the folder what it was, after Snakemake has run in it: its benchmark files are the report's too."""
+        for path in (self.folder / "results").rglob("*"):
+            if path.is_file() and path.relative_to(self.folder).as_posix() not in self.files:
+                path.unlink()
+        self.restore(self.files)
+
     def restore(self, names):
         """Make some files what they were."""
         for name in names:

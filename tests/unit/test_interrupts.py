@@ -142,6 +142,8 @@ def work(tmp_path_factory):
         precisions = (f"{row},0.{row}\n" for row in range(rows))
         (folder / f"{name}.csv").write_text("query,average_precision\n" + "".join(precisions))
     Index.build(np.load(folder / "items.npy")).save(folder / "index")
+    indexed = ("--manifest", f"{folder}/few.csv", "--codes", f"{few}/codes.h5", "--head", f"{few}/head.safetensors")
+    assert main(["index", *indexed, "--out", f"{folder}/few_index"]) == 0
     noise = Image.fromarray(generator.integers(0, 256, (600, 600, 3), np.uint8))
     images = [folder / f"images/{pet}/{number}.png" for pet in ("cat", "dog") for number in range(1000)]
     for path in images:
@@ -150,8 +152,20 @@ def work(tmp_path_factory):
             noise.save(path, compress_level=1)
         else:
             path.hardlink_to(images[0])
-    settings = f'{{"root": "{folder}/images", "query": 10}}'
-    assert main(["prepare", "--dataset", "folder", "--settings", settings, "--out", f"{folder}/photographs.csv"]) == 0
+    (folder / "album").mkdir()
+    for number in range(20):
+        (folder / f"album/{number}.png").hardlink_to(images[0])
+    for root, name in (("images", "photographs"), ("album", "album")):
+        settings = f'{{"root": "{folder}/{root}", "query": 10}}'
+        assert main(["prepare", "--dataset", "folder", "--settings", settings, "--out", f"{folder}/{name}.csv"]) == 0
+    album = ("--manifest", f"{folder}/album.csv")
+    for command in (
+        ("extract", *album, "--backbone", "pixels", "--shard", "0", "--shards", "1",
+         "--out", f"{folder}/album.features/0-of-1.h5"),
+        ("train", *album, "--features", f"{folder}/album.features", "--shards", "1", "--method", "lsh", "--seed", "0",
+         "--bits", "16", "--curve", f"{folder}/album.curve.csv", "--out", f"{folder}/album.safetensors"),
+    ):  # fmt: skip
+        assert main(command) == 0
     rows = (f"0,{number},{number},0,1,cat/{number}.png\n" for number in range(1000))
     (folder / "retrieved.csv").write_text("query,rank,row,distance,relevant,path\n" + "".join(rows))
     facts = {"dataset": "folder", "backbone": "resnet18"}
@@ -177,6 +191,12 @@ LONG = {
     "features": "export many --out out/x.parquet",
     "score": "--query-codes queries.npy --database-codes items.npy --query-labels queries.labels.npy "
     "--database-labels items.labels.npy --jobs 2 --out out/score.json",
+    "index": f"--manifest many.csv --codes {MANY}/codes.h5 --head {MANY}/head.safetensors "
+    '--settings {"engine":"hnsw"} --out out/index',
+    "search": "--index few_index --features many.npz -k 10",
+    "duplicates": "index --radius 8 --out out/groups.csv",
+    "export": "postgresql index --out out/index.sql",
+    "encode-images": "album.safetensors images --out out/codes.csv",
     "serve": "--index index --port 0",
     "thumbnails": "--facts photographs.json --retrieved retrieved.csv --out out/sheet.png",
 }  # fmt: skip
