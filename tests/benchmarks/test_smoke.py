@@ -36,7 +36,10 @@ SCRIPTS = {
     ),
     "evaluate": (
         ["--bits", "16", "--queries", "120", "--database", "2000", "--rounds", "1", "--threads", "1"],
-        [rf"16 bits: ours {NUMBER} s, usual {NUMBER} s, FAISS {NUMBER} s; ratios {NUMBER} and {NUMBER}; mAP@1000 exp"],
+        [
+            rf"16 bits: ours {NUMBER} s, usual {NUMBER} s, FAISS {NUMBER} s, bound {NUMBER} s; "
+            rf"usual / ours {NUMBER}, FAISS / ours {NUMBER}, ours / bound {NUMBER}; mAP@1000 exp"
+        ],
     ),
     "evaluate scale": (
         ["--scale", "--share", "0.002", "--threads", "1"],

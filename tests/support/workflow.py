@@ -1,7 +1,9 @@
 """Snakemake, run for real in a directory of its own, and what it executed."""
 
+import csv
 import dataclasses
 import functools
+import io
 import json
 import os
 import re
@@ -134,10 +136,12 @@ def timeless(files):
             continue  # they show what jobs took
         if name.endswith("metrics.json"):
             content = re.sub(rb'"seconds": [\d.e-]+', b"", content)
-        elif name.endswith(("metrics.csv", "curve.csv")) or name.startswith("tables/"):
-            rows = [line for line in content.split(b"\n") if b",seconds," not in line or name.startswith("tables/")]
-            seconds_last = name.endswith("curve.csv") or name.startswith("tables/")
-            content = b"\n".join(line.rpartition(b",")[0] if seconds_last else line for line in rows)
+        elif name.endswith("metrics.csv"):
+            content = b"\n".join(line for line in content.split(b"\n") if b",seconds," not in line)
+        elif name.endswith(".csv") and (name.endswith("/curve.csv") or name.startswith("tables/")):
+            rows = list(csv.reader(io.StringIO(content.decode())))
+            place = rows[0].index("seconds") if "seconds" in rows[0] else len(rows[0])
+            content = json.dumps([row[:place] + row[place + 1 :] for row in rows]).encode()
         cleaned[name] = content
     for name in [name for name in cleaned if name.endswith(".record.json")]:
         record, folder = json.loads(files[name]), name[: name.rfind("/") + 1]

@@ -51,7 +51,12 @@ DIGITS, MANIFEST = ([f"manifests/{name}.{suffix}" for suffix in LIST + SPLITS] f
     [
         (
             {"run": {"methods": ["sdk"]}},
-            ["run.methods.0", "'sdk'", "allowed: bihalf, cibhash, dpn, greedyhash", "did you mean 'sdc'?"],
+            [
+                "run.methods.0",
+                "'sdk'",
+                "allowed: bihalf, cibhash, cimon, crovca, dpn, greedyhash",
+                "did you mean 'sdc'?",
+            ],
         ),
         (
             {"run": {"datasets": ["digit"]}},
@@ -92,7 +97,11 @@ def test_config_is_checked_before_anything_runs(workflow):
 def test_code_length_of_a_target(workflow):
     shard = [f"features/digits/pixels/clean/0-of-1.{suffix}" for suffix in ("h5", "record.json")]
     target = "results/runs/digits/pixels/lsh/12bit/seed0/metrics.json"
-    fails(workflow, ["12", "multiple of 8"], target, artefacts=[*DIGITS, *shard])
+    outcome = workflow(target, expect=1)
+    assert any("12" in line and "multiple of 8" in line for line in outcome.text.splitlines()), outcome.text
+    # The exact cosine baseline needs no code length, and may be done by then.
+    written = [name for name in workflow.files() if not name.startswith("baselines/")]
+    assert sorted(written) == sorted([*DIGITS, *shard])
 
 
 def test_missing_folder(workflow):

@@ -35,7 +35,7 @@ def test_every_job_runs_in_the_image(workflow, tmp_path):
         env={"PATH": path, "SDC_IMAGE": str(image), "APPTAINER_BIND": "/pictures"},
     )  # fmt: skip
     runs = calls.read_text().splitlines()
-    assert len(runs) == sum(outcome.jobs.values()) == 6
+    assert len(runs) == sum(outcome.jobs.values()) == 7
     # The code of this checkout, which lies elsewhere, is the one that runs.
     assert all(run.startswith(f"/pictures,{workflow.root}: exec") for run in runs)
     assert all("--nv" in run and f" {image} bash -c" in run for run in runs)

@@ -131,10 +131,14 @@ def methods(markdown):
     return {row for row, _ in numbers(markdown) if not row.startswith("(")}
 
 
-def test_every_unsupervised_method_is_in_the_default_table(made):
+# Of 2025 and 2026: run if named.
+NEWER = {"pca_rotation", "oh", "crovca", "cimon"}
+
+
+def test_every_unsupervised_method_of_the_paper_is_in_the_default_table(made):
     rows = methods(made)
     unsupervised = {name for name in registry.METHODS if "labels" not in registry.load("methods", name).requires}
-    shown = unsupervised - {"sdc_simclr"}  # SDC again, by another name
+    shown = unsupervised - NEWER - {"sdc_simclr"}  # SDC again, by another name
     assert {row.rstrip("‡") for row in rows} == {registry.load("methods", name).title for name in shown}
     assert "WCH‡" in rows
 

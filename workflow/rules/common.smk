@@ -254,7 +254,7 @@ def needs(wildcards, input, threads, rulename):
 
 
 def on_gpu(rulename):
-    """Whether jobs of a rule compute on a GPU: of those that are submitted all that ask for one."""
+    """Whether the jobs of a rule compute on a GPU. Those that are submitted do if they ask for one."""
     gpus = workflow.get_rule(rulename).resources.get("gpu")
     return gpus is not None and (gpus.value != 0 if SUBMITS else GPUS > 0)
 
