@@ -54,7 +54,7 @@ DIGITS, MANIFEST = ([f"manifests/{name}.{suffix}" for suffix in LIST + SPLITS] f
             [
                 "run.methods.0",
                 "'sdk'",
-                "allowed: bihalf, cibhash, cimon, crovca, dpn, greedyhash",
+                "allowed: bihalf, cibhash, cimon, crovca",
                 "did you mean 'sdc'?",
             ],
         ),
