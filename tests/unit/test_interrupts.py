@@ -154,7 +154,8 @@ def work(tmp_path_factory):
             path.hardlink_to(images[0])
     (folder / "album").mkdir()
     for number in range(20):
-        (folder / f"album/{number}.png").hardlink_to(images[0])
+        small = Image.fromarray(generator.integers(0, 256, (20, 20, 3), np.uint8))
+        small.save(folder / f"album/{number}.png")
     for root, name in (("images", "photographs"), ("album", "album")):
         settings = f'{{"root": "{folder}/{root}", "query": 10}}'
         assert main(["prepare", "--dataset", "folder", "--settings", settings, "--out", f"{folder}/{name}.csv"]) == 0
