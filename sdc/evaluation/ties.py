@@ -244,7 +244,8 @@ def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) 
     """
     share = relevant / items
     mean = drawn * share
-    reach = 26 + 9 * np.sqrt(mean * (1 - share))
+    # What is not drawn spreads as much; much further out, chances would not fit into a float.
+    reach = 26 + 9 * np.sqrt(np.minimum(drawn, items - drawn) * share * (1 - share))
     first = np.maximum(np.maximum(drawn - (items - relevant), 0), np.floor(mean - reach)).astype(np.int64)
     last = np.minimum(np.minimum(drawn, relevant), np.ceil(mean + reach)).astype(np.int64)
     values = first[:, None] + np.arange(1 + (last - first).max(initial=0))

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import average_precision_score, ndcg_score
@@ -119,6 +119,7 @@ def test_queries_do_not_mix(counts):
 
 
 @given(st.integers(1, 60_000).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+@example((28_245, 865, 27_651))
 def test_chances_are_hypergeometric(case):
     items, relevant, drawn = case
     first, chances = ties._hypergeometric(*(np.array([number]) for number in case))
