@@ -3,6 +3,7 @@ import urllib.parse
 
 import pytest
 
+from sdc.errors import StorageError
 from sdc.report import catalogue, page, theme
 from sdc.report.benchmarks import Measured
 from sdc.storage.files import write_text
@@ -123,3 +124,6 @@ def test_page_of_runs_has_their_figures_sidecars_and_what_jobs_took(folder, tmp_
     assert Checked(text).pictures == len(FRAMES)
     for part in ("<td>train</td><td>1</td><td>41.5</td>", "per-class draw", "1.2", "digits, pixels"):
         assert part in text
+    (missing := next(tmp_path.glob("figures/digits/pixels/*.svg"))).unlink()
+    with pytest.raises(StorageError, match=missing.name):
+        page.of_runs(runs, tmp_path, [], {"run": selection})
