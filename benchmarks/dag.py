@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import machine
 import numpy as np
 import yaml
 
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--core-hour", type=float, default=0.04, help="price of an hour of a core, as you pay it")
     parser.add_argument("--gb-month", type=float, default=0.02, help="price of a month of a GB, in the same currency")
     options = parser.parse_args()
+    print(machine.describe())
     plan(options.plan)
     if options.run:
         print(f"{options.run} jobs that do nothing: {1000 * per_job(options.run):.0f} ms each")

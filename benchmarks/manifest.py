@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
 import numpy as np
 
 STEPS = {
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--index", type=int, default=761_757)
     parser.add_argument("--shards", type=int, default=256)
     options = parser.parse_args()
+    print(machine.describe())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_tables(folder, options.train, options.index)

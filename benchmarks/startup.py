@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
+
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = {
     "bare Python": [sys.executable, "-c", "pass"],
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--configfile", type=Path, nargs="+", default=[], help="laid over the default config")
     options = parser.parse_args()
+    print(machine.describe())
     for name, command in STEPS.items():
         print(f"{name:32} {statistics.median(seconds(command, cwd=ROOT) for _ in range(options.rounds)):6.2f} s")
     with tempfile.TemporaryDirectory() as folder:

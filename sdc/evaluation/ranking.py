@@ -14,6 +14,7 @@ import numpy as np
 from sdc import hamming
 from sdc.errors import SDCError
 from sdc.evaluation.relevance import Relevance
+from sdc.plan.scoring import compiling_pays
 
 # Of queries scored at a time: how many, with how many counts or ranked items, and similarities, at the most.
 BLOCK_QUERIES = 128  # a power of two
@@ -22,9 +23,6 @@ SIMILARITY_BYTES = 512 * 2**20
 # Of a compiled pass: queries, or as many as have so many distances.
 PASS_QUERIES = 16
 PASS_DISTANCES = 2**24
-# Words of codes to be compared, and two more a pair for the rest: from here on, compiled passes save more than their
-# import takes.
-COMPILED_WORDS = 150_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -102,8 +100,7 @@ class Hamming:
     @functools.cached_property
     def concurrent(self) -> bool:
         """Whether passes are compiled: it pays, and Numba is there and works."""
-        words, queries = self._queries.shape
-        return queries * self.size * (words + 2) >= COMPILED_WORDS and compiled_rank() is not None
+        return compiling_pays(len(self), self.size, self.bits or 0) and compiled_rank() is not None
 
     def _compiled(self, relevance: Relevance, queries: range, counts: np.ndarray, first: np.ndarray) -> None:
         width = max(1, min(PASS_QUERIES, PASS_DISTANCES // self.size))

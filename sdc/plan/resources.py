@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sdc import registry
 from sdc.plan.entries import backbone_settings, build_entry, entry
 from sdc.plan.networks import USUAL, Network, networks
+from sdc.plan.scoring import compiling_pays
 
 
 class Needs(NamedTuple):
@@ -24,8 +25,6 @@ ROOM = 1.2
 CUDA, SNAKEMAKE = 3_000, 250
 # Rows of a forward pass, on a CPU of each core and on a GPU; and of an encoded block.
 BATCH, GPU_BATCH, ENCODED = 16, 256, 2048
-# Of codes, from where on their ranking is compiled.
-COMPILED_WORDS = 150_000_000
 
 
 def needs(
@@ -73,8 +72,7 @@ def needs(
         blocks = 2 * min(stored, 64) + neuron * min(images, ENCODED) * _hidden(config, wildcards, row)
         megabytes, minutes = 55 + blocks + 3 * codes, 10 + images / 50_000
     elif stage == "evaluate":
-        # Compiled passes (sdc.evaluation.ranking) have libraries of their own.
-        compiled = pairs * (int(wildcards["bits"]) / 64 + 3) >= COMPILED_WORDS
+        compiled = compiling_pays(known["query"], known["database"], int(wildcards["bits"]))
         megabytes, minutes = (200 if compiled else 60) + 4 * codes, 10 + pairs / 6e8
     elif stage == "evaluate_features":
         similarities = min(537, 4e-6 * pairs)

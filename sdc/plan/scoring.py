@@ -16,6 +16,15 @@ MAP_AT = 1000  # R of mAP@R, items
 PRECISION_AT = (1, 5, 10, 100)  # K of precision@K, items
 NEIGHBOURS_AT = (1, 10, 100)  # K of neighbour_recall@K, items
 
+# Words of codes to be compared, and two more a pair for the rest: from here on, compiled passes save more than their
+# import takes.
+COMPILED_WORDS = 150_000_000
+
+
+def compiling_pays(queries: int, items: int, bits: int) -> bool:
+    """Whether so many codes are ranked by compiled passes, which take libraries of their own."""
+    return queries * items * (-(-bits // 64) + 2) >= COMPILED_WORDS
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation(Settings):

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from sdc import hamming
 from sdc.datasets.locate import images_at
 from sdc.errors import SDCError
 from sdc.limits import OutputFile, Range
@@ -69,7 +68,7 @@ def run(
         "id": index.ids[rows].tolist(),
         "path": [index.items.paths[row] for row in rows.tolist()],
         "label": [index.items.labels[row] for row in rows.tolist()],
-        "distance": hamming.unpack(differs).sum(axis=1).tolist(),
+        "distance": np.bitwise_count(differs).sum(axis=1, dtype=np.int64).tolist(),
     }
     write_columns(out, columns)
     facts = {**expected(index.facts, *RUN), "radius": radius, "images": len(index), "groups": len(starts)}

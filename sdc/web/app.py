@@ -93,8 +93,9 @@ class About(BaseModel):
 
 @dataclasses.dataclass(frozen=True)
 class _Upload:
-    """An image that was asked for: its thumbnail, and its features for each index."""
+    """An image that was asked for: a hash of its file, its thumbnail, and its features for each index."""
 
+    key: str
     thumbnail: bytes
     features: Sequence[np.ndarray]
 
@@ -140,7 +141,8 @@ def create_app(
         for each in collections:
             if each.features_key not in by_key:
                 by_key[each.features_key] = each.features(picture)
-        return _Upload(uploads.thumbnail(picture), [by_key[each.features_key] for each in collections])
+        key = hashlib.sha256(content).hexdigest()[:32]
+        return _Upload(key, uploads.thumbnail(picture), [by_key[each.features_key] for each in collections])
 
     def chosen(number: int | None) -> list[int]:
         if number is not None and number >= len(collections):
@@ -220,10 +222,8 @@ def create_app(
     def query(image: Annotated[UploadFile, File()], by: By = "hamming", k: K = 20) -> RedirectResponse:
         """Take an image, and lead to the page that shows its neighbours."""
         upload = encoded(image)
-        image.file.seek(0)
-        key = hashlib.sha256(image.file.read()).hexdigest()[:32]
-        asked.put(key, upload)
-        return RedirectResponse(_link({"upload": key, "by": by, "k": k}), 303)
+        asked.put(upload.key, upload)
+        return RedirectResponse(_link({"upload": upload.key, "by": by, "k": k}), 303)
 
     @app.get("/random", include_in_schema=False)
     def random(by: By = "hamming", k: K = 20) -> RedirectResponse:

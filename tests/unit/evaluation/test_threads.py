@@ -8,6 +8,7 @@ from sdc.evaluation import ranking, threads
 from sdc.evaluation.ranking import Hamming
 from sdc.evaluation.relevance import ListedRelevance, SharedLabels
 from sdc.evaluation.scores import evaluate
+from sdc.plan import scoring
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def small(monkeypatch):
     for module in (ranking, threads):
         monkeypatch.setattr(module, "BLOCK_QUERIES", 4)
     monkeypatch.setattr(ranking, "PASS_QUERIES", 3)
-    monkeypatch.setattr(ranking, "COMPILED_WORDS", 0)
+    monkeypatch.setattr(scoring, "COMPILED_WORDS", 0)
 
 
 def equal(left, right):
@@ -39,7 +40,7 @@ def test_compiled_passes_in_threads_change_nothing(monkeypatch, small, kind, len
         extra = [7] if kind == "multi" else []
         relevance = SharedLabels(*([[n % 3, *extra[: n % 2]] for n in range(count)] for count in (31, 200)))
     shared = [evaluate(Hamming(*codes), relevance, [50], jobs=jobs) for jobs in (1, 3)]
-    monkeypatch.setattr(ranking, "COMPILED_WORDS", 10**9)
+    monkeypatch.setattr(scoring, "COMPILED_WORDS", 10**9)
     alone = evaluate(Hamming(*codes), relevance, [50])
     for scores in shared:
         equal(scores, alone)
