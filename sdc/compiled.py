@@ -1,8 +1,8 @@
 """The pass of ``sdc.hamming`` over a database, compiled by Numba for the processor at hand: the same counts, sooner.
 
-Import it where it pays (``sdc.plan.scoring.compiling_pays``): Numba takes a part of a second to import and, once for a
-processor and version, seconds to compile. What it compiled is kept in ``__pycache__``, or in the user's cache where that
-cannot be written.
+Import it where it pays (``sdc.plan.scoring.compiling_pays``): Numba takes a part of a second to import and, once for
+a processor and version, seconds to compile. What it compiled is kept in ``__pycache__``, or in the user's cache where
+that cannot be written.
 """
 
 from typing import Any
