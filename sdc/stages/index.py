@@ -48,7 +48,8 @@ def run(
     """
     images = read_manifest(manifest, expected(expect, "dataset"))
     stored = read_codes(codes, {**expect, "manifest_xxh3": images.xxh3})
-    hashing = read_head(head)
+    trained_on = stored.attributes.get("train_on", stored.attributes["dataset"])
+    hashing = read_head(head, {**expected(stored.attributes, *RUN), "dataset": trained_on})
     if checksum_of_head(hashing) != stored.attributes["head_xxh3"]:
         raise StorageError(f"{codes}: was encoded by another head than {head}; {remedy(codes)}")
     names = dict(enumerate(images.facts["classes"]))

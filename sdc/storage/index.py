@@ -191,6 +191,8 @@ def read_index(folder: str | Path, expect: Mapping[str, Any] = NOTHING) -> Store
     folder = Path(folder)
     while True:
         if not (folder / RECORD).exists():
+            if any(map(_NUMBERED.fullmatch, _names(folder) if folder.is_dir() else ())):
+                raise StorageError(f"{folder / RECORD}: is missing; {remedy(folder / RECORD)}")
             raise StorageError(f"{folder}: holds no index ({RECORD} is missing); name the folder of one, or build it")
         state = _state(folder)
         record = read_record(folder / RECORD, "index", expect)

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from tests.support.faults import CONFIG, RUN, draw_of, make_data, sizes
+from tests.support.faults import CONFIG, INDEX, RUN, draw_of, make_data, sizes
 from tests.support.workflow import Workflow, different, jobs_of
 
 WHOM = ("a job", "Snakemake", "Snakemake and its jobs")
 # Without figures, which take most of the time of a small run.
-TABLES = ("results/table1.csv", "results/tables/toys/16.csv")
+TABLES = ("results/table1.csv", "results/tables/toys/16.csv", INDEX)
 
 
 @pytest.fixture

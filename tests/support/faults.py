@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support.datasets import make_gldv2
-from tests.support.jobs import call, numbers_only, planned
+from tests.support.jobs import Job, call, numbers_only, planned
 from tests.support.workflow import Workflow, timeless
 
 # FAULTS_SEED=3 draws others; each trial has its own, so one category alone draws the same.
@@ -29,9 +29,12 @@ CONFIG = {
     "methods": {"sdc": {"epochs": 1, "hidden": 8, "batch_size": 4}, "cibhash": {"epochs": 1, "batch_size": 4}},
 }
 RUN = "results/runs/toys/pixels/sdc/16bit/seed0/metrics.json"
+INDEX, OTHER_INDEX = (RUN.replace("metrics.json", "index").replace("seed0", seed) for seed in ("seed0", "seed1"))
 # What the config selects, and runs that differ from one of these in one thing each; two have listed relevance, and one
-# trains on views.
+# trains on views. No table needs the indexes.
 TARGETS = (
+    INDEX,
+    OTHER_INDEX,
     "results/report.html",
     "results/table1.csv",
     "results/tables/toys/16.csv",
@@ -125,6 +128,9 @@ class Bench:
     jobs: list
 
     def __post_init__(self):
+        searches = [self._search(index) for index in (INDEX, OTHER_INDEX)]
+        self.answers = {job: call(job, self.folder).text for job in searches}
+        self.jobs = [*map(self._with_files, self.jobs), *searches]
         self.maker = {name: job for job in self.jobs for name in job.writes}
         self.jobs = [numbers_only(job) for job in self.jobs]
         # With a manifest whatever lies beside it is read.
@@ -132,6 +138,23 @@ class Bench:
         for job in self.jobs:
             for name in sorted({other for read in job.reads for other in self.beside(read)}):
                 self.readers[job.rule, kind_of(name)].append((job, name))
+
+    def _with_files(self, job):
+        """A job whose output is a folder, with the files there instead."""
+        writes = [name for made in job.writes for name in ([made] if made in self.files else self.below(made))]
+        return dataclasses.replace(job, writes=tuple(writes))
+
+    def _search(self, index):
+        """A query of an index, no job of the pipeline; what it answers it prints."""
+        features = next(
+            name for name in self.files if re.fullmatch(r"results/features/toys/pixels/clean/0-.*\.h5", name)
+        )
+        arguments = ("search", "--index", index, "--features", f"{features}:features", "-k", "3", "--json")
+        return Job("search", tuple(self.below(index)), (), arguments)
+
+    def below(self, folder):
+        """The files in a folder."""
+        return [name for name in self.files if name.startswith(f"{folder}/")]
 
     def beside(self, name):
         if not name.startswith("results/manifests/"):
@@ -158,6 +181,8 @@ class Bench:
         known = {path for folder in around for path in folder.iterdir()}
         ended = call(job, self.folder)
         made = {name: (self.folder / name).read_bytes() for name in job.writes if (self.folder / name).exists()}
+        if not (job.writes or ended.status):
+            made["answer"] = ended.text
         for folder in around:
             for path in set(folder.iterdir()) - known - set(map(self.folder.joinpath, job.writes)):
                 made[path.name] = b"left"
@@ -188,7 +213,7 @@ class Bench:
     def _verdict(self, job, changes, ended, made):
         if ended.crashed:
             return "traceback"
-        expected = {name: self.files[name] for name in job.writes}
+        expected = {name: self.files[name] for name in job.writes} or {"answer": self.answers[job]}
         if ended.status == 0:
             return "harmless" if comparable(made) == comparable(expected) else "silent"
         if not comparable(made).items() <= comparable(expected).items():
@@ -196,7 +221,10 @@ class Bench:
         wrong = {other for name in changes for other in self.made_with(name)}
         line, command = ended.errors[0], re.search(r"regenerate it with: (.+)", ended.errors[0])
         named = any(f"{name}:" in line for name in wrong)
-        return "detected" if named and command and any(name in command[1] for name in wrong) else "unnamed"
+        # The files of an index are one target, their folder.
+        target = command and command[1].split()[-1]
+        right = command and any(name in command[1] or name.startswith(f"{target}/") for name in wrong)
+        return "detected" if named and right else "unnamed"
 
 
 def comparable(files):

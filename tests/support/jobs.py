@@ -211,5 +211,6 @@ def _in_child(arguments, folder, before, saying, imported):
     except BaseException:
         traceback.print_exc()
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

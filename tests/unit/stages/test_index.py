@@ -57,6 +57,9 @@ def test_codes_by_the_heads_own_thresholds_where_they_are_recentred(encoded):
 
 def test_codes_of_another_head_or_manifest_are_refused(encoded):
     encoded.train(seed=1, method="lsh")
+    with pytest.raises(StorageError, match=r"head.safetensors: is of method lsh, expected itq; regenerate"):
+        build(encoded)
+    encoded.train(settings={"iterations": 3})
     with pytest.raises(StorageError, match=r"codes.h5: was encoded by another head than .*head.safetensors; regen"):
         build(encoded)
     encoded.prepare(seed=1)

@@ -51,6 +51,15 @@ def test_the_next_one_takes_its_place_and_other_files_stay(tmp_path):
     assert read_index(tmp_path).head is None
 
 
+def test_without_its_record_an_index_is_made_again(tmp_path):
+    with pytest.raises(StorageError, match="holds no index.*name the folder of one"):
+        read_index(tmp_path / "index")
+    write(tmp_path / "index")
+    (tmp_path / "index" / RECORD).unlink()
+    with pytest.raises(StorageError, match=r"index/index\.json: is missing; regenerate it with: .* \S+/index$"):
+        read_index(tmp_path / "index")
+
+
 def test_an_index_that_has_changed_is_not_written_over(tmp_path):
     state = write(tmp_path)
     write_index(tmp_path, lambda path: path.write_bytes(b"other"), ITEMS, {"engine": "y"})
