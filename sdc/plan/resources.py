@@ -79,8 +79,8 @@ def needs(
         megabytes = 80 + similarities + 2 * min(stored, 64) + 2 * row * known["query"]
         minutes = 10 + pairs / 6e7
     elif stage == "index":
-        # Ids, paths and labels, and a graph of links, the largest of the engines.
-        megabytes, minutes = 250 + 4 * codes + 500e-6 * images, 10 + images / 20_000
+        # Ids, paths and labels, a graph of links, the largest of the engines, and what draws the map.
+        megabytes, minutes = 350 + 4 * codes + 500e-6 * images, 10 + images / 20_000
     elif stage == "aggregate_thumbnails":
         megabytes, minutes = 200, 30
     else:

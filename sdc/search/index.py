@@ -12,7 +12,7 @@ from sdc.head import Head
 from sdc.plan.indexing import Indexing
 from sdc.search import engines
 from sdc.storage.heads import checksum_of_head
-from sdc.storage.index import CHANGED, Items, StoredIndex, Texts, read_index, write_index
+from sdc.storage.index import CHANGED, Items, Map, StoredIndex, Texts, read_index, write_index
 from sdc.storage.records import NOTHING, expected
 
 
@@ -26,6 +26,8 @@ class Index:
         facts: What else is known: the run, recall, and so on.
         head: The head that encodes queries, if it is known.
         head_path: Its file, of an index that was loaded.
+        map: A place in the plane for each code, or for some, if it has been drawn (``sdc.search.map``); of an index
+            that has changed since, there is none.
 
     Example:
         >>> codes = np.array([[0], [3], [255]], np.uint8)
@@ -44,6 +46,7 @@ class Index:
         self.bits: int = engine.d
         self.settings, self.facts, self.head = settings, facts, head
         self.head_path: Path | None = None
+        self.map: Map | None = None
         self._engine = engine
         self._set_items(items)
         # Where it was loaded from, and its state then; None as soon as the engine is in memory.
@@ -99,7 +102,7 @@ class Index:
         if engine.ntotal != len(stored.items):
             raise StorageError(f"{folder}: has {engine.ntotal} codes of {len(stored.items)} items; build it again")
         index = cls(engine, stored.items, settings, facts, stored.head)
-        index.head_path = stored.head_path
+        index.head_path, index.map = stored.head_path, stored.map
         index._stored, index._place = stored, (Path(folder), stored.state)
         return index
 
@@ -121,7 +124,7 @@ class Index:
         about = {"bits": self.bits, "count": len(self), "engine": self.settings.engine}
         facts = {**self.facts, **about, "engine_settings": self.settings.settings()}
         made_from = expected(self.facts, "head_xxh3")
-        state = write_index(place, self._write_engine, self.items, facts, made_from, self.head, before)
+        state = write_index(place, self._write_engine, self.items, facts, made_from, self.head, before, self.map)
         self._place = (place, state)
 
     def write_faiss(self, path: Path) -> None:
@@ -253,7 +256,8 @@ class Index:
         self._become(self.items.where(kept))
 
     def _become(self, items: Items) -> None:
-        # What was measured is of the codes before.
+        # What was measured and drawn is of the codes before.
+        self.map = None
         self.facts = {name: value for name, value in self.facts.items() if name != "recall"}
         self._set_items(items)
 

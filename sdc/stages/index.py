@@ -12,6 +12,7 @@ from sdc.errors import StorageError
 from sdc.limits import OutputFolder
 from sdc.plan.indexing import Indexing
 from sdc.search.index import Index
+from sdc.search.map import map_of
 from sdc.search.recall import recall
 from sdc.storage.codes import read_codes
 from sdc.storage.files import remedy
@@ -30,7 +31,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Put the codes of all encoded images into an index, and measure how many of the nearest its engine finds.
+    """Put the codes of all encoded images into an index, measure how many of the nearest it finds, and draw their map.
 
     Ids are rows of the manifest. Where codes are re-centred, those by the head's own thresholds are taken, for it is by
     these that a new image gets its code.
@@ -55,8 +56,9 @@ def run(
     names = dict(enumerate(images.facts["classes"]))
     labels = (", ".join(str(names.get(each, each)) for each in images.labels[row]) for row in stored.row.tolist())
     chosen = Indexing(**(settings or {}))
+    indexed = stored.codes if stored.codes_raw is None else stored.codes_raw
     index = Index.build(
-        stored.codes if stored.codes_raw is None else stored.codes_raw,
+        indexed,
         stored.row,
         chosen.engine,
         paths=(images.paths[row] for row in stored.row.tolist()),
@@ -71,5 +73,6 @@ def run(
         **chosen.settings(),
     )
     index.facts = {**index.facts, "recall": recall(index, np.flatnonzero(images.query[stored.row]))}
+    index.map = map_of(indexed)
     index.save(out)
     _log.info("%d codes, engine %s, recall %s", len(index), index.settings.engine, index.facts["recall"])

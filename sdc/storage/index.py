@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,6 +103,18 @@ class Items:
         return self.paths, self.labels
 
 
+class Map(NamedTuple):
+    """Places in the plane of all codes, or of some.
+
+    Attributes:
+        rows: Whose, shape ``(m,)``, int64, ascending.
+        places: Shape ``(m, 2)``, uint16.
+    """
+
+    rows: np.ndarray
+    places: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class StoredIndex:
     """An index on disk whose files have been verified.
@@ -114,6 +126,7 @@ class StoredIndex:
         head: The head that encodes queries, if it is there.
         head_path: Its file.
         state: Tells whether the folder has changed since.
+        map: Of the codes, if there is one.
     """
 
     engine: Path
@@ -122,6 +135,7 @@ class StoredIndex:
     head: Head | None
     head_path: Path | None
     state: str
+    map: Map | None
 
 
 def write_index(
@@ -132,6 +146,7 @@ def write_index(
     made_from: Mapping[str, Any] = NOTHING,
     head: Head | None = None,
     state: str | None = None,
+    codes_map: Map | None = None,
 ) -> str:
     """Write an index, complete or not at all; an old one in its place is whole until then.
 
@@ -143,6 +158,7 @@ def write_index(
         made_from: Hashes of what it was made from.
         head: That encodes queries.
         state: Of the index that this one follows, which must still be there; None to write over any.
+        codes_map: Places of its codes.
 
     Returns:
         Its own state.
@@ -161,6 +177,8 @@ def write_index(
         for name, texts in (("path", items.paths), ("label", items.labels)):
             ends, data = (texts if isinstance(texts, Texts) else Texts.of(texts)).arrays()
             writer.write(**{f"{name}_ends": ends, name: data})
+        if codes_map is not None:
+            writer.write(map_row=codes_map.rows, map_place=codes_map.places)
     files = {engine.name: checksum_of_file(engine), rows.name: writer.checksum}
     if head is not None:
         path = folder / f"head-{number}.safetensors"
@@ -217,7 +235,8 @@ def _read(folder: Path, record: Record, state: str) -> StoredIndex:
             raise StorageError(f"{names[name]}: does not match its checksum in {RECORD}; {remedy(names[name])}")
     texts = (Texts(Slices(file.arrays[f"{name}_ends"]), Slices(file.arrays[name])) for name in ("path", "label"))
     items = Items(file.read("id"), *texts)
-    return StoredIndex(names["engine"], items, record.facts, head, names.get("head"), state)
+    drawn = Map(file.read("map_row"), file.read("map_place")) if "map_row" in file.arrays else None
+    return StoredIndex(names["engine"], items, record.facts, head, names.get("head"), state, drawn)
 
 
 def _names(folder: Path) -> list[str]:

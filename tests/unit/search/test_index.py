@@ -11,6 +11,7 @@ from sdc import Index, hamming
 from sdc.errors import SDCError, StorageError
 from sdc.head import linear_head
 from sdc.search import engines
+from sdc.search.map import map_of
 from sdc.storage.index import RECORD
 
 NAMES = ["flat", "ivf", "hnsw", "multihash"]
@@ -247,3 +248,17 @@ def test_engine_that_does_not_fit_its_items_is_refused(codes, tmp_path, monkeypa
     index.save(tmp_path)
     with pytest.raises(StorageError, match="has 0 codes of 5 items"):
         Index.load(tmp_path)
+
+
+def test_a_map_is_kept_until_the_codes_change(codes, tmp_path):
+    index = Index.build(codes(20))
+    index.map = map_of(index.codes)
+    index.save(tmp_path / "i")
+    for change in (lambda index: index.remove([3]), lambda index: index.add(codes(1))):
+        index = Index.load(tmp_path / "i")
+        assert index.map.rows.tolist() == [*range(20)]
+        index.save(tmp_path / "same")
+        assert np.array_equal(Index.load(tmp_path / "same").map.places, index.map.places)
+        change(index)
+        index.save(tmp_path / "other")
+        assert Index.load(tmp_path / "other").map is None

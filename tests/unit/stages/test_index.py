@@ -33,6 +33,7 @@ def test_every_encoded_image_with_its_path_and_label(encoded):
     assert list(index.items.paths) == list(manifest.paths)
     assert list(index.items.labels) == [path.partition("/")[0] for path in manifest.paths]
     assert index.head.metadata == read_head(encoded.head).metadata
+    assert index.map.rows.tolist() == index.ids.tolist() and np.ptp(index.map.places, axis=0).max() == 65535
     assert index.facts["recall"] == {"recall@10": 1.0, "queries": int(manifest.query.sum())}
     assert index.facts["dataset_settings"]["root"] == str(encoded.root)
     values = json.loads((encoded.out / "index/index.json").read_text())
@@ -76,4 +77,5 @@ def test_images_without_labels(stages, make_images):
     stages.encode()
     index = Index.load(build(stages))
     assert len(index) == 30 and {*index.items.labels} == {""}
+    assert index.map.rows.tolist() == index.ids.tolist() and np.ptp(index.map.places, axis=0).max() == 65535
     assert index.facts["recall"] == {"recall@10": 1.0, "queries": 4}

@@ -3,7 +3,7 @@ import pytest
 
 from sdc.errors import StorageError
 from sdc.head import linear_head
-from sdc.storage.index import RECORD, Items, Texts, read_index, write_index
+from sdc.storage.index import RECORD, Items, Map, Texts, read_index, write_index
 
 TEXTS = ["", "a/b.png", "Käse 'x'", "a\nb", "\udcff.png"]
 ITEMS = Items(np.array([7, 1, 2, 3, 4]), TEXTS, ["cat"] * 5)
@@ -40,6 +40,14 @@ def test_what_was_written_is_read(tmp_path):
     assert np.array_equal(stored.head.arrays["0.weight"], head.arrays["0.weight"])
     names = {"engine-1.faiss", "items-1.h5", "head-1.safetensors", RECORD}
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_map_is_read_if_there_is_one(tmp_path):
+    write(tmp_path)
+    assert read_index(tmp_path).map is None
+    rows, places = np.array([0, 3]), np.array([[0, 65535], [7, 8]], np.uint16)
+    write(tmp_path, codes_map=Map(rows, places))
+    assert all(map(np.array_equal, read_index(tmp_path).map, (rows, places)))
 
 
 def test_the_next_one_takes_its_place_and_other_files_stay(tmp_path):
