@@ -15,6 +15,8 @@ from sdc.storage.heads import checksum_of_head
 from sdc.storage.index import CHANGED, Items, Map, StoredIndex, Texts, read_index, write_index
 from sdc.storage.records import NOTHING, expected
 
+_UINT8 = np.dtype(np.uint8)
+
 
 class Index:
     """Codes by Hamming distance, each with an id of its own; ``build`` or ``load`` makes one.
@@ -37,6 +39,8 @@ class Index:
         ([[1, 1]], [10, 11])
     """
 
+    # See ``_set_items``.
+    _ids: np.ndarray | None
     # Rows in the order of their ids, and these; None until they are asked for.
     _rows: tuple[np.ndarray, np.ndarray] | None
 
@@ -44,6 +48,7 @@ class Index:
         self, engine: Any, items: Items, settings: Indexing, facts: Mapping[str, Any], head: Head | None
     ) -> None:
         self.bits: int = engine.d
+        self._width = (engine.d // 8,)
         self.settings, self.facts, self.head = settings, facts, head
         self.head_path: Path | None = None
         self.map: Map | None = None
@@ -166,23 +171,24 @@ class Index:
         Raises:
             SDCError: If queries or k are not as they should be, or the index is empty.
         """
-        distances, rows = self.rows_near(queries, k)
-        return distances, self.ids_of(rows)
+        near = self.rows_near(queries, k)
+        return near if self._ids is None else (near[0], self._ids[near[1]])
 
     def rows_near(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As ``search``, but rows of ``items`` and ``codes`` instead of ids."""
-        count = len(self.items.ids)
-        if not count:
-            raise SDCError("the index is empty; add codes first")
-        if not 1 <= k <= count:
-            raise SDCError(f"k is {k}, and the index has {count} codes; give 1 to {count}")
-        queries = _checked(queries)
-        _check_bits("the queries", queries, self.bits)
+        # A query of a small index takes microseconds: what is as it should be is told with the least work.
+        if not 1 <= k <= self._count:
+            if not self._count:
+                raise SDCError("the index is empty; add codes first")
+            raise SDCError(f"k is {k}, and the index has {self._count} codes; give 1 to {self._count}")
+        if getattr(queries, "dtype", None) is not _UINT8 or queries.shape[1:] != self._width:
+            queries = _checked(queries)
+            _check_bits("the queries", queries, self.bits)
         return self._engine.search(queries, k)
 
     def ids_of(self, rows: np.ndarray) -> np.ndarray:
         """The ids of rows, shape as theirs, int64: -1 of row -1, which is nothing."""
-        return self._ids[rows]
+        return rows if self._ids is None else self._ids[rows]
 
     def rows_of(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows of ids, shape as theirs, int64.
@@ -211,31 +217,39 @@ class Index:
         """Add codes in memory; ``save`` writes them.
 
         Args:
-            codes, ids, paths, labels: As in ``build``; if not given, ids go on from the greatest.
+            codes, ids, paths, labels: As in ``build``; if not given, ids go on from the greatest there ever was.
 
         Raises:
             SDCError: If codes are of another length, or an id is in the index already.
         """
         codes = _checked(codes)
         _check_bits("the codes", codes, self.bits)
-        first = int(self.ids.max(initial=-1)) + 1
-        items = _items(len(codes), range(first, first + len(codes)) if ids is None else ids, paths, labels)
-        self._take(codes, items)
+        self._take(codes, _items(len(codes), self._new_ids(len(codes)) if ids is None else ids, paths, labels))
 
-    def merge(self, other: "Index") -> None:
+    def merge(self, other: "Index", new_ids: bool = False) -> None:
         """Add all codes of another index in memory, with their ids, paths and labels; ``save`` writes them.
+
+        Args:
+            other: The other.
+            new_ids: Give them the ids that ``add`` would give.
 
         Raises:
             SDCError: If it is of another head or code length, or an id is in both.
         """
         if (self.bits, self.facts.get("head_xxh3")) != (other.bits, other.facts.get("head_xxh3")):
             raise SDCError("the other index is of another head or code length; encode both with the same head")
-        self._take(other.view_of_codes(), other.items)
+        items = dataclasses.replace(other.items, ids=self._new_ids(len(other))) if new_ids else other.items
+        self._take(other.view_of_codes(), items, "give the other's items new ids")
 
-    def _take(self, codes: np.ndarray, items: Items) -> None:
+    def _new_ids(self, count: int) -> np.ndarray:
+        # One of a code that was removed may be known elsewhere, by cached features for example.
+        first = max(self.facts.get("next_id", 0), int(self.ids.max(initial=-1)) + 1)
+        return np.arange(first, first + count)
+
+    def _take(self, codes: np.ndarray, items: Items, remedy: str = "give another") -> None:
         both = np.intersect1d(self.ids, items.ids)
         if len(both):
-            raise SDCError(f"id {both[0]} is in the index already; remove it first, or give another")
+            raise SDCError(f"id {both[0]} is in the index already; remove it first, or {remedy}")
         self._in_memory()
         self._engine.add(np.ascontiguousarray(codes))
         self._become(self.items.with_others(items))
@@ -248,12 +262,14 @@ class Index:
         """
         kept = np.ones(len(self), bool)
         kept[self.rows_of(np.atleast_1d(ids))] = False
+        next_id = int(self._new_ids(1)[0])
         codes = self.view_of_codes()[kept]
         self._in_memory()
         # What it has learned, the centres of lists, stays.
         self._engine.reset()
         self._engine.add(codes)
         self._become(self.items.where(kept))
+        self.facts = {**self.facts, "next_id": next_id}
 
     def _become(self, items: Items) -> None:
         # What was measured and drawn is of the codes before.
@@ -262,10 +278,12 @@ class Index:
         self._set_items(items)
 
     def _set_items(self, items: Items) -> None:
-        # One more at the end: that of row -1, which stands for nothing.
-        self._ids = np.append(items.ids, -1)
-        self.items = dataclasses.replace(items, ids=self._ids[:-1])
-        self._rows = None
+        self.items, self._count, self._rows = items, len(items), None
+        # None where ids are rows; else one more at the end: that of row -1, which stands for nothing.
+        self._ids = None
+        if not np.array_equal(items.ids, np.arange(len(items))):
+            self._ids = np.append(items.ids, -1)
+            self.items = dataclasses.replace(items, ids=self._ids[:-1])
 
     def _in_memory(self) -> None:
         """A mapped engine can be searched only."""

@@ -82,7 +82,7 @@ def check_identity(path: str | Path, identity: Mapping[str, Any], expect: Mappin
 
 
 # What the hashes are of: to a person, their digits say nothing.
-_WHAT = {"images_xxh3": "another list of images", "manifest_xxh3": "another manifest"}
+_WHAT = {"images_xxh3": "another list of images", "manifest_xxh3": "another manifest", "head_xxh3": "another head"}
 
 
 def expected(expect: Mapping[str, Any], *keys: str) -> dict[str, Any]:

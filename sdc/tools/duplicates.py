@@ -12,7 +12,7 @@ from sdc.limits import OutputFile, Range
 from sdc.search.duplicates import groups
 from sdc.search.encoder import Encoder
 from sdc.search.index import Index
-from sdc.search.opening import image_or_gray, opener_of
+from sdc.search.opening import image_or_gray, opener_for_show
 from sdc.search.sheet import MOST_COLUMNS, MOST_ROWS, write_sheet
 from sdc.storage.columns import write_columns
 from sdc.storage.index import RECORD
@@ -74,7 +74,7 @@ def run(
     facts = {**expected(index.facts, *RUN), "radius": radius, "images": len(index), "groups": len(starts)}
     write_record(record_path(out), "duplicates", facts, [out], expected(index.facts, "head_xxh3"))
     if show is not None:
-        open_item = opener_of(index)
+        open_item = opener_for_show(index)
         rows_shown = []
         for low, count in zip(starts[:MOST_ROWS].tolist(), counts[:MOST_ROWS].tolist(), strict=True):
             paths = columns["path"][low : low + min(count, MOST_COLUMNS)]

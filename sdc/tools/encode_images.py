@@ -4,17 +4,15 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from sdc import devices
 from sdc.datasets.decode import MAX_MEGAPIXELS
-from sdc.datasets.locate import images_at
-from sdc.datasets.problems import shown, some
 from sdc.errors import SDCError
 from sdc.limits import Megapixels, OutputFile
 from sdc.search.encoder import Encoder
+from sdc.search.files import FilesToEncode, OnError
 from sdc.storage.codes import Codes, write_codes
 from sdc.storage.columns import write_columns
 from sdc.storage.files import writing
@@ -31,7 +29,7 @@ def run(
     out: OutputFile,
     weights: str | None = None,
     device: str = "auto",
-    on_error: Literal["fail", "skip"] = "fail",
+    on_error: OnError = "fail",
     max_megapixels: Megapixels = MAX_MEGAPIXELS,
 ) -> int:
     """Encode images: the codes that the pipeline would give them.
@@ -56,33 +54,20 @@ def run(
     """
     if out.suffix not in _FORMATS:
         raise SDCError(f"--out {out}: its suffix says no format; give {', '.join(_FORMATS)}")
-    skipped: dict[str, str] = {}
-
-    def complain(path: str, why: str) -> None:
-        if on_error == "fail":
-            raise SDCError(f"{shown(path)}: {why}; fix or remove it, or give --on-error skip")
-        skipped[path] = why
-
-    paths = images_at(images, complain)
+    files = FilesToEncode(images, on_error)
     encoder = Encoder.load(head, weights, device, max_megapixels)
-    devices.keep_freed_memory()
     began = time.perf_counter()
-    codes = encoder.encode(paths, complain, progress=True)
+    codes = files.encode(encoder)
     seconds = time.perf_counter() - began
-    named = [f"{shown(path)} ({why})" for path, why in sorted(skipped.items())]
-    paths = [path for path in paths if path not in skipped]
-    if not paths:
-        raise SDCError(f"none of the images can be read: {some(named)}")
-    if skipped:
-        _log.warning("skipped %d files: %s", len(skipped), some(named))
     identity = encoder.identity
     # These images are in no manifest; the dataset is that of the head.
     attributes = {**expected(identity, *(key for key in RUN if key != "dataset"), "head_xxh3", "weights", "version")}
     attributes["train_on"] = identity["dataset"]
-    files = _write(out, codes, paths, attributes)
+    checksums = _write(out, codes, files.paths, attributes)
     made_from = {"head_xxh3": identity["head_xxh3"], "weights": identity["weights"]}
-    write_record(record_path(out), "encode-images", {**attributes, "skipped": len(skipped)}, files, made_from)
-    _log.info("%d images in %.1f s: %.1f images/s", len(paths), seconds, len(paths) / seconds)
+    facts = {**attributes, "skipped": len(files.skipped)}
+    write_record(record_path(out), "encode-images", facts, checksums, made_from)
+    _log.info("%d images in %.1f s: %.1f images/s", len(codes), seconds, len(codes) / seconds)
     return 0
 
 

@@ -1,5 +1,6 @@
 """``sdc search``: what in an index is nearest to some images."""
 
+import functools
 import json
 import logging
 from collections.abc import Sequence
@@ -8,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from sdc.datasets.decode import decode
+from sdc.datasets.decode import MAX_MEGAPIXELS, decode
 from sdc.datasets.locate import images_at
 from sdc.errors import SDCError
-from sdc.limits import Items, OutputFile
+from sdc.limits import Items, Megapixels, OutputFile
 from sdc.search.answers import Ranking, neighbours, ranked
 from sdc.search.cached import features_of
 from sdc.search.encoder import Encoder
 from sdc.search.index import Index
-from sdc.search.opening import image_or_gray, opener_of
+from sdc.search.opening import image_or_gray, opener_for_show
 from sdc.search.sheet import MOST_ROWS, write_sheet
 from sdc.storage.arrays import open_array
 from sdc.storage.sources import External, check_memory
@@ -35,6 +36,7 @@ def run(
     cache: str | None = None,
     weights: str | None = None,
     device: str = "auto",
+    max_megapixels: Megapixels = MAX_MEGAPIXELS,
     external: External = "refuse",
     json_: bool = False,
     show: OutputFile | None = None,
@@ -55,6 +57,7 @@ def run(
         weights: The backbone's weights, if they are not where they were in training: a file, or a published name.
         device: ``auto`` (the environment's ``SDC_DEVICE``, else the best there is), ``cpu``, ``cuda``, ``cuda:N`` or
             ``mps``.
+        max_megapixels: Images of more pixels are not decoded, unless the dataset's settings say which are scaled.
         external: HDF5 files that lead to data in other files: ``refuse`` them, or ``follow`` them.
         json_: Print JSON instead of lines.
         show: PNG file to write: each query and its neighbours.
@@ -74,7 +77,7 @@ def run(
     loaded = Index.load(index)
     if loaded.head_path is None:
         raise SDCError(f"{index}: has no head, for it was built from codes alone; search it in Python")
-    encoder = Encoder.load(loaded.head_path, weights, device)
+    encoder = Encoder.load(loaded.head_path, weights, device, max_megapixels)
     wanted = images_at(images, _complain)
     vectors = encoder.features(wanted) if features is None else _read(features, external)
     names = wanted or [f"row {row}" for row in range(len(vectors))]
@@ -94,7 +97,7 @@ def run(
                 line = f"{each['rank']:>4} {each['distance']:>8.4g} {each['id']:>8}  {each['path']}  {each['label']}"
                 print(line.rstrip())
     if show is not None:
-        _show(show, loaded, answers, wanted)
+        _show(show, loaded, answers, wanted, max_megapixels)
     return 0
 
 
@@ -109,16 +112,18 @@ def _read(path: str, external: External) -> np.ndarray:
         return np.asarray(array[:])
 
 
-def _show(path: Path, index: Index, answers: Sequence[Any], queries: Sequence[str]) -> None:
+def _show(path: Path, index: Index, answers: Sequence[Any], queries: Sequence[str], max_megapixels: float) -> None:
     """Draw answers; where a query is features, its place is empty."""
     if len(answers) > MOST_ROWS:
         _log.warning("%s: shows the first %d of %d queries", path, MOST_ROWS, len(answers))
-    open_item = opener_of(index)
+    open_item = opener_for_show(index)
+    open_query = functools.partial(decode, max_megapixels=max_megapixels)
     rows = []
     for number, answer in enumerate(answers[:MOST_ROWS]):
-        query = image_or_gray(decode, queries[number]) if queries else None
+        query = image_or_gray(open_query, queries[number]) if queries else None
         row = [(query, Path(answer["query"]).name)]
         for each in answer["neighbours"]:
-            row.append((image_or_gray(open_item, each["path"]), f"{each['distance']:.4g} {each['label']}"))
+            line = f"{each['distance']:.4g} {each['label'] or Path(each['path']).name}"
+            row.append((image_or_gray(open_item, each["path"]), line))
         rows.append(row)
     write_sheet(path, rows)

@@ -17,6 +17,7 @@ TOOLS = {
     "score",
     "thumbnails",
     "encode_images",
+    "edit_index",
     "search",
     "export",
     "duplicates",

@@ -60,6 +60,23 @@ def test_ids_go_on_from_the_greatest(codes):
     assert index.ids.tolist() == [5, 9, 2, 10, 11]
 
 
+def test_an_id_that_was_removed_does_not_come_again(codes, tmp_path):
+    index = Index.build(codes(3), [5, 9, 2])
+    index.remove([9, 2])
+    index.save(tmp_path / "i")
+    index = Index.load(tmp_path / "i")
+    index.add(codes(1))
+    index.merge(Index.build(codes(2)), new_ids=True)
+    assert index.ids.tolist() == [5, 10, 11, 12]
+    assert index.search(codes(1), 4)[1][0].tolist().count(5) == 1
+
+
+@pytest.mark.parametrize("ids", [None, [4, 1, 7]])
+def test_rows_that_are_nothing_have_no_id_whether_ids_are_rows_or_not(codes, ids):
+    index = Index.build(codes(3), ids)
+    assert index.ids_of(np.array([[2, -1], [0, -1]])).tolist() == [[7, -1], [4, -1]] if ids else [[2, -1], [0, -1]]
+
+
 def test_an_index_can_be_emptied_and_filled_again(codes, tmp_path):
     for name in NAMES:
         index = Index.build(codes(100), engine=name)
