@@ -9,6 +9,13 @@ from typing import overload
 import numpy as np
 
 
+def separator_of(names: Iterable[str]) -> str:
+    """What several of these names are joined with so that they can be told apart again: a comma, if no name has one."""
+    names = list(names)
+    separators = itertools.chain([", "], (";" * count + " " for count in itertools.count(1)))
+    return next(each for each in separators if not any(each in name for name in names))
+
+
 class Labels(Sequence[tuple[int, ...]]):
     """For each item a tuple of class indices; empty where there are none.
 

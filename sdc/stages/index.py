@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sdc.errors import StorageError
+from sdc.labels import separator_of
 from sdc.limits import OutputFolder
 from sdc.plan.indexing import Indexing
 from sdc.search.index import Index
@@ -54,7 +55,8 @@ def run(
     if checksum_of_head(hashing) != stored.attributes["head_xxh3"]:
         raise StorageError(f"{codes}: was encoded by another head than {head}; {remedy(codes)}")
     names = dict(enumerate(images.facts["classes"]))
-    labels = (", ".join(str(names.get(each, each)) for each in images.labels[row]) for row in stored.row.tolist())
+    separator = separator_of(map(str, names.values()))
+    labels = (separator.join(str(names.get(each, each)) for each in images.labels[row]) for row in stored.row.tolist())
     chosen = Indexing(**(settings or {}))
     indexed = stored.codes if stored.codes_raw is None else stored.codes_raw
     index = Index.build(
@@ -69,6 +71,7 @@ def run(
             "images_xxh3": images.images_xxh3,
             "dataset_settings": images.facts.get("settings"),
             "label_kind": images.facts.get("label_kind"),
+            "label_separator": separator,
         },
         **chosen.settings(),
     )

@@ -35,7 +35,7 @@ from sdc.web.guard import COOKIE, Guard, in_cookie
 MOST = 100
 _log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
-_STATIC = {"page.js": "text/javascript", "page.css": "text/css"}
+_STATIC = {"page.js": "text/javascript", "map.js": "text/javascript", "page.css": "text/css"}
 _THUMBNAIL_BYTES, _UPLOADS = 64 * 2**20, 256
 
 Id = Annotated[int, Part(ge=0, lt=2**63)]
@@ -245,6 +245,15 @@ def create_app(
         except SDCError as error:
             raise HTTPException(404, str(error)) from error
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/maps/{number}", include_in_schema=False)
+    def drawn(number: int) -> Response:
+        """The map of an index: see ``sdc.web.map``."""
+        if not 0 <= number < len(collections) or (content := collections[number].map) is None:
+            raise HTTPException(404, "there is no such map")
+        # Its address has its version.
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     @app.get("/uploads/{key}", include_in_schema=False)
     def uploaded(key: str) -> Response:

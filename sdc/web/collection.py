@@ -20,7 +20,9 @@ from sdc.search.encoder import Encoder
 from sdc.search.index import Index
 from sdc.search.opening import image_or_gray, opener_of
 from sdc.search.ranking import FeaturesOf
+from sdc.storage.records import checksum_of
 from sdc.storage.sources import External
+from sdc.web import map as maps
 from sdc.web.uploads import thumbnail
 
 RANKINGS: dict[Ranking, str] = {
@@ -82,7 +84,12 @@ class Collection:
             _log.info("%s: no images are shown (%s)", self.name, error)
         index.rows_of(index.ids[:1])  # what it sorts, it sorts now
         self._words = hamming.words(index.view_of_codes())
+        # Between the labels of an item, where items may have several.
+        several = index.facts.get("label_kind") == "multi"
+        self._separator = index.facts.get("label_separator", ", ") if several else None
         self._relevance = self._of_labels()
+        self.map = maps.packed(index, self._separator)
+        self.map_version = checksum_of(self.map or b"")[:16]
 
     def _takes_images(self) -> bool:
         if self.encoder is None or self.encoder.backbone is None or self.encoder.backbone.takes == "vectors":
@@ -100,7 +107,7 @@ class Collection:
             return None
 
         def classes(label: str) -> list[int]:
-            names = label.split(", ") if kind == "multi" else [label]
+            names = [label] if self._separator is None else label.split(self._separator)
             return [numbers.setdefault(name, len(numbers)) for name in names if name]
 
         labels = Labels.of(map(classes, self.index.items.labels))

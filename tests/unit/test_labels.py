@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdc.labels import Labels
+from sdc.labels import Labels, separator_of
 
 items = st.lists(st.lists(st.integers(0, 5), unique=True).map(sorted).map(tuple), max_size=8)
 
@@ -27,3 +27,11 @@ def test_single_labels_may_be_none():
     labels = Labels.single(np.array([2, -1, 0]))
     assert list(labels) == [(2,), (), (0,)]
     assert labels != Labels.single(np.array([2, 0]))
+
+
+@given(st.lists(st.text(",; a", min_size=1), min_size=1, unique=True), st.data())
+def test_joined_names_are_told_apart(names, data):
+    separator = separator_of(names)
+    some = data.draw(st.lists(st.sampled_from(names), min_size=1))
+    assert separator.join(some).split(separator) == some
+    assert separator == ", " or any(", " in name for name in names)

@@ -122,6 +122,40 @@ def test_keys_alone(browser, address):
         page.wait_for_function("(before) => location.href !== before && location.search.includes('cosine')", arg=before)
 
 
+# Where on the canvas a point is, and the id of the first that is there.
+POINT = """async ([canvas, point]) => {
+  const data = await (await fetch(canvas.dataset.map)).arrayBuffer(), count = Number(new BigUint64Array(data, 0, 1)[0]);
+  const places = new Uint16Array(data, 8 + 8 * count), size = canvas.clientWidth - 24;
+  const at = (each) => [places[2 * each], places[2 * each + 1]], ids = new BigUint64Array(data, 8, count);
+  const [x, y] = at(point).map((each) => (each / 65535) * size);
+  const first = [...Array(count).keys()].find((each) => String(at(each)) === String(at(point)));
+  return {id: String(ids[first]), position: {x: 12 + x, y: canvas.clientHeight - 12 - y}};
+}"""
+
+
+def test_a_point_of_the_map_leads_to_its_neighbours(browser, address):
+    with opened(browser, f"{address}/?k=10") as page:
+        canvas = page.locator("[data-map]").nth(1)
+        canvas.scroll_into_view_if_needed()
+        page.wait_for_selector("[data-points='24'] >> nth=1")
+        assert page.locator("section").nth(1).locator(".groups li").all_inner_texts() == [f" {NASTY}", " cat"]
+        point = page.evaluate(POINT, [canvas.element_handle(), 5])
+        canvas.click(position=point["position"])
+        page.wait_for_url(f"**item={point['id']}*")
+        # The map stays unfolded; by the keys, from the query to the next point.
+        canvas = page.locator("[data-map]").first
+        canvas.focus()
+        page.wait_for_selector("[data-points='24']")
+        output = page.locator("output").first
+        canvas.press("ArrowLeft")
+        assert output.inner_text().endswith(f"id {point['id']}")
+        for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+            canvas.press(key)
+        chosen = output.inner_text().split()[-1]
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**item={chosen}*")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_needs_no_scrolling_sideways(browser, address, scheme):
     phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": scheme}

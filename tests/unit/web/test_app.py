@@ -46,8 +46,16 @@ def test_names_stay_text(client):
     page = client.get("/?item=3&k=20").text
     assert "&lt;script&gt;alert(1)&lt;|script&gt;" in page and "<script>alert" not in page
     # Nothing that the policy forbids: scripts and styles in the page, handlers, other places.
-    assert re.findall(r"<script[^>]*>", page) == ['<script src="/static/page.js" defer>']
+    scripts = [f'<script src="/static/{name}.js" defer>' for name in ("page", "map")]
+    assert re.findall(r"<script[^>]*>", page) == scripts
     assert not re.search(r"<style|\sstyle=|\son\w+=|https?://", page)
+
+
+def test_a_map_is_sent_under_an_address_of_its_own(client, collections):
+    addresses = re.findall(r'data-map="([^"]+)"', client.get("/").text)
+    assert len(set(addresses)) == 2 and re.findall(r'data-map="([^"]+)"', client.get("/?item=3").text) == addresses
+    answer = client.get(addresses[1])
+    assert answer.content == collections[1].map and "immutable" in answer.headers["cache-control"]
 
 
 def test_an_image_leads_to_a_page_with_an_address(client, photo):
@@ -55,7 +63,10 @@ def test_an_image_leads_to_a_page_with_an_address(client, photo):
     assert page.status_code == 200 and "/?upload=" in str(page.url) and page.text.count("data-code=") == 20
     key = re.search(r"/uploads/(\w+)", page.text)[1]
     assert client.get(f"/uploads/{key}").content.startswith(b"\xff\xd8")
-    assert client.get(f"/?upload={key}&by=cosine&k=10").text.count("data-code=") == 20
+    cosine = client.get(f"/?upload={key}&by=cosine&k=10").text
+    assert cosine.count("data-code=") == 20
+    # It has no label, so that nothing is right or wrong.
+    assert re.findall(r'<li class="(\w*)">', cosine) == [""] * 20 and "relevant" not in cosine
     assert client.get("/?upload=another", headers=HTML).status_code == 404
 
 
@@ -98,6 +109,8 @@ def test_api_answers_as_the_index(client, collections, finished, photo):
         ("/thumbnails/0/99", 404, "id 99 is not in the index"),
         ("/thumbnails/2/1", 404, "there is no such index"),
         ("/thumbnails/-1/1", 404, "there is no such index"),
+        ("/maps/2", 404, "there is no such map"),
+        ("/maps/-1", 404, "there is no such map"),
         ("/thumbnails/0/..%2f..%2fetc%2fpasswd", 404, "Not Found"),
         ("/static/..%2fapp.py", 404, "Not Found"),
         ("/static/app.py", 404, "there is no such file"),
@@ -190,6 +203,7 @@ def test_codes_alone_have_a_page_without_uploads(tmp_path):
     client = TestClient(create_app([Collection(tmp_path / "i")]))
     page = client.get("/?item=4").text
     assert page.count("data-code=") == 20 and 'type="file"' not in page and '<rect class="all"' in page
+    assert "data-map" not in page and client.get("/maps/0").status_code == 404
     image = io.BytesIO()
     Image.new("RGB", (9, 9)).save(image, "PNG")
     assert client.post("/query", files={"image": image.getvalue()}).status_code == 422

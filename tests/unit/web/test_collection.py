@@ -99,6 +99,17 @@ def test_several_labels_are_shared_where_images_have_several(tmp_path, kind, rel
     assert (None if flags is None else flags[1:].tolist()) == relevant
 
 
+def test_labels_whose_names_have_commas_are_told_apart(tmp_path):
+    labels = ["oak, old; sea", "sea", "old; sky", "oak, old"]
+    index = Index.build(
+        np.zeros((4, 1), np.uint8), labels=labels, facts={"label_kind": "multi", "label_separator": "; "}
+    )
+    index.save(tmp_path / "i")
+    one = Collection(tmp_path / "i")
+    assert one.relevant(one.query_of_item(0)).tolist() == [True, True, False, True]
+    assert one.relevant(one.query_of_item(2)).tolist() == [False, False, True, False]
+
+
 def test_an_empty_index_is_one_line(tmp_path):
     Index.build(np.zeros((0, 2), np.uint8)).save(tmp_path / "i")
     with pytest.raises(SDCError, match="the index is empty; add codes first"):

@@ -1,0 +1,177 @@
+"use strict";
+// PALETTE of sdc/report/theme.py; where there are more groups than colours, shapes tell them apart, then they are gray.
+const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#c2669a", "#bd8500", "#3797d8"], GRAY = "#808080";
+const SHAPES = 3, NO_GROUP = 65535, REACH = 14; // pixels from a point at which it is still meant
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+// A point's picture, drawn once and copied to each place.
+function stamp(group, radius) {
+  const canvas = document.createElement("canvas"), pen = canvas.getContext("2d"), middle = radius + 1;
+  canvas.width = canvas.height = 2 * middle;
+  const known = group < PALETTE.length * SHAPES;
+  pen.fillStyle = known ? PALETTE[group % PALETTE.length] : GRAY;
+  const shape = known ? Math.floor(group / PALETTE.length) : 0;
+  if (shape === 0) pen.arc(middle, middle, radius, 0, 7);
+  else if (shape === 1) pen.rect(middle - radius * 0.85, middle - radius * 0.85, radius * 1.7, radius * 1.7);
+  else for (const [x, y] of [[0, -1.15], [1.1, 0.85], [-1.1, 0.85]]) pen.lineTo(middle + x * radius, middle + y * radius);
+  pen.fill();
+  return canvas;
+}
+
+function read(data) {
+  const count = Number(new DataView(data).getBigUint64(0, true));
+  return {
+    count,
+    ids: new BigUint64Array(data, 8, count),
+    places: new Uint16Array(data, 8 + 8 * count, 2 * count),
+    groups: new Uint16Array(data, 8 + 12 * count, count),
+    names: JSON.parse(new TextDecoder().decode(new Uint8Array(data, 8 + 14 * count))),
+  };
+}
+
+function show(canvas, points) {
+  const pen = canvas.getContext("2d"), base = document.createElement("canvas"), about = canvas.parentElement.querySelector("output");
+  const section = canvas.closest("section"), wanted = new Map();
+  for (const link of section.querySelectorAll(".grid a[data-id]")) wanted.set(BigInt(link.dataset.id), "near");
+  if (canvas.dataset.item) wanted.set(BigInt(canvas.dataset.item), "query");
+  const marked = [];
+  points.ids.forEach((id, point) => wanted.has(id) && marked.push([point, wanted.get(id)]));
+  let current = -1, stressed, edge, scale, margin;
+
+  const x = (point) => margin + (points.places[2 * point] / 65535) * (edge - 2 * margin);
+  const y = (point) => edge - margin - (points.places[2 * point + 1] / 65535) * (edge - 2 * margin);
+
+  // All points, those of one group alone in full colour.
+  function paint(group) {
+    stressed = group;
+    base.width = base.height = edge;
+    const on = base.getContext("2d"), radius = scale * Math.min(4, Math.max(1.2, 160 / Math.sqrt(points.count + 1)));
+    const stamps = [...points.names.slice(0, PALETTE.length * SHAPES).keys(), NO_GROUP].map((each) => stamp(each, radius));
+    for (const full of [false, true]) {
+      on.globalAlpha = full ? 0.85 : 0.12;
+      for (let point = 0; point < points.count; point += 1) {
+        if ((group === undefined || points.groups[point] === group) !== full) continue;
+        on.drawImage(stamps[Math.min(points.groups[point], stamps.length - 1)], x(point) - radius - 1, y(point) - radius - 1);
+      }
+    }
+  }
+
+  function ring(point, radius, width) {
+    pen.beginPath();
+    pen.arc(x(point), y(point), radius * scale, 0, 7);
+    pen.lineWidth = width * scale;
+    pen.stroke();
+  }
+
+  function draw() {
+    if (!edge) return; // not laid out yet
+    const group = current < 0 || points.groups[current] === NO_GROUP ? undefined : points.groups[current];
+    if (group !== stressed) paint(group);
+    pen.clearRect(0, 0, edge, edge);
+    pen.drawImage(base, 0, 0);
+    pen.strokeStyle = getComputedStyle(canvas).color;
+    for (const [point, what] of marked) ring(point, what === "query" ? 8 : 5, what === "query" ? 3 : 1.5);
+    if (current >= 0) ring(current, 10, 2);
+    const name = current < 0 ? "" : points.names[points.groups[current]] ?? "";
+    about.textContent = current < 0 ? "" : `${name ? `${name} · ` : ""}id ${points.ids[current]}`;
+    canvas.classList.toggle("over-point", current >= 0);
+  }
+
+  function fit() {
+    scale = window.devicePixelRatio || 1;
+    if (!canvas.clientWidth) return; // folded away
+    edge = canvas.width = canvas.height = Math.round(canvas.clientWidth * scale);
+    margin = 12 * scale;
+    paint(stressed);
+    draw();
+  }
+
+  // The point that `cost` is least of; -1 if it is infinite for all.
+  function best(cost) {
+    let found = -1, least = Infinity;
+    for (let point = 0; point < points.count; point += 1) {
+      const value = cost(point);
+      if (value < least) [found, least] = [point, value];
+    }
+    return found;
+  }
+
+  function at(event) {
+    const box = canvas.getBoundingClientRect();
+    const left = (event.clientX - box.left) * scale, top = (event.clientY - box.top) * scale;
+    const found = best((point) => (x(point) - left) ** 2 + (y(point) - top) ** 2);
+    return found >= 0 && Math.hypot(x(found) - left, y(found) - top) <= REACH * scale ? found : -1;
+  }
+
+  function go() {
+    if (current < 0) return;
+    sessionStorage.setItem("map", "open");
+    const address = new URL(canvas.dataset.link, location);
+    address.searchParams.set("item", points.ids[current]);
+    location.assign(address);
+  }
+
+  function step([right, down]) {
+    if (current < 0) return marked.find(([, what]) => what === "query")?.[0] ?? best((point) => (x(point) - edge / 2) ** 2 + (y(point) - edge / 2) ** 2);
+    const next = best((point) => {
+      const dx = x(point) - x(current), dy = y(point) - y(current);
+      const along = dx * right + dy * down, across = Math.abs(dx * down) + Math.abs(dy * right);
+      return along > 0.5 * scale && across <= along ? along + 2 * across : Infinity;
+    });
+    return next < 0 ? current : next;
+  }
+
+  function choose(point) {
+    if (point === current) return;
+    current = point;
+    draw();
+  }
+
+  canvas.addEventListener("pointermove", (event) => choose(at(event)));
+  canvas.addEventListener("pointerleave", () => choose(-1));
+  canvas.addEventListener("blur", () => choose(-1));
+  canvas.addEventListener("click", (event) => {
+    choose(at(event));
+    go();
+  });
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") go();
+    else if (event.key in STEPS) choose(step(STEPS[event.key]));
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new ResizeObserver(fit).observe(canvas);
+  key(canvas.parentElement.querySelector(".groups"), points);
+  canvas.dataset.points = points.count;
+}
+
+// What the colours mean.
+function key(list, points) {
+  const shown = Math.min(points.names.length, PALETTE.length * SHAPES);
+  for (let group = 0; group < shown; group += 1) {
+    const item = document.createElement("li");
+    item.append(stamp(group, 5), ` ${points.names[group]}`);
+    list.append(item);
+  }
+  if (shown < points.names.length) {
+    const item = document.createElement("li");
+    item.append(stamp(NO_GROUP, 5), ` ${points.names.length - shown} more`);
+    list.append(item);
+  }
+}
+
+// A map that is folded away is not asked for until it is unfolded; whether it was is kept from page to page.
+const seen = new IntersectionObserver(async (entries) => {
+  for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+    seen.unobserve(target);
+    const answer = await fetch(target.dataset.map);
+    if (answer.ok) show(target, read(await answer.arrayBuffer()));
+  }
+});
+for (const canvas of document.querySelectorAll("canvas[data-map]")) seen.observe(canvas);
+for (const fold of document.querySelectorAll("details.fold")) {
+  fold.open = sessionStorage.getItem("map") === "open";
+  fold.addEventListener("toggle", () => sessionStorage.setItem("map", fold.open ? "open" : "folded"));
+}
