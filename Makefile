@@ -12,7 +12,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check format lock audit clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check screenshot format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -44,6 +44,12 @@ test-faults: $(VENV)/.installed
 # What is claimed of a GPU, within 8 minutes: needs no .venv, only a Python with torch. Writes results/gpu-check.json.
 gpu-check:
 	@$(PYTHON) benchmarks/gpu_check.py
+
+# The pictures of the page in README and docs/search.md. Needs a Chromium.
+screenshot: $(VENV)/.installed
+	@snakemake --cores $(CORES) $(SHOWN)
+	@python docs/screenshot.py $(SHOWN)
+SHOWN = $(foreach method,sdc greedyhash,results/runs/digits/pixels/$(method)/64bit/seed0/index)
 
 # And what is written from the code: the schema for editors, the help of the command line, the names of the package.
 format: $(VENV)/.installed
