@@ -5,8 +5,8 @@ Extraction uses what is declared here and nothing else. A backbone that takes ve
 
 import abc
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -47,6 +47,15 @@ class Backbone(Settings):
     @abc.abstractmethod
     def weights_id(self) -> str:
         """What the weights are: a published name, the SHA-256 of a file, or ``none``."""
+
+    def has_weights(self, weights_id: str) -> bool:
+        """Whether its weights are those that are called so."""
+        return self.weights_id() == weights_id
+
+    def with_weights(self, weights: str) -> Self:
+        """The same network with other weights, of a class that has any."""
+        changed: Mapping[str, Any] = {"weights": weights}
+        return dataclasses.replace(self, **changed)
 
     def convert(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors, shape ``(n, dim)``, as they are stored; ``SDCError`` from a backbone that takes images."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from sdc.backbones.base import TorchModule
 from sdc.backbones.network import Network, hash_of_weights
@@ -71,6 +71,28 @@ class Torchvision(Network):
         if self._file:
             return hash_of_weights(self._file, self.model)
         return "none" if self.weights == "none" else str(self._published().name)
+
+    def has_weights(self, weights_id: str) -> bool:
+        """Likewise; the address of published weights ends with 8 digits of their file's SHA-256, which torch checks."""
+        from torchvision.models import get_model_weights
+
+        published, both = get_model_weights(self.model).__members__, {self.weights_id(), weights_id}
+        if len(both) == 1:
+            return True
+        addresses = {published[each].url for each in both if each in published}
+        hashes = {each.removeprefix("sha256:") for each in both if each.startswith("sha256:")}
+        return any(address.endswith(f"-{digits[:8]}.pth") for address in addresses for digits in hashes)
+
+    def with_weights(self, weights: str) -> Self:
+        """The same network with other weights, and this one's transform, as far as the settings have words for it."""
+        other, preset = dataclasses.replace(self, weights=weights), self._preset()
+        usual = other._preset()
+        values: dict[str, Any] = {
+            "resize": (preset.resize_size[0], usual.resize_size[0]),
+            "crop": (preset.crop_size[0], usual.crop_size[0]),
+            "interpolation": (preset.interpolation.value, usual.interpolation.value),
+        }
+        return dataclasses.replace(other, **{name: mine for name, (mine, its) in values.items() if mine != its})
 
     def _usual_preset(self) -> Any:
         return self._published().transforms()

@@ -147,6 +147,10 @@ class Dataset(Settings):
         """What is not where it should be, a line each (``data/coco: not found; …``), by a few looks at the disk."""
         return []
 
+    def unlabelled(self) -> str:
+        """Why no image has a label, where settings or a look at the disk tell before it is listed; else empty."""
+        return ""
+
     def vector_files(self) -> list[str]:
         """Files of precomputed vectors; none if the dataset holds images."""
         return []

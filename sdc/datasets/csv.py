@@ -104,6 +104,10 @@ class CSV(ImageFiles):
         protocol = "splits as listed" if given else "per-class draw" if single else "a draw of images"
         return self.manifest(images, splits, problems, protocol=protocol)
 
+    def unlabelled(self) -> str:
+        """As the setting says."""
+        return "labels: none" if self.labels == "none" else ""
+
     def missing(self) -> list[str]:
         """The files, as far as they are not there; that of training items need not be."""
         return absent(self._files().values())

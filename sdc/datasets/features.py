@@ -132,6 +132,11 @@ class VectorDataset(Dataset):
         """Raises an ``SDCError``: there is nothing to open."""
         raise SDCError(f"{self.file}: holds vectors, no images")
 
+    def unlabelled(self) -> str:
+        """Where there is an array and nothing else."""
+        alone = self.labels is None and self.file.endswith(".npy")
+        return "an npy file holds none, and labels names no other" if alone else ""
+
     def vector_files(self) -> list[str]:
         """One file, or one per split."""
         return [str(path) for path in self._files(self.file).values()]

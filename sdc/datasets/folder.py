@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import logging
+import os
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -84,6 +85,16 @@ class Folder(ImageFiles):
             shuffle=True,
             folders=folders,
         )
+
+    def unlabelled(self) -> str:
+        """As the setting says, or where there are no folders."""
+        if self.labels == "none":
+            return "labels: none"
+        if not Path(self.root).is_dir():
+            return ""
+        with os.scandir(self.root) as entries:
+            flat = not any(entry.is_dir() for entry in entries if not entry.name.startswith("."))
+        return f"{self.root} has no folders" if flat else ""
 
     def split(self, images: Images, problems: Problems) -> Manifest:
         """By folder, or drawn from the images in the order of their paths."""

@@ -93,11 +93,11 @@ class Encoder:
                 f"{path}: takes features of version {version}, and this sdc makes version {registry.FEATURES_VERSION}; "
                 "extract and train again, or install that version"
             )
+        backbone = registry.build("backbones", head.metadata["backbone"], settings)
         if weights is not None:
             if "weights" not in settings:
                 raise SDCError(f"{path}: its backbone, {settings['type']}, reads no weights; leave weights out")
-            settings = {**settings, "weights": os.fspath(weights)}
-        backbone = registry.build("backbones", head.metadata["backbone"], settings)
+            backbone = backbone.with_weights(os.fspath(weights))
         encoder = cls(head, backbone, str(path), device, max_megapixels)
         if weights is not None:
             encoder._check("weights")
@@ -233,8 +233,8 @@ class Encoder:
         place = weights_file({"weights": getattr(backbone, "weights", "")}) if key == "weights" else None
         if place and not Path(place).is_file():
             raise SDCError(f"{place}: no such file, and {self.name} needs the weights {expected}; give weights")
-        actual = backbone.weights_id() if key == "weights" else backbone.transform_id()
-        if actual != expected:
+        if not (backbone.has_weights(expected) if key == "weights" else backbone.transform_id() == expected):
+            actual = backbone.weights_id() if key == "weights" else backbone.transform_id()
             here = f"{place} holds" if place else "here are"
             remedy = "give the former" if key == "weights" else "install the versions it was trained with"
             raise SDCError(f"{self.name}: was trained with {key} {expected}, and {here} {actual}; {remedy}")

@@ -14,8 +14,10 @@ MOST_QUERIES = 1000
 def recall(index: Index, rows: np.ndarray, k: int = 10) -> dict[str, Any] | None:
     """Recall@k of an index against exact search, with codes of its own as queries, each of which does not find itself.
 
-    Of codes at equal distances, none is nearer than another: one as near as the k-th nearest counts, whichever of them
-    exact search would name.
+    With d_k the distance of the k-th nearest of the others, and d the distances of an engine's k answers, recall@k is
+    the mean over queries of |{d <= d_k}| / k. Of codes at equal distances, none is nearer than another: where more of
+    them are at d_k than there is room for, any counts, whichever of them exact search would name. So exact search has
+    a recall of 1, and every answer that is missing or farther than d_k costs 1 / k.
 
     Args:
         index: Of at least k + 1 codes.

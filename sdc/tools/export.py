@@ -60,7 +60,8 @@ def run(
 
 
 def _export_onnx(to: str, source: Path, out: Path, weights: str | None) -> None:
-    logging.getLogger("onnx_ir").setLevel(logging.WARNING)  # else it tells of every constant
+    for library in ("onnx_ir", "onnxscript"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # else they tell of every constant
     encoder = Encoder.load(source, weights, "cpu")
     if to == "onnx-head":
         export_head(out, encoder)

@@ -82,6 +82,26 @@ def test_weights_ids():
     assert Torchvision(model="resnet50", weights="none").weights_id() == "none"
 
 
+def test_published_weights_are_their_file(monkeypatch):
+    from torchvision.models import ResNet50_Weights
+
+    first, second = (each.url[-12:-4] for each in (ResNet50_Weights.IMAGENET1K_V1, ResNet50_Weights.IMAGENET1K_V2))
+    monkeypatch.setattr("sdc.backbones.torchvision.hash_of_weights", lambda path, model: f"sha256:{second}{'0' * 56}")
+    names = ["none", "IMAGENET1K_V1", "IMAGENET1K_V2", f"sha256:{second}{'0' * 56}", f"sha256:{first}{'1' * 56}"]
+    file = Torchvision(model="resnet50", weights="file.pth")
+    assert [file.has_weights(name) for name in names] == [False, False, True, True, False]
+    published = Torchvision(model="resnet50", weights="IMAGENET1K_V1")
+    assert [published.has_weights(name) for name in names] == [False, True, False, False, True]
+
+
+def test_other_weights_leave_the_transform():
+    published = Torchvision(model="resnet50", weights="IMAGENET1K_V2", interpolation="bicubic")
+    file = published.with_weights("file.pth")
+    assert (file.weights, file.resize, file.crop, file.interpolation) == ("file.pth", 232, None, "bicubic")
+    assert file.transform_id() == published.transform_id() != Torchvision(model="resnet50").transform_id()
+    assert published.with_weights("IMAGENET1K_V1").transform_id() == published.transform_id()
+
+
 def test_unknown_weights_name():
     with pytest.raises(
         SDCError, match=r"backbones.vgg16.weights: 'IMAGENET' is not known; allowed: default, none, IMAGENET1K_V1"

