@@ -69,7 +69,7 @@ def run(
         from sdc.web.app import create_app
     except ImportError as error:
         raise SDCError(
-            f"needs FastAPI, uvicorn and python-multipart ({error}); pip install 'sdc-hashing[web]'"
+            f"needs FastAPI, uvicorn, python-multipart and prometheus-client ({error}); pip install 'sdc-hashing[web]'"
         ) from error
     from sdc.web.collection import Collection
 

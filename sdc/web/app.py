@@ -15,10 +15,12 @@ from typing import Annotated, Any
 
 import jinja2
 import numpy as np
-from fastapi import FastAPI, File, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi import FastAPI, File, Form, HTTPException, Query, Request, Response, Security, UploadFile
 from fastapi import Path as Part
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -111,11 +113,19 @@ def create_app(
         hosts: Names by which requests may call this server; None for any.
         limit: Of requests at once.
     """
-    problems: dict[int | str, dict[str, Any]] = {422: {"model": Problem}, 404: {"model": Problem}}
+    statuses = (404, 422, 500, 503, *(() if token is None else (401,)))
+    problems: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in statuses}
+    form_problems = {**problems, 400: {"model": Problem}, 408: {"model": Problem}, 413: {"model": Problem}}
     app = FastAPI(
-        title="sdc serve", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+        title="sdc serve",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        # The guard looks at it; here it is said.
+        dependencies=[] if token is None else [Security(HTTPBearer(auto_error=False))],
     )
-    counters = Counters()
+    counters = Counters({each.name: len(each.index) for each in collections})
     thumbnails = Bounded[bytes](_THUMBNAIL_BYTES, len)
     asked, decoding = Bounded[_Upload](_UPLOADS), concurrent.futures.ThreadPoolExecutor(1)
     static = {name: (_HERE / "static" / name).read_bytes() for name in _STATIC}
@@ -292,7 +302,7 @@ def create_app(
         numbers = chosen(index)
         return answers([collections[number].query_of_item(item, by) for number in numbers], numbers, by, k)
 
-    @app.post("/api/search", responses=problems)
+    @app.post("/api/search", responses=form_problems)
     def search(
         image: Image = None, features: Features = None, by: By = "hamming", k: K = 10, index: Number = None
     ) -> list[Answer]:
@@ -300,7 +310,7 @@ def create_app(
         numbers = chosen(index)
         return answers(queries(image, features, numbers), numbers, by, k)
 
-    @app.post("/api/encode", responses=problems)
+    @app.post("/api/encode", responses=form_problems)
     def encode(image: Image = None, features: Features = None, index: Number = None) -> list[Code]:
         """The code of an image, or of features."""
         numbers = chosen(index)
@@ -331,10 +341,9 @@ def create_app(
         return PlainTextResponse("ok\n")
 
     @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> PlainTextResponse:
+    async def metrics() -> Response:
         """For Prometheus."""
-        text = counters.text({each.name: len(each.index) for each in collections})
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+        return Response(generate_latest(counters.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     def problem(request: Request, status: int, detail: str, headers: Any = None) -> Response:
         if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):

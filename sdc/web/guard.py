@@ -65,6 +65,7 @@ class Guard:
         self.app, self._counters = app, counters
         self._token, self._hosts, self._limit = token, hosts, limit
         self._max_bytes, self._body_seconds = max_bytes, body_seconds
+        self._active = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See ASGI."""
@@ -89,14 +90,18 @@ class Guard:
             if refused is not None:
                 await _refuse(answer, *refused)
                 return
-            self._counters.active += counted
+            self._now(counted)
             try:
                 await self.app(scope, self._bounded(receive), answer)
             finally:
-                self._counters.active -= counted
+                self._now(-counted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._counters.count(route, status, time.perf_counter() - began)
+
+    def _now(self, more: int) -> None:
+        self._active += more
+        self._counters.active.set(self._active)
 
     def _refused(self, scope: Any, counted: bool) -> tuple[int, str, dict[str, str]] | None:
         headers = Headers(scope=scope)
@@ -109,7 +114,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self._max_bytes:
             return 413, self._too_large, {"Connection": "close"}
-        if counted and self._counters.active >= self._limit:
+        if counted and self._active >= self._limit:
             return 503, "the server is busy; try again in a second", {"Retry-After": "1"}
         return None
 

@@ -187,7 +187,7 @@ def test_health_and_metrics(client):
     assert client.get("/healthz").text == "ok\n"
     client.get("/api/items/3")
     text = client.get("/metrics").text
-    assert 'sdc_requests_total{route="/api/items/{id}",status="200"}' in text and "} 24\n" in text
+    assert 'sdc_requests_total{route="/api/items/{id}",status="200"}' in text and "} 24.0\n" in text
 
 
 def test_openapi_says_what_there_is(client):

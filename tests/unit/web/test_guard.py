@@ -2,6 +2,7 @@ import asyncio
 import json
 
 import pytest
+from prometheus_client import generate_latest
 
 from sdc.web.counters import Counters
 from sdc.web.guard import COOKIE, Guard, in_cookie
@@ -45,7 +46,7 @@ async def asked(guard, path="/", method="GET", parts=(b"",), **headers):
 
 
 def guard(app=echo, **options):
-    return Guard(app, Counters(), **options)
+    return Guard(app, Counters({}), **options)
 
 
 def test_every_answer_has_a_strict_policy():
@@ -118,9 +119,10 @@ def test_an_app_that_fails_is_counted_and_leaves_its_place():
     async def failing(scope, receive, send):
         raise ValueError("a fault")
 
-    counters = Counters()
+    counters = Counters({})
     broken = Guard(failing, counters, limit=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="a fault"):
             ask(broken)
-    assert 'sdc_requests_total{route="other",status="500"} 3' in counters.text({}) and counters.active == 0
+    assert 'sdc_requests_total{route="other",status="500"} 3.0' in generate_latest(counters.registry).decode()
+    assert "sdc_requests_active 0.0" in generate_latest(counters.registry).decode()
