@@ -2,8 +2,9 @@
 
     python benchmarks/search.py                                       60,000 and a million codes
     python benchmarks/search.py --sizes 1e7 --engines flat ivf multihash
-    python benchmarks/search.py --sizes 1e8 --engines flat ivf        20 GiB of memory; the build takes a while
+    python benchmarks/search.py --sizes 1e8 --engines flat --queries 100 --rounds 2; likewise ivf: 20 GiB, by themselves
     python benchmarks/search.py --codes RUN/codes.h5                  real codes, all of them
+    python benchmarks/search.py --codes RUN/codes.h5 --sizes 1e6      synthetic ones that are drawn from these
     python benchmarks/search.py --rankings                            the three ways to rank, on features
 
 Synthetic codes are real ones of the handwritten digits (ITQ, 64 bits), drawn again and again, each bit flipped with a
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from machine import describe
 
-from sdc import ITQ, Index, hamming
+from sdc import ITQ, Index, devices, hamming
 from sdc.search import engines
 from sdc.search.ranking import asymmetric, reranked
 from sdc.search.recall import recall
@@ -68,7 +69,8 @@ def measure(codes: np.ndarray, queries: np.ndarray, engine: str, k: int, rounds:
         index = Index.build(codes, engine=engine, paths=paths)
         build = time.perf_counter() - began
         index.save(folder)
-        index = Index.load(folder)
+        del index
+        Index.load(folder)
         began = time.perf_counter()
         index = Index.load(folder)
         load = time.perf_counter() - began
@@ -92,7 +94,7 @@ def measure(codes: np.ndarray, queries: np.ndarray, engine: str, k: int, rounds:
         f"{len(codes):,}", engine, f"{build:.1f}", f"{share:.1f}", f"{size:.1f}", f"{1000 * load:.0f}",
         f"{rate['direct']:,.0f}", f"{rate['ours']:,.0f}", f"{many['ours'] / many['direct']:.3f}",
         f"{single['direct']:.3f}", f"{single['ours']:.3f}", f"{one['ours'] / one['direct']:.3f}",
-        f"{found.get(f'recall@{k}', np.nan):.3f}",
+        f"{found.get(f'recall@{k}', np.nan):.3f}", f"{(devices.peak_bytes() or 0) / 2**30:.1f}",
     ]  # fmt: skip
     print(f"| {' | '.join(cells)} |", flush=True)
     return {"milliseconds": single["ours"], "bytes": size, "engine": share}
@@ -143,9 +145,9 @@ def rankings(features: np.ndarray, k: int, rounds: int) -> None:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=float, nargs="+", default=[6e4, 1e6])
+    parser.add_argument("--sizes", type=float, nargs="+", help="60,000 and a million")
     parser.add_argument("--engines", nargs="+", default=["flat", "ivf", "hnsw", "multihash"])
-    parser.add_argument("--codes", type=Path, help="codes.h5 of a run, instead of synthetic ones")
+    parser.add_argument("--codes", type=Path, help="codes.h5 of a run, instead of those of the digits")
     parser.add_argument("--features", type=Path, help=".npy for --rankings, instead of the digits' pixels")
     parser.add_argument("--rankings", action="store_true")
     parser.add_argument("--queries", type=int, default=1000)
@@ -159,17 +161,19 @@ def main() -> None:
     if options.rankings:
         rankings(digits() if options.features is None else np.load(options.features), options.k, options.rounds)
         return
-    real = ITQ(bits=BITS, seed=0).fit(digits()).encode(digits())
+    real = read_codes(options.codes).codes if options.codes else ITQ(bits=BITS, seed=0).fit(digits()).encode(digits())
+    # Of size 0: the real ones themselves.
+    options.sizes = options.sizes or ([0] if options.codes else [6e4, 1e6])
     print(
         "| codes | engine | build, s | bytes a code, engine | all told | load, ms | queries/s, FAISS | ours | time, "
-        "ours / FAISS | one query, ms, FAISS | ours | ours / FAISS | recall |\n|" + "--:|" * 13
+        "ours / FAISS | one query, ms, FAISS | ours | ours / FAISS | recall | peak memory, GiB |\n|" + "--:|" * 14
     )
-    for size in [0] if options.codes else map(int, options.sizes):
-        if options.codes:
-            codes = read_codes(options.codes).codes
+    for size in map(int, options.sizes):
+        if not size:
+            codes = real
             queries = codes[np.linspace(0, len(codes) - 1, min(options.queries, len(codes))).astype(np.int64)]
         else:
-            codes = np.empty((size, BITS // 8), np.uint8)
+            codes = np.empty((size, real.shape[1]), np.uint8)
             for number, block in enumerate(drawn(real, size, 0)):
                 codes[number * BLOCK : number * BLOCK + len(block)] = block
             queries = next(drawn(real, options.queries, 1))

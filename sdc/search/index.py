@@ -323,7 +323,7 @@ def _items(count: int, ids: Any, paths: Iterable[str] | None, labels: Iterable[s
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         raise SDCError(f"id {twice[0]} is there twice; give each code its own")
-    texts = [Texts.of([""] * count if given is None else given) for given in (paths, labels)]
+    texts = [Texts.empty(count) if given is None else Texts.of(given) for given in (paths, labels)]
     for name, given in (("ids", numbers), ("paths", texts[0]), ("labels", texts[1])):
         if len(given) != count:
             raise SDCError(f"there are {len(given)} {name} for {count} codes; give one for each")

@@ -48,6 +48,11 @@ class Texts(Sequence[str]):
             data += b"".join(parts)
         return cls(np.cumsum(np.frombuffer(lengths, np.int64)), np.frombuffer(data, np.uint8))
 
+    @classmethod
+    def empty(cls, count: int) -> "Texts":
+        """So many empty ones."""
+        return cls(np.zeros(count + 1, np.int64), np.empty(0, np.uint8))
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 

@@ -138,6 +138,11 @@ def record_path(path: str | Path) -> Path:
     return Path(path).with_suffix(".record.json")
 
 
+def record_beside(path: str | Path) -> Path:
+    """Likewise, of a file that a person named: ``codes.csv.record.json``, for a ``codes.sql`` may lie there too."""
+    return Path(f"{path}.record.json")
+
+
 def write_record(
     path: str | Path,
     stage: str,

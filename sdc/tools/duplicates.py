@@ -16,7 +16,7 @@ from sdc.search.opening import image_or_gray, opener_for_show
 from sdc.search.sheet import MOST_COLUMNS, MOST_ROWS, write_sheet
 from sdc.storage.columns import write_columns
 from sdc.storage.index import RECORD
-from sdc.storage.records import RUN, expected, record_path, write_record
+from sdc.storage.records import RUN, expected, record_beside, write_record
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ def run(
 
     Args:
         source: Folder of an index; or, with ``--head``, one of images.
-        radius: The greatest distance of a step, in bits: 0 for equal codes, 2 or 3 of 64 for near-duplicates.
+        radius: The greatest distance of a step, in bits: 0 for equal codes; of 64 bits, start with 2, and raise it as
+            long as the groups hold nothing but copies.
         out: CSV file to write: a row per image that is in a group (group, id, path, label, distance from the first of
             the group), the largest groups first.
         show: PNG file to write: a row per group.
@@ -72,7 +73,7 @@ def run(
     }
     write_columns(out, columns)
     facts = {**expected(index.facts, *RUN), "radius": radius, "images": len(index), "groups": len(starts)}
-    write_record(record_path(out), "duplicates", facts, [out], expected(index.facts, "head_xxh3"))
+    write_record(record_beside(out), "duplicates", facts, [out], expected(index.facts, "head_xxh3"))
     if show is not None:
         open_item = opener_for_show(index)
         rows_shown = []

@@ -16,7 +16,7 @@ from sdc.search.files import FilesToEncode, OnError
 from sdc.storage.codes import Codes, write_codes
 from sdc.storage.columns import write_columns
 from sdc.storage.files import writing
-from sdc.storage.records import RUN, checksum_of_file, expected, record_path, write_record
+from sdc.storage.records import RUN, checksum_of_file, expected, record_beside, write_record
 
 _log = logging.getLogger(__name__)
 _FORMATS = (".h5", ".npy", ".csv")
@@ -66,7 +66,7 @@ def run(
     checksums = _write(out, codes, files.paths, attributes)
     made_from = {"head_xxh3": identity["head_xxh3"], "weights": identity["weights"]}
     facts = {**attributes, "skipped": len(files.skipped)}
-    write_record(record_path(out), "encode-images", facts, checksums, made_from)
+    write_record(record_beside(out), "encode-images", facts, checksums, made_from)
     _log.info("%d images in %.1f s: %.1f images/s", len(codes), seconds, len(codes) / seconds)
     return 0
 

@@ -9,7 +9,7 @@ from sdc.search.databases import export_faiss, export_lancedb, export_postgresql
 from sdc.search.encoder import Encoder
 from sdc.search.index import Index
 from sdc.search.onnx import export_head, export_model
-from sdc.storage.records import RUN, expected, record_path, write_record
+from sdc.storage.records import RUN, expected, record_beside, write_record
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(
         else:
             export_postgresql(out, index, table)
         facts = {**expected(index.facts, *RUN), "to": to, "bits": index.bits, "count": len(index)}
-        write_record(record_path(out), "export", facts, [out], expected(index.facts, "head_xxh3"))
+        write_record(record_beside(out), "export", facts, [out], expected(index.facts, "head_xxh3"))
     _log.info("%s: %d codes of %d bits", out, len(index), index.bits)
     return 0
 

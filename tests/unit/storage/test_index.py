@@ -19,6 +19,7 @@ def test_texts_are_rows_of_bytes():
     with pytest.raises(IndexError):
         texts[5]
     assert (len(Texts.of([])), list(Texts.of([]))) == (0, [])
+    assert (len(Texts.empty(3)), list(Texts.empty(3)), Texts.empty(3)[2]) == (3, ["", "", ""], "")
 
 
 def test_items_are_chosen_and_joined():

@@ -26,7 +26,7 @@ def test_groups_of_an_index(tmp_path, capsys):
         ("1", "8", "b", "v", "0"), ("1", "10", "d", "x", "1"),
     ]  # fmt: skip
     assert "5 of 6 images are in 2 groups" in capsys.readouterr().out
-    record = read_record(tmp_path / "d.record.json", "duplicates", {"radius": 2, "groups": 2})
+    record = read_record(tmp_path / "d.csv.record.json", "duplicates", {"radius": 2, "groups": 2})
     record.check(tmp_path / "d.csv")
     with Image.open(tmp_path / "d.png") as sheet:
         assert sheet.size == (3 * 128, 2 * 144)

@@ -40,7 +40,7 @@ def test_a_folder_and_files_in_each_format(root, head, tmp_path):
     expected = Encoder.load(head).encode(paths)
     for suffix in (".h5", ".npy", ".csv"):
         assert main(["encode-images", str(head), str(root), str(alone), "--out", f"{tmp_path}/codes{suffix}"]) == 0
-        record = read_record(tmp_path / "codes.record.json", "encode-images", {"bits": 16, "skipped": 0})
+        record = read_record(tmp_path / f"codes{suffix}.record.json", "encode-images", {"bits": 16, "skipped": 0})
         for name in record.files if suffix != ".h5" else ():
             record.check(tmp_path / name)
     stored = read_codes(tmp_path / "codes.h5", {"method": "lsh", "bits": 16, "seed": 3, "train_on": "folder"})
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_named_or_skipped(root, head, tmp_path, caplog):
         (tmp_path / name).rename(root / name)
     encode_images.run(head, [root, tmp_path / "none.png"], out=out, on_error="skip")
     assert len(rows_of(out)) == 24
-    assert read_record(tmp_path / "codes.record.json", "encode-images").facts["skipped"] == 4
+    assert read_record(tmp_path / "codes.csv.record.json", "encode-images").facts["skipped"] == 4
     skipped = next(line for line in caplog.messages if line.startswith("skipped 4 files"))
     assert all(
         name in skipped for name in ("notes.txt (is not", "text.jpg (cannot", "bomb.png (has", "none.png (cannot")

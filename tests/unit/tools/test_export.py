@@ -57,7 +57,7 @@ def test_an_index_is_written_for_each_program(tmp_path, caplog):
         assert main(["export", to, str(tmp_path / "index"), "--out", str(tmp_path / name)]) == 0
         assert f"{tmp_path / name}: 3 codes of 64 bits" in caplog.messages
         if to != "lancedb":
-            read_record(tmp_path / "x.record.json", "export", {"to": to, "count": 3}).check(tmp_path / name)
+            read_record(tmp_path / f"{name}.record.json", "export", {"to": to, "count": 3}).check(tmp_path / name)
     assert faiss.read_index_binary(str(tmp_path / "x.faiss")).search(codes[1:2], 1)[1].tolist() == [[5]]
     assert main(["export", "faiss", str(tmp_path), "--out", str(tmp_path / "y.faiss")]) == 2
     assert caplog.messages[-1] == (
