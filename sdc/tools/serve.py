@@ -67,6 +67,7 @@ def run(
         import uvicorn
 
         from sdc.web.app import create_app
+        from sdc.web.connection import Connection
     except ImportError as error:
         raise SDCError(
             f"needs FastAPI, uvicorn, python-multipart and prometheus-client ({error}); pip install 'sdc-hashing[web]'"
@@ -85,7 +86,7 @@ def run(
     hosts = {"127.0.0.1", "localhost", "[::1]", host} if here and token is None else None
     app = create_app(collections, token, hosts, limit)
     config = uvicorn.Config(
-        app, loop="asyncio", http="h11", ws="none", lifespan="off", log_level="warning", access_log=False,
+        app, loop="asyncio", http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=_DRAIN, timeout_keep_alive=15,
         limit_concurrency=1000 + limit,
     )  # fmt: skip

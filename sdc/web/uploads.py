@@ -1,6 +1,8 @@
 """Images from strangers: looked at before they are decoded, and never served as they came."""
 
 import io
+import re
+import zipfile
 from typing import TYPE_CHECKING
 
 from sdc.errors import SDCError
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
 MAX_BYTES, MAX_MEGAPIXELS = 32 * 10**6, 50
 # Raster formats that browsers show. SVG, PDF, EPS and the like are programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# Of a progressive JPEG file, each of which takes as long as the image is large; cameras and programs write about ten.
+_MAX_SCANS = 32
+# Signs of HTML, PHP and PDF, which other programs would take the file for.
+_FOREIGN = re.compile(rb"<script|<html|<!doctype|<\?php|%PDF-", re.IGNORECASE)
 # Pixels of a thumbnail's longer edge.
 _EDGE = 192
 
@@ -21,10 +27,10 @@ class UploadError(SDCError):
 
 
 def read_image(content: bytes) -> "Image":
-    """Decode an uploaded image, whose header is looked at first.
+    """Decode an uploaded image, which is looked at first.
 
     Raises:
-        UploadError: If it is of another format, damaged, or too large.
+        UploadError: If it is of another format, or of another kind, too; damaged, or too large.
     """
     import warnings
 
@@ -43,6 +49,11 @@ def read_image(content: bytes) -> "Image":
     if width * height > MAX_MEGAPIXELS * 1e6:
         size = f"{width * height / 1e6:,.1f} megapixels ({width} x {height})"
         raise UploadError(f"the image has {size}; give at most {MAX_MEGAPIXELS}")
+    # Within what is compressed, a byte of ones is followed by a zero.
+    if image.format == "JPEG" and content.count(b"\xff\xda") > _MAX_SCANS:
+        raise UploadError(f"the image has more than {_MAX_SCANS} scans; save it as a plain JPEG file")
+    if _FOREIGN.search(content) or zipfile.is_zipfile(io.BytesIO(content)):
+        raise UploadError("the image is HTML, PHP, PDF or ZIP, too; save it anew, without what is added to it")
     try:
         image.load()
     except Exception as error:

@@ -3,16 +3,14 @@
 import base64
 import contextlib
 import shutil
-import threading
 
 import pytest
 
-from tests.support.finished import RUN, finished_run
+from tests.web.conftest import NASTY
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-NASTY = "<script>alert(1)<|script>"
 # Drop or paste a file, as a person's own would arrive.
 GIVE = """([kind, content]) => {
   const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
@@ -26,29 +24,8 @@ GIVE = """([kind, content]) => {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return finished_run(tmp_path_factory.mktemp("browser"), ("cat", NASTY), more_seeds=(1,))
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    """Of a server of two indexes."""
-    import socket
-
-    import uvicorn
-
-    from sdc.web.app import create_app
-    from sdc.web.collection import Collection
-
-    collections = [Collection(folder / RUN.replace("seed0", f"seed{seed}") / "index", device="cpu") for seed in (0, 1)]
-    app = create_app(collections, hosts={"127.0.0.1"})
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="error"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+def address(port):
+    return f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

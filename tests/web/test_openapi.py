@@ -4,8 +4,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sdc.web.app import create_app
-from sdc.web.collection import Collection
-from tests.support.finished import RUN, finished_run
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
@@ -15,10 +13,8 @@ LIMITS = settings(max_examples=25, deadline=None, suppress_health_check=list(Hea
 
 
 @pytest.fixture(scope="module")
-def schema(tmp_path_factory):
-    folder = finished_run(tmp_path_factory.mktemp("openapi"))
-    app = create_app([Collection(folder / RUN / "index", device="cpu")])
-    return schemathesis.openapi.from_asgi("/api/openapi.json", app)
+def schema(collections):
+    return schemathesis.openapi.from_asgi("/api/openapi.json", create_app(collections))
 
 
 def test_all_operations_are_tried(schema):

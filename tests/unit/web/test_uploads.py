@@ -1,5 +1,6 @@
 import io
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -46,10 +47,37 @@ def test_anything_else_is_refused(content, why):
         read_image(content)
 
 
-def test_a_polyglot_gives_its_pixels_alone():
-    content = file_of(Image.new("RGB", (50, 50), "red"), "JPEG", comment=b"<script>alert(1)</script>")
-    small = thumbnail(read_image(content + b"PK\x03\x04<html><script>alert(2)</script>"))
-    assert small.startswith(b"\xff\xd8") and b"script" not in small and b"PK" not in small
+def zipped():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("a.txt", "a")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("tail", [b"<SCRIPT>alert(1)</SCRIPT>", b"<?php phpinfo();", b"%PDF-1.4\n1 0 obj", zipped()])
+def test_a_polyglot_is_refused(kind, tail):
+    with pytest.raises(UploadError, match="is HTML, PHP, PDF or ZIP, too"):
+        read_image(file_of(Image.new("RGB", (50, 50), "red"), kind) + tail)
+
+
+def test_a_script_in_a_comment_is_refused():
+    with pytest.raises(UploadError, match="is HTML"):
+        read_image(file_of(Image.new("RGB", (50, 50)), "JPEG", comment=b"<script>alert(1)</script>"))
+
+
+def test_what_else_is_in_a_file_is_not_in_its_thumbnail():
+    content = file_of(Image.new("RGB", (50, 50), "red"), "JPEG", comment=b"my address")
+    small = thumbnail(read_image(content + b"a film, as some telephones add it"))
+    assert small.startswith(b"\xff\xd8") and b"address" not in small and b"film" not in small
+
+
+def test_a_jpeg_of_many_scans_is_refused_and_a_usual_one_is_not():
+    content = file_of(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    assert read_image(content).size == (64, 64)
+    with pytest.raises(UploadError, match="more than 32 scans"):
+        read_image(content[:last] + content[last:-2] * 40 + content[-2:])
 
 
 @settings(max_examples=60, deadline=None)
