@@ -11,17 +11,22 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-# Items at a time, so that their words, distances and keys stay in the first cache for all queries of a call.
+# Items at a time, so that their words and keys stay in the first cache for all queries of a call.
 _CHUNK = 2048
-# Items at a time that are passed over if none of them is near enough.
-_STEP = 16
 
 
 def _ctpop(_: Any, word: Any) -> Any:
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
 
 
+def _cttz(_: Any, word: Any) -> Any:
+    return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.and_(
+        builder.cttz(arguments[0], context.get_constant(types.boolean, False)), arguments[0].type(63)
+    )
+
+
 popcount: Any = intrinsic(_ctpop)
+lowest_bit: Any = intrinsic(_cttz)  # its place; 0 if there is none
 
 
 @njit(nogil=True, cache=True)
@@ -29,7 +34,7 @@ def rank(
     queries: np.ndarray,
     database: np.ndarray,
     levels: np.ndarray,
-    distances: np.ndarray,
+    keys: np.ndarray,
     counts: np.ndarray,
     first: np.ndarray,
 ) -> None:
@@ -38,19 +43,20 @@ def rank(
     Args:
         queries, database: Words of codes from ``sdc.hamming.words``, shapes ``(W, q)`` and ``(W, n)``.
         levels: Of each item, shape ``(q, n)``, uint8 below L.
-        distances: Room for distances, shape ``(q, n)``, uint8 for up to 255 bits, else uint16.
+        keys: To be filled with L times the distance and the level, wide enough, unsigned, shape ``(q, m)``, m a
+            multiple of 64 that is at least n.
         counts: To be filled, shape ``(q, L, K + 1)``, int64.
         first: To be filled, nearest first and ties in database order, shape ``(q, top)``, uint8; top is at most n.
     """
     words, size = database.shape
     number, depth, width = counts.shape
     # Four histograms in turn: an increment need not wait for the one before to be stored.
-    histograms = np.zeros((number, 4, depth * width), np.uint32)
-    keys = np.empty(_CHUNK, np.uint32)
+    histograms = np.zeros((number, 4, width * depth), np.uint32)
     for start in range(0, size, _CHUNK):
         length = min(size - start, _CHUNK)
+        whole = length // 4 * 4
         for query in range(number):
-            part = distances[query, start : start + length]
+            part = keys[query, start : start + length]
             for word in range(words):
                 wanted, row = queries[word, query], database[word, start : start + length]
                 if word == 0:
@@ -61,53 +67,50 @@ def rank(
                         part[item] += popcount(row[item] ^ wanted)
             relevance = levels[query, start : start + length]
             for item in range(length):
-                keys[item] = np.uint32(relevance[item]) * np.uint32(width) + np.uint32(part[item])
+                part[item] = part[item] * depth + relevance[item]
             histogram = histograms[query]
-            whole = length // 4 * 4
             for item in range(0, whole, 4):
-                histogram[0, keys[item]] += np.uint32(1)
-                histogram[1, keys[item + 1]] += np.uint32(1)
-                histogram[2, keys[item + 2]] += np.uint32(1)
-                histogram[3, keys[item + 3]] += np.uint32(1)
-            for item in range(whole, length):
-                histogram[0, keys[item]] += np.uint32(1)
-    near = np.empty(size + 1, np.int64)
-    places = np.empty(width, np.int64)
-    for query in range(number):
-        for level in range(depth):
-            for distance in range(width):
-                key = level * width + distance
-                total = np.int64(0)
                 for lane in range(4):
-                    total += histograms[query, lane, key]
-                counts[query, level, distance] = total
-        # The first place of each distance, up to that of the last item wanted.
-        reach, before = -1, 0
-        while before < first.shape[1]:
-            reach += 1
-            places[reach] = before
+                    histogram[lane, part[item + lane]] += np.uint32(1)
+            for item in range(whole, length):
+                histogram[0, part[item]] += np.uint32(1)
+    places = np.empty(width, np.int64)
+    near, order = np.empty(size + 4, keys.dtype), np.empty(size, first.dtype)
+    for query in range(number):
+        # The first place of each distance, and the distance of the last item wanted.
+        reach, before = 0, 0
+        for distance in range(width):
+            places[distance] = before
+            if before < first.shape[1]:
+                reach = distance
             for level in range(depth):
-                before += counts[query, level, reach]
-        # What is within reach, in database order.
-        row, found = distances[query], 0
-        for start in range(0, size, _STEP):
-            stop = min(start + _STEP, size)
-            least = row[start]
-            if stop == start + _STEP:
-                for item in range(start, start + _STEP):
-                    least = min(least, row[item])
-            else:
-                for item in range(start, stop):
-                    least = min(least, row[item])
-            if least <= reach:
-                for item in range(start, stop):
-                    near[found] = item
-                    found += row[item] <= reach
-        for item in near[:found]:
-            place = places[row[item]]
-            places[row[item]] += 1
-            if place < first.shape[1]:
-                first[query, place] = levels[query, item]
+                total = 0
+                for lane in range(4):
+                    total += histograms[query, lane, distance * depth + level]
+                counts[query, level, distance] = total
+                before += total
+        # The keys within reach, in database order: a bit for each of 64 items, and then one after the other.
+        last, found = keys.dtype.type((reach + 1) * depth - 1), np.int64(0)
+        for start in range(0, size, 64):
+            part = keys[query, start : start + 64]
+            bits = np.uint64(0)
+            for item in range(64):
+                bits |= np.uint64(part[item] <= last) << np.uint64(item)
+            if start + 64 > size:
+                bits &= (np.uint64(1) << np.uint64(size - start)) - np.uint64(1)
+            # Four times at least: a processor that can tell when a loop ends is faster than one that guesses wrong.
+            within = np.int64(popcount(bits))
+            for place in range(found, found + max(within, np.int64(4))):
+                near[place] = part[lowest_bit(bits)]
+                bits &= bits - np.uint64(1)
+            found += within
+        for key in near[:found]:
+            # A division of 64 bits would take as long as all the rest.
+            nearest = np.uint32(key) // np.uint32(depth)
+            order[places[nearest]] = key - nearest * depth
+            places[nearest] += 1
+        for place in range(first.shape[1]):
+            first[query, place] = order[place]
 
 
 @njit(nogil=True, cache=True)

@@ -74,5 +74,5 @@ class RankedQueries:
 
     def relevant_inside(self, radius: int) -> np.ndarray:
         """Relevant items within a Hamming radius."""
-        items: np.ndarray = self.buckets.hits[:, radius] + self.buckets.relevant[:, radius]
+        items: np.ndarray = self.buckets.found[:, radius]
         return items

@@ -105,14 +105,15 @@ class Hamming:
     def _compiled(self, relevance: Relevance, queries: range, counts: np.ndarray, first: np.ndarray) -> None:
         width = max(1, min(PASS_QUERIES, PASS_DISTANCES // self.size))
         levels = np.empty((width, self.size), np.uint8)
-        distances = np.empty((width, self.size), np.min_scalar_type(self.bits or 0))
+        largest = relevance.depth * (1 + (self.bits or 0)) - 1
+        keys = np.empty((width, -(-self.size // 64) * 64), np.min_scalar_type(largest))
         rank = compiled_rank()
         for part in spans(range(len(queries)), width):
             for place, query in enumerate(queries[part.start : part.stop]):
                 levels[place] = relevance.levels(query)
             words = np.ascontiguousarray(self._queries[:, queries.start + part.start : queries.start + part.stop])
             rank(
-                words, self._database, levels[: len(part)], distances[: len(part)],
+                words, self._database, levels[: len(part)], keys[: len(part)],
                 counts[part.start : part.stop], first[part.start : part.stop],
             )  # fmt: skip
 
@@ -139,7 +140,7 @@ def compiled_rank() -> Any:
 
         one = np.zeros((1, 1), np.uint64), np.zeros((1, 1), np.uint64)
         byte = np.zeros((1, 1), np.uint8)
-        rank(*one, byte, byte.copy(), np.zeros((1, 1, 2), np.int64), byte.copy())
+        rank(*one, byte, np.zeros((1, 64), np.uint8), np.zeros((1, 1, 2), np.int64), byte.copy())
     # Numba is missing, or does not know this NumPy, or can keep nothing anywhere, or what it kept is damaged.
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

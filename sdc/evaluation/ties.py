@@ -32,6 +32,8 @@ DENOMINATORS: dict[Denominator, str] = {
     "total": "all relevant items",
 }
 
+_LOGARITHM = np.log(2e16)  # values that together have no chance of 1e-16 may be left out
+
 
 class Buckets:
     """Rankings with ties: how many items of each level of relevance are in each bucket, nearest bucket first.
@@ -50,14 +52,18 @@ class Buckets:
     def __init__(self, counts: np.ndarray) -> None:
         self.counts = counts
         self.items, self.relevant = counts.sum(axis=1), counts[:, 1:].sum(axis=1)  # n, r: (Q, B)
-        self.reached = np.cumsum(self.items, axis=1)
-        self.before = self.reached - self.items  # N
-        self.hits = np.cumsum(self.relevant, axis=1) - self.relevant  # R
-        self.total = self.relevant.sum(axis=1)  # T: (Q,)
-        self.share = self.relevant / np.maximum(self.items, 1)
+        self.reached, self.found = np.cumsum(self.items, axis=1), np.cumsum(self.relevant, axis=1)
+        self.before, self.hits = self.reached - self.items, self.found - self.relevant  # N, R
+        self.total = self.found[:, -1]  # T: (Q,)
         self._size = int(self.reached[:, -1].max(initial=0))
+        self._least, self._most = self.reached.min(axis=0), self.reached.max(axis=0)
         self._narrowed: dict[int, Self] = {}
         self._splits: dict[int, tuple[np.ndarray, tuple[np.ndarray, ...]]] = {}
+
+    @functools.cached_property
+    def share(self) -> np.ndarray:
+        """Of the items in each bucket, how many are relevant: r / n, shape ``(Q, B)``."""
+        return self.relevant / np.maximum(self.items, 1)
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
         """Expected AP@R in [0, 1]; 0 where there is no relevant item within the top R.
@@ -77,10 +83,12 @@ class Buckets:
         items, relevant, before, hits, kept = split
         first, chances = _hypergeometric(items, relevant, kept)
         inside = first[:, None] + np.arange(chances.shape[1])  # x: (Q, width)
-        before, hits, kept = before[:, None], hits[:, None], kept[:, None]
-        rho = (inside - 1) / np.maximum(kept - 1, 1)
-        sums = certain[:, None] + self._contribution(inside / kept, rho, kept, before, hits)
-        return (chances * sums / np.maximum(hits + inside, 1)).sum(axis=1)
+        # With x and m for r and n that is x/m times a linear function of x.
+        rise = self._rise(before, kept)
+        slope = (kept - (before + 1) * rise) / np.maximum(kept - 1, 1)
+        level, slope = ((hits + 1) * rise - slope) / kept, slope / kept
+        sums = certain[:, None] + inside * (level[:, None] + inside * slope[:, None])
+        return (chances * sums / np.maximum(hits[:, None] + inside, 1)).sum(axis=1)
 
     def average_precision_bounds(self, cutoff: int, denominator: Denominator) -> tuple[np.ndarray, np.ndarray]:
         """AP@R of the worst and of the best order inside the buckets, shape ``(Q,)`` each.
@@ -140,20 +148,21 @@ class Buckets:
             gains: Gain of an item of each level of relevance, shape ``(L,)``, float.
         """
         near = self._up_to(cutoff)
-        means = np.tensordot(gains, near.counts, axes=(0, 1)) / np.maximum(near.items, 1)
+        means = (gains[:, None] * near.counts).sum(axis=1) / np.maximum(near.items, 1)
         discounts = _discounts(self._size)
         return (means * (discounts[near.before + near._kept(cutoff)] - discounts[near.before])).sum(axis=1)
 
     def _up_to(self, cutoff: int) -> Self:
-        """These rankings without the buckets that lie behind rank R in all of them: few of long codes are left."""
-        behind = np.flatnonzero(self.reached.min(axis=0) >= cutoff)
-        width = 1 + int(behind[0]) if len(behind) else self.reached.shape[1]
-        if width not in self._narrowed:
-            near = self._narrowed[width] = copy.copy(self)
-            for name in ("counts", "items", "relevant", "reached", "before", "hits", "share"):
-                setattr(near, name, getattr(self, name)[..., :width])
+        """These rankings but for buckets that in all of them are empty before the first item, or lie behind rank R."""
+        end = 1 + int(np.searchsorted(self._least, cutoff))
+        if end not in self._narrowed:
+            near = self._narrowed[end] = copy.copy(self)
+            start = min(int(np.searchsorted(self._most, 1)), len(self._most) - 1)
+            for name in ("counts", "items", "relevant", "reached", "found", "before", "hits"):
+                setattr(near, name, getattr(self, name)[..., start:end])
+            near.__dict__.pop("share", None)
             near._splits = {}
-        return self._narrowed[width]
+        return self._narrowed[end]
 
     def _kept(self, cutoff: int) -> np.ndarray:
         """How many positions of each bucket are within the top R, shape ``(Q, B)``."""
@@ -176,13 +185,16 @@ class Buckets:
     def _contribution(
         self, share: np.ndarray, rho: np.ndarray, kept: np.ndarray, before: np.ndarray, hits: np.ndarray
     ) -> np.ndarray:
+        return share * (kept * rho + (hits + 1 - (before + 1) * rho) * self._rise(before, kept))
+
+    def _rise(self, before: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """H(N + m) - H(N)."""
         harmonic = harmonic_numbers(self._size)
-        return share * (kept * rho + (hits + 1 - (before + 1) * rho) * (harmonic[before + kept] - harmonic[before]))
+        return harmonic[before + length] - harmonic[before]
 
     def _run(self, length: np.ndarray, end: np.ndarray, hits: np.ndarray) -> np.ndarray:
         """Sum of the precisions at so many relevant items in a row, the last of them at a rank, behind R others."""
-        harmonic = harmonic_numbers(self._size)
-        return length + (hits - (end - length)) * (harmonic[end] - harmonic[end - length])
+        return length + (hits - (end - length)) * self._rise(end - length, length)
 
 
 class Order:
@@ -200,21 +212,20 @@ class Order:
 
     def __init__(self, levels: np.ndarray, total: np.ndarray) -> None:
         self.levels, self.total = levels, total
-        self._query, self._rank = np.nonzero(levels)  # of every relevant item, by query and rank
-        self._hits = np.bincount(self._query, minlength=len(levels))
-        ends = np.cumsum(self._hits)
-        self._precision = (np.arange(len(self._rank)) + 1 - np.repeat(ends - self._hits, self._hits)) / (self._rank + 1)
+        relevant = levels > 0
+        self._hits = np.cumsum(relevant, axis=1, dtype=np.int32)  # up to each rank
+        self._precisions = self._hits / np.arange(1.0, 1 + levels.shape[1]) * relevant
 
     def average_precision(self, cutoff: int, denominator: Denominator) -> np.ndarray:
         """AP@R."""
-        sums = np.bincount(self._query, self._precision * (self._rank < cutoff), minlength=len(self.levels))
+        sums = self._precisions[:, :cutoff].sum(axis=1)
         hits = self.relevant_within(cutoff)
         known = {"top": hits, "min": np.minimum(self.total, cutoff), "total": self.total}[denominator]
         return sums / np.maximum(known, 1)
 
     def relevant_within(self, cutoff: int) -> np.ndarray:
         """Number of relevant items within the top K."""
-        return np.count_nonzero(self.levels[:, :cutoff], axis=1)
+        return self._hits[:, :cutoff][:, -1]
 
     def hit_rate(self, cutoff: int) -> np.ndarray:
         """Whether there is a relevant item within the top K: 1 or 0."""
@@ -238,14 +249,16 @@ def ideal(counts: np.ndarray) -> Buckets:
 def _hypergeometric(items: np.ndarray, relevant: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Chances of the number of relevant items among those drawn without replacement, for Q cases.
 
-    Values further from the mean than anything that has a chance of 1e-16 are left out: by Bernstein's inequality those
-    beyond 26 + 9 standard deviations of the binomial distribution, which is the wider of the two. Returned are the
-    first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape ``(Q, width)``.
+    Values that together have no chance of 1e-16 are left out: by Bernstein's inequality those further from the mean
+    than t with t² = 2 (V + t / 3) log(2e16), V the variance of the binomial distribution, which is the wider of the
+    two. Returned are the first value of each case, shape ``(Q,)``, and the chances of it and those after it, shape
+    ``(Q, width)``.
     """
     share = relevant / items
     mean = drawn * share
     # What is not drawn spreads as much; much further out, chances would not fit into a float.
-    reach = 26 + 9 * np.sqrt(np.minimum(drawn, items - drawn) * share * (1 - share))
+    variance = np.minimum(drawn, items - drawn) * share * (1 - share)
+    reach = _LOGARITHM / 3 + np.sqrt(_LOGARITHM**2 / 9 + 2 * _LOGARITHM * variance)
     first = np.maximum(np.maximum(drawn - (items - relevant), 0), np.floor(mean - reach)).astype(np.int64)
     last = np.minimum(np.minimum(drawn, relevant), np.ceil(mean + reach)).astype(np.int64)
     values = first[:, None] + np.arange(1 + (last - first).max(initial=0))

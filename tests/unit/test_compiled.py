@@ -8,11 +8,15 @@ from sdc import hamming
 compiled = pytest.importorskip("sdc.compiled", reason="needs Numba")
 
 
+def keys_for(queries, size, depth, bits):
+    return np.empty((queries, -(-size // 64) * 64), np.min_scalar_type(depth * (bits + 1) - 1))
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_ranks_as_numpy_does(data):
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    queries, size = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([1, 3, 15, 16, 17, 100, 2048, 4100]))
+    queries, size = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([1, 3, 63, 64, 65, 100, 2048, 4100]))
     length, depth = data.draw(st.sampled_from([1, 2, 8, 9, 31, 32, 64])), data.draw(st.integers(1, 4))
     top = data.draw(st.sampled_from([0, 1, size // 2, size]))
     # Few different bytes, so that there are ties.
@@ -23,7 +27,7 @@ def test_ranks_as_numpy_does(data):
     words = [hamming.words(part) for part in codes]
     counts = np.full((queries, depth, 8 * length + 1), -1)
     first = np.full((queries, top), 255, np.uint8)
-    compiled.rank(*words, levels, np.empty((queries, size), np.min_scalar_type(8 * length)), counts, first)
+    compiled.rank(*words, levels, keys_for(queries, size, depth, 8 * length), counts, first)
     for query in range(queries):
         distances = hamming.word_distances(words[0][:, query], words[1])
         expected = hamming.count(distances, levels[query], 8 * length, depth)
@@ -31,14 +35,18 @@ def test_ranks_as_numpy_does(data):
         assert np.array_equal(first[query], levels[query][hamming.nearest(distances, top, expected.sum(axis=0))])
 
 
-def test_255_bits_fit_a_byte_and_256_do_not():
-    for bits in (248, 256):
-        words = hamming.words(np.zeros((1, bits // 8), np.uint8)), hamming.words(np.full((1, bits // 8), 255, np.uint8))
-        counts, first = np.zeros((1, 1, bits + 1), np.int64), np.ones((1, 1), np.uint8)
-        distances = np.empty((1, 1), np.min_scalar_type(bits))
-        compiled.rank(*words, np.zeros((1, 1), np.uint8), distances, counts, first)
-        assert distances[0, 0] == bits
-        assert counts[0, 0].nonzero()[0].tolist() == [bits]
+def test_the_largest_keys_are_told_apart():
+    # Of two levels, those of 127 bits fit a byte to the last value, and those of 128 bits do not.
+    for bits, dtype in ((127, np.uint8), (128, np.uint16)):
+        far = np.packbits(np.arange(128) < bits)
+        words = hamming.words(np.zeros((1, 16), np.uint8)), hamming.words(np.stack([far, far]))
+        keys, counts, first = keys_for(1, 2, 2, bits), np.zeros((1, 2, bits + 1), np.int64), np.zeros((1, 2), np.uint8)
+        compiled.rank(*words, np.array([[1, 0]], np.uint8), keys, counts, first)
+        assert keys.dtype == dtype
+        assert keys[0, :2].tolist() == [2 * bits + 1, 2 * bits]
+        assert counts[0, :, bits].tolist() == [1, 1]
+        assert counts.sum() == 2
+        assert first.tolist() == [[1, 0]]
 
 
 def test_joins_what_is_near():
