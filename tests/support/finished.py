@@ -5,6 +5,8 @@ from PIL import Image
 
 from sdc.stages import encode, extract, index, prepare, train
 
+# A class that is a script, as far as a folder's name can be one.
+NASTY = "<script>alert(1)<|script>"
 RUN = "results/runs/folder/pixels/lsh/16bit/seed0"
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.web.conftest import NASTY
+from tests.support.finished import NASTY
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

@@ -1,10 +1,7 @@
 import pytest
 
 from sdc.web.collection import Collection
-from tests.support.finished import RUN, finished_run
-
-# As far as a folder's name can be one.
-NASTY = "<script>alert(1)<|script>"
+from tests.support.finished import NASTY, RUN, finished_run
 
 
 @pytest.fixture(scope="package")
