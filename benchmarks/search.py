@@ -15,7 +15,8 @@ take turns, and the best round counts.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def drawn(codes: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
         yield codes[generator.integers(0, len(codes), size)] ^ np.packbits(bits, axis=1)
 
 
-def best(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def best(calls: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
     """The seconds of the best round of each call; they take turns."""
     seconds = dict.fromkeys(calls, np.inf)
     for _ in range(rounds):
@@ -78,15 +79,14 @@ def measure(codes: np.ndarray, queries: np.ndarray, engine: str, k: int, rounds:
         own = next(folder.glob("engine-*"))
         direct = engines.faiss().read_index_binary(str(own))
         share = own.stat().st_size / len(codes)
+        sides = {"ours": index, "direct": direct}
+        many = best({side: partial(engine.search, queries, k) for side, engine in sides.items()}, rounds)
         few = [queries[row : row + 1] for row in range(20)]
-        many = best({"ours": lambda: index.search(queries, k), "direct": lambda: direct.search(queries, k)}, rounds)
-        one = best(
-            {
-                "ours": lambda: [index.search(query, k) for query in few],
-                "direct": lambda: [direct.search(query, k) for query in few],
-            },
+        each = best(
+            {(side, row): partial(sides[side].search, few[row], k) for side in sides for row in range(len(few))},
             3 * rounds,
         )
+        one = {side: sum(each[side, row] for row in range(len(few))) for side in sides}
         found = recall(index, np.linspace(0, len(codes) - 1, 200).astype(np.int64), k) or {}
     rate = {name: len(queries) / seconds for name, seconds in many.items()}
     single = {name: 1000 * seconds / len(few) for name, seconds in one.items()}
