@@ -17,6 +17,7 @@ from PIL import Image
 
 from sdc import Index, interrupts
 from sdc.cli import COMMANDS, main
+from sdc.storage.heads import read_head
 from sdc.storage.records import stage_record, write_record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -167,6 +168,7 @@ def work(tmp_path_factory):
          "--bits", "16", "--curve", f"{folder}/album.curve.csv", "--out", f"{folder}/album.safetensors"),
     ):  # fmt: skip
         assert main(command) == 0
+    Index.build(np.zeros((1, 2), np.uint8), head=read_head(folder / "album.safetensors")).save(folder / "album_index")
     rows = (f"0,{number},{number},0,1,cat/{number}.png\n" for number in range(1000))
     (folder / "retrieved.csv").write_text("query,rank,row,distance,relevant,path\n" + "".join(rows))
     facts = {"dataset": "folder", "backbone": "resnet18"}
@@ -198,6 +200,7 @@ LONG = {
     "duplicates": "index --radius 8 --out out/groups.csv",
     "export": "postgresql index --out out/index.sql",
     "encode-images": "album.safetensors images --out out/codes.csv",
+    "edit-index": "add album_index images",
     "serve": "--index index --port 0",
     "thumbnails": "--facts photographs.json --retrieved retrieved.csv --out out/sheet.png",
 }  # fmt: skip

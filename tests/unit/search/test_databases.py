@@ -62,6 +62,31 @@ def test_lancedb_finds_the_nearest(index, codes, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
+def test_lancedb_answers_from_an_object_store(codes, tmp_path):
+    lancedb, moto, boto3 = (pytest.importorskip(name) for name in ("lancedb", "moto.server", "boto3"))
+    index = Index.build(codes(300))
+    export_lancedb(tmp_path / "db", index, "images")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        access = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        address = {"endpoint_url": f"http://{host}:{port}", "region_name": "us-east-1"}
+        store = boto3.client("s3", **address, **access)
+        store.create_bucket(Bucket="codes")
+        for path in filter(Path.is_file, (tmp_path / "db").rglob("*")):
+            store.upload_file(str(path), "codes", f"db/{path.relative_to(tmp_path / 'db')}")
+        options = {"endpoint": address["endpoint_url"], "region": "us-east-1", "allow_http": "true", **access}
+        table = lancedb.connect("s3://codes/db", storage_options=options).open_table("images")
+        query = codes(1, seed=4)[0]
+        search = table.search(query.tolist(), vector_column_name="code").distance_type("hamming")
+        found = search.limit(10).to_arrow().to_pydict()
+    finally:
+        server.stop()
+    distances, certain = nearest(index, query)
+    assert found["_distance"] == distances and certain <= {*found["id"]}
+
+
 def test_a_table_that_lancedb_refuses_leaves_nothing(index, tmp_path):
     pytest.importorskip("lancedb")
     with pytest.raises(SDCError, match="db: LanceDB cannot write it"):
