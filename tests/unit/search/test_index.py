@@ -54,6 +54,34 @@ def test_add_remove_and_merge_are_as_building_from_all(codes, name, tmp_path):
     assert sorted(path.name for path in (tmp_path / "i").iterdir()) == ["engine-2.faiss", RECORD, "items-2.h5"]
 
 
+CHANGE = st.tuples(st.sampled_from(["add", "merge", "remove"]), st.integers(0, 4), st.integers(0, 2**16))
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(st.sampled_from(NAMES), st.lists(CHANGE, max_size=8))
+def test_any_changes_are_those_of_a_dictionary(name, changes):
+    generator = np.random.default_rng(7)
+    database = generator.integers(0, 256, (50, 2), np.uint8)
+    index, model, greatest = Index.build(database, engine=name), dict(enumerate(map(bytes, database))), 49
+    for kind, count, seed in changes:
+        some = np.random.default_rng(seed).integers(0, 256, (count, 2), np.uint8)
+        if kind == "remove":
+            ids = np.random.default_rng(seed).choice([*model], min(count, len(model)), replace=False)
+            index.remove(ids)
+            model = {each: code for each, code in model.items() if each not in ids}
+            continue
+        if kind == "add":
+            index.add(some)
+        else:
+            index.merge(Index.build(some, engine="flat"), new_ids=True)
+        model |= dict(enumerate(map(bytes, some), greatest + 1))
+        greatest += count
+    assert dict(zip(index.ids.tolist(), map(bytes, index.codes), strict=True)) == model
+    if model:
+        distances, found = index.search(index.codes, 1)
+        assert (distances == 0).all() and [model[each] for each in found[:, 0].tolist()] == [*model.values()]
+
+
 def test_ids_go_on_from_the_greatest(codes):
     index = Index.build(codes(3), [5, 9, 2])
     index.add(codes(2))
