@@ -46,7 +46,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             panel.plot(values, range(len(shown)), label=theme.title(method), **{"markersize": 4, **looks})
         panel.set(xlabel=label, xlim=(-2, 102))
         panel.grid(axis="y", linewidth=0.4, alpha=0.6)
-    axes[0, 0].set_yticks(range(len(shown)), map(str, shown))
+    axes[0, 0].set_yticks(range(len(shown)), [*map(str, shown)], parse_math=False)
     axes[0, 0].set_ylim(len(shown) - 0.5, -0.5)
     panels.legend(figure, axes[0, 0])
     return figure

@@ -127,3 +127,26 @@ def test_page_of_runs_has_their_figures_sidecars_and_what_jobs_took(folder, tmp_
     (missing := next(tmp_path.glob("figures/digits/pixels/*.svg"))).unlink()
     with pytest.raises(StorageError, match=missing.name):
         page.of_runs(runs, tmp_path, [], {"run": selection})
+
+
+def test_a_class_that_is_a_script_stays_text(rendered, folder, tmp_path):
+    nasty = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "$1 to $\\frac{", "]]></style>&amp;"]
+    frame = FRAMES["classes"]
+    names = dict(zip(dict.fromkeys(frame["class"]), nasty, strict=False))
+    frame = frame.assign(**{"class": frame["class"].map(names)}).dropna()
+    theme.save(catalogue.FIGURES["classes"].module.draw(frame), tmp_path / "classes.svg")
+    frame.to_csv(tmp_path / "classes.csv", index=False)
+    write_record(
+        tmp_path / "classes.record.json", "aggregate", {}, [tmp_path / "classes.svg", tmp_path / "classes.csv"]
+    )
+    part = page.figure(catalogue.FIGURES["classes"], tmp_path / "classes", "digits-pixels")
+    sidecar = {**MANIFEST, "classes": nasty, "dropped": [{"path": nasty[0], "why": nasty[1]}], "protocol": nasty[3]}
+    gap = {**GAP, "reason": nasty[0]}
+    text = page.render([], {nasty[0]: [part]}, page.facts([]), {nasty[1]: sidecar}, [], [gap], nasty[0])
+    plain = page.render([], {"a": [part]}, page.facts([]), {"b": MANIFEST}, [])
+    assert Checked(text).problems == [] == Checked(plain).problems
+    for tag in ("<script", "<style", "<img"):
+        assert text.count(tag) == plain.count(tag)
+    words = "".join(Checked(text).text)
+    shown = [name for name in nasty if name in names.values()]
+    assert len(shown) == 3 and all(name in words for name in shown)
