@@ -28,6 +28,11 @@ def faiss() -> Any:
     return faiss
 
 
+def use_one_core() -> None:
+    """From now on, searches of this thread take one core: of many threads, each would wait for all others' cores."""
+    faiss().omp_set_num_threads(1)
+
+
 def build(codes: np.ndarray, bits: int, settings: Indexing) -> Any:
     """An engine of codes, shape ``(n, bits / 8)``, uint8; the settings are ``Indexing.chosen``.
 

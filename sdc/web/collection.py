@@ -14,6 +14,7 @@ from sdc import hamming
 from sdc.errors import SDCError
 from sdc.evaluation.relevance import SharedLabels
 from sdc.labels import Labels
+from sdc.search import engines
 from sdc.search.answers import Ranking, about, neighbours, ranked
 from sdc.search.cached import features_of
 from sdc.search.encoder import Encoder
@@ -175,6 +176,7 @@ class Collection:
         Raises:
             SDCError: If the index cannot be ranked so.
         """
+        engines.use_one_core()
         # It finds itself.
         k, most = min(k + (query.row is not None), len(self.index)), k
         if by == "hamming":

@@ -4,15 +4,16 @@ const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#c2669a", "#bd8500", "#3797d8
 const SHAPES = 3, NO_GROUP = 65535, REACH = 14; // pixels from a point at which it is still meant
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+const colour = (group) => (group < PALETTE.length * SHAPES ? PALETTE[group % PALETTE.length] : GRAY);
+
 // A point's picture, drawn once and copied to each place.
 function stamp(group, radius) {
   const canvas = document.createElement("canvas"), pen = canvas.getContext("2d"), middle = radius + 1;
   canvas.width = canvas.height = 2 * middle;
-  const known = group < PALETTE.length * SHAPES;
-  pen.fillStyle = known ? PALETTE[group % PALETTE.length] : GRAY;
-  const shape = known ? Math.floor(group / PALETTE.length) : 0;
-  if (shape === 0) pen.arc(middle, middle, radius, 0, 7);
-  else if (shape === 1) pen.rect(middle - radius * 0.85, middle - radius * 0.85, radius * 1.7, radius * 1.7);
+  const shape = Math.floor(group / PALETTE.length);
+  pen.fillStyle = colour(group);
+  if (shape === 1) pen.rect(middle - radius * 0.85, middle - radius * 0.85, radius * 1.7, radius * 1.7);
+  else if (shape !== 2) pen.arc(middle, middle, radius, 0, 7);
   else for (const [x, y] of [[0, -1.15], [1.1, 0.85], [-1.1, 0.85]]) pen.lineTo(middle + x * radius, middle + y * radius);
   pen.fill();
   return canvas;
@@ -36,23 +37,23 @@ function show(canvas, points) {
   if (canvas.dataset.item) wanted.set(BigInt(canvas.dataset.item), "query");
   const marked = [];
   points.ids.forEach((id, point) => wanted.has(id) && marked.push([point, wanted.get(id)]));
-  let current = -1, stressed, edge, scale, margin;
+  let current = -1, edge, scale, margin;
 
   const x = (point) => margin + (points.places[2 * point] / 65535) * (edge - 2 * margin);
   const y = (point) => edge - margin - (points.places[2 * point + 1] / 65535) * (edge - 2 * margin);
 
-  // All points, those of one group alone in full colour.
-  function paint(group) {
-    stressed = group;
-    base.width = base.height = edge;
-    const on = base.getContext("2d"), radius = scale * Math.min(4, Math.max(1.2, 160 / Math.sqrt(points.count + 1)));
-    const stamps = [...points.names.slice(0, PALETTE.length * SHAPES).keys(), NO_GROUP].map((each) => stamp(each, radius));
-    for (const full of [false, true]) {
-      on.globalAlpha = full ? 0.85 : 0.12;
-      for (let point = 0; point < points.count; point += 1) {
-        if ((group === undefined || points.groups[point] === group) !== full) continue;
-        on.drawImage(stamps[Math.min(points.groups[point], stamps.length - 1)], x(point) - radius - 1, y(point) - radius - 1);
-      }
+  // The points of each group; those without a colour of their own together.
+  const shown = Math.min(points.names.length, PALETTE.length * SHAPES), members = Array.from({ length: shown + 1 }, () => []);
+  points.groups.forEach((group, point) => members[Math.min(group, shown)].push(point));
+
+  function paint(on, group, alike) {
+    const radius = scale * Math.min(4, Math.max(1.2, 160 / Math.sqrt(points.count + 1)));
+    const image = stamp(group < shown ? group : NO_GROUP, radius), half = image.width / 2;
+    // Small ones are squares, which are drawn much faster.
+    on.fillStyle = colour(group < shown ? group : NO_GROUP);
+    for (const point of alike) {
+      if (radius < 2) on.fillRect(x(point) - radius, y(point) - radius, 2 * radius, 2 * radius);
+      else on.drawImage(image, x(point) - half, y(point) - half);
     }
   }
 
@@ -65,10 +66,12 @@ function show(canvas, points) {
 
   function draw() {
     if (!edge) return; // not laid out yet
-    const group = current < 0 || points.groups[current] === NO_GROUP ? undefined : points.groups[current];
-    if (group !== stressed) paint(group);
+    const group = current < 0 ? NO_GROUP : points.groups[current];
     pen.clearRect(0, 0, edge, edge);
+    pen.globalAlpha = group === NO_GROUP ? 1 : 0.15;
     pen.drawImage(base, 0, 0);
+    pen.globalAlpha = 1;
+    if (group !== NO_GROUP) paint(pen, group, group < shown ? members[group] : members[shown].filter((point) => points.groups[point] === group));
     pen.strokeStyle = getComputedStyle(canvas).color;
     for (const [point, what] of marked) ring(point, what === "query" ? 8 : 5, what === "query" ? 3 : 1.5);
     if (current >= 0) ring(current, 10, 2);
@@ -82,7 +85,10 @@ function show(canvas, points) {
     if (!canvas.clientWidth) return; // folded away
     edge = canvas.width = canvas.height = Math.round(canvas.clientWidth * scale);
     margin = 12 * scale;
-    paint(stressed);
+    base.width = base.height = edge;
+    const on = base.getContext("2d");
+    on.globalAlpha = 0.85;
+    members.forEach((alike, group) => paint(on, group, alike));
     draw();
   }
 

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,6 +47,20 @@ def test_the_ways_of_ranking_agree_with_the_encoder(collections, finished):
     assert np.allclose([each["distance"] for each in answer], np.sort(exact), atol=1e-4)
     cosine = one.answer(one.query_of_item(item, "cosine"), "cosine", 23)
     assert [each["distance"] for each in cosine] == sorted(each["distance"] for each in cosine)
+
+
+def test_a_search_takes_one_core(collections):
+    def search():
+        collections[0].answer(collections[0].query_of_item(3))
+        used.append(faiss.omp_get_max_threads())
+
+    # FAISS keeps this number for each thread.
+    faiss, used = pytest.importorskip("faiss"), []
+    faiss.omp_set_num_threads(2)
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert used == [1] and faiss.omp_get_max_threads() == 2
 
 
 def test_distances_and_relevance_are_of_all_items(collections):
