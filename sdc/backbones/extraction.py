@@ -6,12 +6,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from importlib import metadata
 from typing import Any, TypeVar
 
 import numpy as np
 import PIL
 import torch
-import torchvision
 from PIL.Image import Image
 
 from sdc.backbones.base import Backbone
@@ -80,8 +80,9 @@ class Extraction:
         precision = choose_precision(
             backbone.precision, device, network, lambda: torch.from_numpy(np.stack([*map(resize, sample())]))
         )
-        versions = {"torch": str(torch.__version__), "torchvision": torchvision.__version__, "pillow": PIL.__version__}
-        self.attributes |= {"precision": precision, **versions}
+        # Importing torchvision takes as long as importing torch, and not every backbone has it imported.
+        versions = {"torchvision": metadata.version("torchvision"), "pillow": PIL.__version__}
+        self.attributes |= {"precision": precision, "torch": str(torch.__version__), **versions}
         self.forward = Forward(network, device, precision, backbone.compile)
 
     def blocks(

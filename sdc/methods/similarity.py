@@ -23,6 +23,8 @@ EXACT_ITEMS = 16_384
 EIGENVECTORS = 512
 # Of each of a million items, that many fill 12 GB.
 MOST_NEIGHBOURS = 1024
+# Similarities that are looked at together for nearest neighbours: 64 MiB.
+TABLE = 2**24
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,22 +83,25 @@ def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.
         neighbours: Of each item, at most n - 1; an edge joins two items if one is a neighbour of the other.
         whitening: See ``PairwiseMethod``.
     """
+    import torch
     from scipy import sparse
-    from sklearn.neighbors import kneighbors_graph
 
     centred = features - features.mean(axis=0, dtype=np.float64)
     if whitening:
         variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
         shrunk = (variances + variances.mean()) / 2
         centred = centred @ axes * shrunk ** (-whitening / 2)
-    norms = np.linalg.norm(centred, axis=1)
-    unit = (centred / np.maximum(norms, 1e-12)[:, None]).astype(np.float32)
-    # By Euclidean distances of unit rows, for which scikit-learn has a search close to the hardware: d^2 = 2 - 2 cos.
-    edges = kneighbors_graph(unit, min(neighbours, len(unit) - 1), mode="distance").tocoo()
-    cosines = np.clip(1 - edges.data.astype(np.float64) ** 2 / 2, 0, None)
-    # An item at the mean itself is near to none.
-    cosines *= (norms[edges.row] > 0) & (norms[edges.col] > 0)
-    weights = sparse.csr_array((cosines**3, (edges.row, edges.col)), shape=edges.shape)
+    # An item at the mean itself is near to none: its cosines are zero.
+    unit = torch.from_numpy(centred / np.maximum(np.linalg.norm(centred, axis=1), 1e-12)[:, None]).float()
+    nearest = []
+    for rows in torch.arange(len(unit)).split(max(1, TABLE // len(unit))):
+        similarities = unit[rows] @ unit.T
+        similarities[torch.arange(len(rows)), rows] = -torch.inf
+        nearest.append(similarities.topk(min(neighbours, len(unit) - 1), dim=1))
+    cosines = torch.cat([each.values for each in nearest]).clamp_min(0).double().numpy()
+    columns = torch.cat([each.indices for each in nearest]).numpy()
+    starts = np.arange(len(unit) + 1) * columns.shape[1]
+    weights = sparse.csr_array((cosines.ravel() ** 3, columns.ravel(), starts), shape=(len(unit), len(unit)))
     weights = weights.maximum(weights.T)
     root = sparse.diags_array(1 / np.sqrt(np.maximum(weights.sum(axis=1), 1e-12)))
     return sparse.csr_array(root @ weights @ root)

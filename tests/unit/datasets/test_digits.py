@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from sdc.datasets.digits import DigitPairs, Digits
+from sdc.datasets.digits import DigitPairs, Digits, load_scans
 from sdc.errors import SDCError
 
 
@@ -19,6 +19,13 @@ def test_images_are_the_scans():
     image = np.asarray(Digits().opener()("7"))
     assert image.shape == (8, 8, 3)
     assert np.array_equal(np.rint(image[..., 0] / 255 * 16), scans[7])
+
+
+def test_scans_are_those_that_scikit_learn_reads():
+    scans, digits = load_scans()
+    expected = load_digits()
+    assert np.array_equal(scans, np.rint(expected.images * (255 / 16)))
+    assert np.array_equal(digits, expected.target)
 
 
 def test_split_larger_than_the_smallest_class():
