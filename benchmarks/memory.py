@@ -80,7 +80,8 @@ def stages(folder: Path, rows: int, dim: int, train: int, methods: Sequence[str]
     counts: dict[str, int] = {}
 
     def show(rule: str, stage: str, options: Mapping[str, Any], method: str = "itq") -> None:
-        sizes = {"features": shards.stat().st_size} if shards.exists() else {}
+        files = {"vectors": features, "features": shards}
+        sizes = {name: path.stat().st_size for name, path in files.items() if path.exists()}
         asked = needs(config, rule, {**wildcards, "method": method}, counts, sizes, 1).megabytes
         used = peak(sdc(stage, options), threads=1)
         label = f"{rule}, {method}" if rule in ("train", "encode", "evaluate") else rule

@@ -17,8 +17,10 @@ class Needs(NamedTuple):
     minutes: int
 
 
-# What is assumed of a dataset until its manifest is there, where its protocol does not say it.
+# What is assumed of a dataset until its manifest is there, where its protocol does not say it; and how many images are
+# to be listed then: a job that takes more is tried again with twice as much.
 USUAL_COUNTS = {"images": 100_000, "query": 5_000, "database": 100_000, "train": 10_000}
+LISTED = 20_000
 # Asked for: so many times what the model says. docs/cluster.md has what it came to.
 ROOM = 1.2
 # MB that CUDA takes beside all else, which was not measured; and Snakemake itself, which runs the job on a cluster.
@@ -46,20 +48,22 @@ def needs(
         wildcards, threads: Of the job.
         counts: Of the dataset: ``images``, ``query``, ``database`` and ``train``; what is missing is assumed.
         sizes: Bytes of what is there of each input of the rule, by its name: ``features``, ``views``, ``tokens``,
-            ``weights``. The dimension of features is known from nothing else.
+            ``weights``, ``vectors``. The dimension of features is known from nothing else.
         gpu: Whether it computes on a GPU.
     """
-    known = {**_expected_counts(config, wildcards["dataset"]), **counts}
+    lists = stage in ("prepare", "prepare_splits")
+    known = {**_expected_counts(config, wildcards["dataset"], LISTED if lists else USUAL_COUNTS["images"]), **counts}
     images, trained, pairs = known["images"], known["train"], known["query"] * known["database"]
     # MB of a row of features as they are stored, and in all.
     stored = sizes.get("features", 0) / 1e6
     row = stored / images
     manifest = 150e-6 * images
     codes = images * int(wildcards.get("bits", 0)) / 8e6
-    if stage in ("prepare", "prepare_splits"):
-        arrays = _arrays(config, wildcards["dataset"]) if stage == "prepare" else 0
-        megabytes = 45 + arrays if stage == "prepare_splits" else 65 + 300e-6 * images + arrays
-        minutes = 60 + images / 10_000
+    if lists:
+        megabytes, minutes = 45.0, 60 + images / 10_000
+        if stage == "prepare":
+            blocks = min(40, 2.2e-6 * sizes.get("vectors", 0))
+            megabytes += 300e-6 * images + _arrays(config, wildcards["dataset"]) + blocks
     elif stage == "extract":
         items = images if wildcards["kind"] == "clean" else 10 * trained
         megabytes = _extraction(config, wildcards, sizes, threads, gpu)
@@ -76,7 +80,7 @@ def needs(
         megabytes, minutes = (200 if compiled else 60) + 4 * codes, 10 + pairs / 6e8
     elif stage == "evaluate_features":
         similarities = min(537, 4e-6 * pairs)
-        megabytes = 80 + similarities + 2 * min(stored, 64) + 2 * row * known["query"]
+        megabytes = 80 + similarities + 2.4 * min(stored, 64) + 2 * row * known["query"]
         minutes = 10 + pairs / 6e7
     elif stage == "index":
         # Ids, paths and labels, a graph of links, the largest of the engines, and what draws the map.
@@ -85,22 +89,23 @@ def needs(
         megabytes, minutes = 200, 30
     else:
         raise AssertionError(stage)
-    return Needs(math.ceil(ROOM * (megabytes + manifest) / 10) * 10, math.ceil(minutes))
+    return Needs(math.ceil(ROOM * (megabytes + manifest)), math.ceil(minutes))
 
 
-def _expected_counts(config: Mapping[str, Any], dataset: str) -> dict[str, int]:
-    """The counts of a dataset before its manifest is there: its protocol's, or usual ones."""
+def _expected_counts(config: Mapping[str, Any], dataset: str, images: int) -> dict[str, int]:
+    """The counts of a dataset before its manifest is there: its protocol's, or usual ones and so many images."""
     source = build_entry(config, "datasets", dataset)
     protocol = source.protocols.get(getattr(source, "protocol", ""))
-    counts = {name: getattr(protocol, name, None) or usual for name, usual in USUAL_COUNTS.items()}
+    usual = {**USUAL_COUNTS, "images": images}
+    counts = {name: getattr(protocol, name, None) or count for name, count in usual.items()}
     images = source.size or (counts["query"] + counts["database"] if protocol else counts["images"])
     return {name: min(count, images) for name, count in {**counts, "images": images}.items()}
 
 
 def _arrays(config: Mapping[str, Any], dataset: str) -> float:
-    """MB of a dataset that is read as one array: of digits the library they come with, of others the images."""
+    """MB of a dataset whose images are read as one array."""
     module = registry.DATASETS[_kind(config, "datasets", dataset)].partition(":")[0]
-    return {"sdc.datasets.digits": 150.0, "sdc.datasets.cifar": 370.0, "sdc.datasets.mnist": 150.0}.get(module, 0.0)
+    return {"sdc.datasets.cifar": 370.0, "sdc.datasets.mnist": 150.0}.get(module, 0.0)
 
 
 def _kind(config: Mapping[str, Any], catalogue: str, name: str) -> str:
@@ -123,8 +128,8 @@ def _extraction(
         return 180
     model = settings.get("type", backbone)
     arrays = _arrays(config, dataset)
-    if model == "pixels":
-        return 810 + arrays + CUDA * gpu
+    if model == "pixels":  # Only views need torchvision.
+        return (620 if wildcards["kind"] == "clean" else 790) + arrays + CUDA * gpu
     network: Network = networks().get(model, USUAL)
     weights = max(sizes.get("weights", 0) / 1e6, network.weights)
     edge = (settings.get("crop") or network.edge) * max(getattr(source, "scales", (1.0,)))
@@ -153,7 +158,7 @@ def _training(
     weights = widening * row * _hidden(config, wildcards, row)
     tables = 0.0
     if getattr(method, "similarity", "") == "diffusion":
-        tables = 110 + 36e-6 * min(trained, 16_384) ** 2
+        tables = 60 + 36e-6 * min(trained, 16_384) ** 2
     elif name == "ssdh":
         tables = 10 * rows + 50e-6 * 512 * trained
     # Large layers have their products from another library.

@@ -1,5 +1,6 @@
 """Everything in the README is executed, in a copy of the repository as git has it."""
 
+import json
 import os
 import re
 import shlex
@@ -11,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torchvision.models import get_model
 
 from sdc import registry
 from sdc.methods.base import TrainedMethod
+from sdc.plan.resources import needs
 from sdc.report.benchmarks import read_benchmarks
 from tests.support.workflow import copied
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARDS = {"features": "clean", "views": "views"}
 TEXT = (ROOT / "README.md").read_text()
 
 
@@ -129,6 +133,27 @@ def test_table_in_the_readme_is_the_table_that_make_prints(clone, made):
 def methods(markdown):
     """The rows of a table that are methods; the others' names are in brackets."""
     return {row for row, _ in numbers(markdown) if not row.startswith("(")}
+
+
+def test_jobs_ask_for_the_memory_that_they_take_and_at_most_half_more(clone, made):
+    logs, features = clone / "results/logs", clone / "results/features/digits/pixels"
+    config = yaml.safe_load((clone / "config.yaml").read_text())
+    counts = json.loads((clone / "results/manifests/digits.json").read_text())["counts"]
+    sizes = {name: (features / kind / "0-of-1.h5").stat().st_size for name, kind in SHARDS.items()}
+    ratios = {}
+    for log in logs.rglob("*.log"):
+        taken = re.search(r"([\d,]+) MB of memory at most", log.read_text())
+        rule, *place = log.relative_to(logs).with_suffix("").parts
+        if taken is None or rule.startswith("aggregate"):
+            continue
+        name, bits = [*place[2:4], "none", "0"][:2]
+        wildcards = {"dataset": "digits", "backbone": "pixels", "shards": "1", "method": name, "kind": name}
+        wildcards["bits"] = re.sub(r"\D", "", bits) or "0"
+        asked = needs(config, rule, wildcards, {} if rule == "prepare" else counts, sizes, 1).megabytes
+        ratios["/".join([rule, *place])] = asked / int(taken[1].replace(",", ""))
+    rules = {name.partition("/")[0] for name in ratios}
+    assert rules >= {"prepare", "prepare_splits", "extract", "train", "encode", "evaluate", "evaluate_features"}
+    assert not {name: ratio for name, ratio in ratios.items() if not 1 <= ratio <= 1.5}
 
 
 # Of 2025 and 2026: run if named.
