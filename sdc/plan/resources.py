@@ -79,8 +79,9 @@ def needs(
         compiled = compiling_pays(known["query"], known["database"], int(wildcards["bits"]))
         megabytes, minutes = (200 if compiled else 60) + 4 * codes, 10 + pairs / 6e8
     elif stage == "evaluate_features":
-        similarities = min(537, 4e-6 * pairs)
-        megabytes = 80 + similarities + 2.4 * min(stored, 64) + 2 * row * known["query"]
+        # Similarities, and what blocks of them are ranked and counted in.
+        tables = min(537, 4e-6 * pairs) + min(80, 50e-6 * pairs)
+        megabytes = 70 + tables + 2 * min(stored, 64) + 2 * row * known["query"]
         minutes = 10 + pairs / 6e7
     elif stage == "index":
         # Ids, paths and labels, a graph of links, the largest of the engines, and what draws the map.
@@ -125,7 +126,7 @@ def _extraction(
     settings = backbone_settings(config, dataset, backbone, wildcards["kind"])
     source = build_entry(config, "backbones", backbone)
     if source.takes == "vectors":
-        return 180
+        return 52 + min(115, 3e-6 * (sizes.get("vectors") or math.inf))
     model = settings.get("type", backbone)
     arrays = _arrays(config, dataset)
     if model == "pixels":  # Only views need torchvision.

@@ -56,6 +56,9 @@ MEASURED = [
     ("prepare_splits", {}, COUNTS, {}, 56),
     ("extract", {"dataset": "digits", "backbone": "pixels"}, {"images": 1797}, {}, 691),
     ("extract", {"dataset": "digits", "backbone": "pixels", "kind": "views"}, {"images": 1797}, {}, 864),
+    ("extract", {"backbone": "imported"}, {"images": 1000}, {"vectors": 1000 * 64 * 4}, 59),
+    ("extract", {"backbone": "imported"}, {"images": 10_000}, {"vectors": 10_000 * 512 * 4}, 116),
+    ("extract", {"backbone": "imported"}, COUNTS, {"vectors": 60_000 * 1280 * 4}, 176),
     ("extract", {"backbone": "mobilenet_v2"}, {"images": 200}, {}, 1093),
     ("extract", {"backbone": "resnet18"}, {"images": 200}, {}, 1173),
     ("extract", {"backbone": "resnet50"}, {"images": 128}, {}, 1509),
@@ -71,6 +74,13 @@ MEASURED = [
     ("encode", {"method": "sdc"}, COUNTS, {"features": 60_000 * 1280 * 4}, 451),
     ("evaluate", {}, COUNTS, {}, 238),
     ("evaluate_features", {}, COUNTS, {"features": 60_000 * 1280 * 4}, 523),
+    (
+        "evaluate_features",
+        {},
+        {"images": 2_000, "query": 500, "database": 1_500, "train": 500},
+        {"features": 2_000 * 64 * 4},
+        122,
+    ),
 ]
 
 
