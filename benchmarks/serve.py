@@ -3,12 +3,13 @@
     python benchmarks/serve.py [--items 1000000] [--model resnet50] [--clients 4] [--seconds 10]
 
 A server of its own, on loopback, of an index of random codes of 64 bits, is asked by so many clients at once, each of
-which sends its next request when the last is answered: first features, then a JPEG file of 320 x 240, which it encodes
-on the CPU. The server's limit is twice the clients; then come four times as many, so that half of them are too many. A
-client that is told to try again waits a tenth of a second.
+which sends its next request when the last is answered: for the page of any item, with its map, histogram and 20
+neighbours; for the ten neighbours of features; then for those of a JPEG file of 320 x 240, which it encodes on the CPU.
+The server's limit is twice the clients; then come four times as many, so that half of them are too many. A client that
+is told to try again waits a tenth of a second. Clients are threads of this process, on the same machine.
 
-Prints requests/s that were answered, p50 and p99 of their milliseconds, how many were told to try again (503), and how
-many failed.
+Prints requests/s that were answered, p50 and p99 of their milliseconds, how many were told to try again (503), how many
+failed, and the most memory that the server took until then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import dataclasses
 import http.client
 import io
 import json
+import random
 import re
 import subprocess
 import sys
@@ -31,6 +33,7 @@ import numpy as np
 from PIL import Image
 
 from sdc import LSH, Index, registry
+from sdc.search.map import map_of
 
 BUSY_SECONDS = 0.1
 
@@ -46,7 +49,9 @@ def make_index(folder: Path, items: int, model: str, edge: int) -> int:
     identity |= {"transform": backbone.transform_id(), "features_version": registry.FEATURES_VERSION}
     head = dataclasses.replace(head, metadata={**head.metadata, **identity})
     codes = generator.integers(0, 256, (items, 8), np.uint8)
-    Index.build(codes, head=head, labels=(str(row % 10) for row in range(items))).save(folder)
+    index = Index.build(codes, head=head, labels=(str(row % 10) for row in range(items)))
+    index.map = map_of(codes)
+    index.save(folder)
     return dim
 
 
@@ -64,17 +69,21 @@ def form(name: str, content: bytes) -> tuple[bytes, dict[str, str]]:
     return head.encode() + content + b"\r\n--x--\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-def ask(port: int, clients: int, seconds: float, body: bytes, headers: dict[str, str]) -> str:
-    """Ask with so many clients for so long; the figures as a line."""
+def ask(port: int, clients: int, seconds: float, request: tuple, items: int) -> str:
+    """Ask with so many clients for so long; the figures as a line.
+
+    The request is method, path, body and headers; ``{item}`` in the path is any item.
+    """
+    method, path, body, headers = request
     took: list[float] = []
     others: list[int] = []
     until = time.perf_counter() + seconds
 
     def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        connection, generator = http.client.HTTPConnection("127.0.0.1", port, timeout=120), random.Random(0)  # noqa: S311
         while (began := time.perf_counter()) < until:
             try:
-                connection.request("POST", "/api/search?k=10", body, headers)
+                connection.request(method, path.format(item=generator.randrange(items)), body, headers)
                 answer = connection.getresponse()
                 answer.read()
             except OSError:
@@ -97,6 +106,12 @@ def ask(port: int, clients: int, seconds: float, body: bytes, headers: dict[str,
     rate = len(took) / seconds
     speed = f"{rate:.1f} requests/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
     return f"{clients} clients: {speed}, {busy} busy, {len(others) - busy} failed"
+
+
+def peak(process: int) -> float:
+    """The most memory of a process so far, MB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e3  # type: ignore[index]
 
 
 def main() -> None:
@@ -131,13 +146,14 @@ def main() -> None:
             while not (port := re.match(r"http://[\d.]+:(\d+)", (lines or [""])[-1])):
                 lines.append(server.stderr.readline())
                 assert lines[-1], lines
+            requests = {"page": ("GET", "/?item={item}", None, {"Accept": "text/html"})}
             for name, content in (("features", features), ("image", image.getvalue())):
-                body, headers = form(name, content)
-                ask(int(port[1]), 1, 0.1, body, headers)  # the first loads what it needs
+                requests[name] = ("POST", "/api/search?k=10", *form(name, content))
+            for name, request in requests.items():
+                ask(int(port[1]), 1, 0.1, request, options.items)  # the first loads what it needs
                 for clients in (options.clients, 4 * options.clients):
-                    print(
-                        f"{options.items:,} items, {name}, {ask(int(port[1]), clients, options.seconds, body, headers)}"
-                    )
+                    figures = ask(int(port[1]), clients, options.seconds, request, options.items)
+                    print(f"{options.items:,} items, {name}, {figures}, {peak(server.pid):,.0f} MB", flush=True)
             server.terminate()
 
 
