@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import machine
 import numpy as np
 
 from sdc.evaluation.metrics import headline
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=64, help="of the codes")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
+    print(machine.describe())
     with tempfile.TemporaryDirectory() as folder:
         measure(options, Path(folder))
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import machine
 import numpy as np
 
 from sdc import registry
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--draw", type=int, default=0, help="seed of the pseudo-queries")
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
+    print(machine.describe())
     manifest = read_manifest(options.manifest)
     clean = Features(options.features / "clean", options.shards, {"images_xxh3": manifest.images_xxh3}).read()
     labels = np.array([row[0] for row in manifest.labels])

@@ -6,6 +6,7 @@ python benchmarks/ties.py --manifest results/manifests/cifar10.csv RUN/codes.h5 
 import argparse
 from pathlib import Path
 
+import machine
 import numpy as np
 
 from sdc.evaluation.ranking import Hamming
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
+    print(machine.describe())
     manifest = read_manifest(options.manifest)
     for place, path in enumerate(options.codes):
         codes = read_codes(path)

@@ -50,22 +50,41 @@ def rank(
     """
     words, size = database.shape
     number, depth, width = counts.shape
+    fours = words // 4 * 4
     # Four histograms in turn: an increment need not wait for the one before to be stored.
     histograms = np.zeros((number, 4, width * depth), np.uint32)
     for start in range(0, size, _CHUNK):
-        length = min(size - start, _CHUNK)
+        stop = min(start + _CHUNK, size)
+        length = stop - start
         whole = length // 4 * 4
         for query in range(number):
-            part = keys[query, start : start + length]
-            for word in range(words):
-                wanted, row = queries[word, query], database[word, start : start + length]
+            part = keys[query, start:stop]
+            if fours:
+                part[:] = 0
+            # Of four words distances are added up before they are made narrow.
+            for word in range(0, fours, 4):
+                one, two, three = word + 1, word + 2, word + 3
+                codes = queries[word, query], queries[one, query], queries[two, query], queries[three, query]
+                rows = (
+                    database[word, start:stop], database[one, start:stop],
+                    database[two, start:stop], database[three, start:stop],
+                )  # fmt: skip
+                for item in range(length):
+                    part[item] += (
+                        popcount(rows[0][item] ^ codes[0])
+                        + popcount(rows[1][item] ^ codes[1])
+                        + popcount(rows[2][item] ^ codes[2])
+                        + popcount(rows[3][item] ^ codes[3])
+                    )
+            for word in range(fours, words):
+                code, row = queries[word, query], database[word, start:stop]
                 if word == 0:
                     for item in range(length):
-                        part[item] = popcount(row[item] ^ wanted)
+                        part[item] = popcount(row[item] ^ code)
                 else:
                     for item in range(length):
-                        part[item] += popcount(row[item] ^ wanted)
-            relevance = levels[query, start : start + length]
+                        part[item] += popcount(row[item] ^ code)
+            relevance = levels[query, start:stop]
             for item in range(length):
                 part[item] = part[item] * depth + relevance[item]
             histogram = histograms[query]

@@ -17,7 +17,7 @@ def keys_for(queries, size, depth, bits):
 def test_ranks_as_numpy_does(data):
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     queries, size = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([1, 3, 63, 64, 65, 100, 2048, 4100]))
-    length, depth = data.draw(st.sampled_from([1, 2, 8, 9, 31, 32, 64])), data.draw(st.integers(1, 4))
+    length, depth = data.draw(st.sampled_from([1, 2, 8, 9, 31, 32, 41, 64])), data.draw(st.integers(1, 4))
     top = data.draw(st.sampled_from([0, 1, size // 2, size]))
     # Few different bytes, so that there are ties.
     codes = [
