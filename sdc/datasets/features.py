@@ -49,9 +49,9 @@ class _Part:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorDataset(Dataset):
-    """Vectors in a file: ``.npy``, ``.npz``, ``.h5``, ``.parquet`` or ``.pt``; its backbone is ``imported``.
+    """Vectors in a file: ``.npy``, ``.npz``, ``.h5``, ``.parquet``, ``.csv`` or ``.pt``; its backbone is ``imported``.
 
-    Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too (``sdc.storage.arrays.NAMES``).
+    Keyed formats hold them as ``features``, and may hold ``labels`` and ``ids`` too (``sdc.storage.sources.NAMES``).
     Labels are a class per row, by number or name; or zeros and ones of shape ``(n, classes)`` where a row may have
     several. Without any, or where all are alike, rows are unlabelled.
 

@@ -1,5 +1,6 @@
-"""Any directory tree of images; the class of an image is the name of the folder it lies in, if there are several."""
+"""Any directory tree of images; the class of an image is the first folder on the way to it, if there are several."""
 
+import collections
 import dataclasses
 import hashlib
 import logging
@@ -21,17 +22,22 @@ from sdc.storage.manifest import SPLITS, Images, Manifest
 
 _log = logging.getLogger(__name__)
 
+# Top folders of these names are no classes where there are no others.
+PARTS = {*SPLITS, "test", "val", "valid", "validation", "gallery"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folder(ImageFiles):
-    """Images below a root, at any depth.
+    """Images below a root, at any depth; the first folder below the root is the class.
 
-    Where all images lie in one folder, or directly in ``query/``, ``database/`` and ``train/``, they are unlabelled.
+    Where the only folders there are called ``query``, ``database``, ``gallery``, ``train``, ``val``, ``valid``,
+    ``validation`` or ``test``, classes are the folders in these. Images that all lie in one folder, or directly in
+    these, are unlabelled.
 
     Attributes:
         root: The directory tree.
-        labels: ``folders`` takes the name of the folder that an image lies in as its class; ``none`` takes all images
-            as unlabelled, however they are sorted.
+        labels: ``folders`` takes the first folder as the class; ``innermost`` the one that the image itself lies in;
+            ``none`` takes all images as unlabelled, however they are sorted.
         splits: ``draw`` per class by seed; ``folders`` takes ``query/``, ``database/`` and, if there, ``train/`` below
             the root (without ``train/``, training items are drawn from the database); ``auto`` is ``folders`` where
             ``query/`` and ``database/`` exist, else ``draw``.
@@ -46,13 +52,14 @@ class Folder(ImageFiles):
     title = "Folder"
     label_kind = "any"
     on_disk = (
-        "<class>/<anything>/*.jpg                    a folder per class, at any depth; the draw is per class\n"
+        "<class>/<anything>/*.jpg                    a folder per class, images at any depth; the draw is per class\n"
+        "or train/<class>/*.jpg, test/<class>/*.jpg  one dataset, drawn from all\n"
         "or query/<class>/*.jpg, database/<class>/*.jpg and, if you like, train/<class>/*.jpg\n"
         "or *.jpg                                    images without labels; likewise query/*.jpg, database/*.jpg"
     )
     source = "your own"
 
-    labels: Literal["folders", "none"] = "folders"
+    labels: Literal["folders", "innermost", "none"] = "folders"
     splits: Literal["auto", "draw", "folders"] = "auto"
     query: float | None = option(None, **AMOUNT_OR_NONE)
     train: float | None = option(None, **AMOUNT_OR_NONE)
@@ -65,14 +72,15 @@ class Folder(ImageFiles):
         paths, skipped = self._list(root, problems)
         if not paths:
             raise SDCError(f"{root}: holds no images ({', '.join(sorted(SUFFIXES))}); set root to the folder of images")
-        parents = [PurePosixPath(path).parent for path in paths]
-        names = [parent.name or root.resolve().name for parent in parents]
+        names, flat = self._classes(paths)
         classes = sorted(set(names))
         labels: Labels | np.ndarray = np.searchsorted(classes, names)
         folders = [split for split in SPLITS if (root / split).is_dir()]
-        only_splits = {"query", "database"} <= {*folders} and {*map(str, parents)} <= {*SPLITS}
-        if self.labels == "none" or only_splits:
+        if self.labels == "none" or flat:
             labels, classes = Labels.of(() for _ in paths), []
+        elif len(classes) > 1:
+            few = ", ".join(map(shown, classes[:20])) + (", …" if len(classes) > 20 else "")
+            _log.info("%s: %d classes, a folder each: %s", root, len(classes), few)
         tops = (path.partition("/")[0] for path in paths)
         listing = "\n".join(f"{path}\t{(root / path).stat().st_size}" for path in paths)
         return self.list_images(
@@ -111,6 +119,40 @@ class Folder(ImageFiles):
         drawn = "per-class draw" if images.facts["label_kind"] == "single" else "a draw of images"
         protocol = "query/, database/ and train/ folders" if by_folder else drawn
         return self.manifest(images, splits, problems, protocol=protocol)
+
+    def _classes(self, paths: list[str]) -> tuple[list[str], bool]:
+        """The class of each image, and whether all lie directly in the folders of splits."""
+        ways = [path.split("/")[:-1] for path in paths]
+        if {way[0].lower() if way else "" for way in ways} <= PARTS:
+            ways = [way[1:] for way in ways]
+            if not any(ways):
+                return ["" for _ in ways], True
+        place = -1 if self.labels == "innermost" else 0
+        if self.labels != "none":
+            self._warn_of_depth(ways)
+        own = Path(self.root).resolve().name
+        return [way[place] if way else own for way in ways], False
+
+    def _warn_of_depth(self, ways: list[list[str]]) -> None:
+        """Say which folders are the classes where a name deeper down is that of several folders."""
+        above: dict[str, set[str]] = collections.defaultdict(set)
+        for way in {tuple(way) for way in ways if len(way) > 1}:
+            above[way[-1]].add("/".join(way[:-1]))
+        several = sorted(name for name, parents in above.items() if len(parents) > 1)
+        if several:
+            parents = sorted(above[several[0]])
+            taken, other = "first folder below the root", "innermost"
+            if self.labels == "innermost":
+                taken, other = "innermost folder", "folders"
+            _log.warning(
+                "%s: folders %s lie in several others (%s); the class of an image is the %s; "
+                "labels: %s takes the other, labels: none neither",
+                self.root,
+                shown(several[0]) + (f" and {len(several) - 1} more" if len(several) > 1 else ""),
+                ", ".join(map(shown, parents[:3])) + (", …" if len(parents) > 3 else ""),
+                taken,
+                other,
+            )
 
     def _check_folders(self, images: Images) -> None:
         tops = {path.partition("/")[0] for path in images.paths}

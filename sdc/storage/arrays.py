@@ -1,14 +1,16 @@
-"""Arrays that anybody wrote: NumPy, HDF5, Parquet and torch files, by one rule for the names of arrays.
+"""Arrays that anybody wrote: NumPy, HDF5, Parquet, CSV and torch files, by one rule for the names of arrays.
 
 A file of one array is that array. Of several, the first name of ``NAMES`` that is there counts, or the NAME of
-``FILE:NAME``. ``.npy``, and HDF5 that is not in chunks, are mapped; HDF5 in chunks and Parquet are read piece by piece;
-``.npz`` and torch files are read whole. What a file says of itself is checked against its size and the memory that is
-left before any is taken; what changed bytes each format can tell is said where it is read: ``storage.numpy_files``,
-``hdf5_arrays``, ``parquet_files`` and ``torch_files``.
+``FILE:NAME``. In tables, numbered columns (``f0, f1, …``) are one array, which has the name of the first; if it is the
+only one, and nothing else is called so, these are the features. ``.npy``, and HDF5 that is not in chunks, are mapped;
+HDF5 in chunks and Parquet are read piece by piece; ``.npz``, CSV and torch files are read whole. What a file says of
+itself is checked against its size and the memory that is left before any is taken; what changed bytes each format can
+tell is said where it is read: ``storage.numpy_files``, ``hdf5_arrays``, ``parquet_files`` and ``torch_files``.
 """
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,18 +21,11 @@ from sdc.errors import SDCError
 from sdc.storage.files import what_is_at
 from sdc.storage.numpy_files import NPY, NPZ
 from sdc.storage.parquet_files import Parquet
-from sdc.storage.sources import External, Opener, Source, naming, shortened
+from sdc.storage.sources import NAMES, External, Opener, Source, naming, shortened
 from sdc.storage.torch_files import read_torch
 from sdc.storage.values import as_ids
 
-# Names of arrays and of table columns, by what they hold. Public hashing code calls features ``codes``, ids ``id``.
-NAMES = {
-    "features": ("features", "codes", "vectors"),
-    "codes": ("codes", "features", "vectors"),
-    "labels": ("label", "class_id", "landmark_id", "labels"),
-    "ids": ("ids", "id"),
-    "paths": ("path", "paths", "image", "file", "id", "ids"),
-}
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,6 +61,9 @@ def open_array(path: str | Path, role: str, external: External = "refuse") -> Ar
         SDCError: If the file is missing, cannot be read, or holds no such array.
     """
     with _reading(path, role, external) as (file, source, names):
+        used = {names[what] for what in (role, "labels", "ids") if what in names}
+        if ignored := [name for name in source.names or () if name not in used]:
+            _log.info("%s: takes %s; ignores %s", file, ", ".join(sorted(used)), shortened(", ".join(ignored)))
         labels, ids = (source.read(names[what]) if what in names else None for what in ("labels", "ids"))
         opened = source.rows(names[role])
         with opened() as array:
@@ -101,7 +99,7 @@ def _reading(path: str | Path, role: str, external: External) -> Iterator[tuple[
     if not Path(file).is_file():
         raise SDCError(f"{file}: {what_is_at(file)}; put the {role} there or name their file")
     with naming(Path(file)):
-        source = _open(Path(file), role, external)
+        source = _open(Path(file), external)
         yield Path(file), source, _choose(file, source, role, name)
 
 
@@ -119,8 +117,10 @@ def _choose(file: str, source: Source, role: str, wanted: str) -> dict[str, str]
         label = wanted or role
         groups: Sequence[str] = getattr(source, "groups", ())
         shown = ", ".join([*names, *(f"{group}/ (a group)" for group in groups if not names or group in NAMES[role])])
+        tables = ", or number the columns of its dimensions f0, f1 and so on" if Path(file).suffix in _TABLES else ""
         raise SDCError(
-            f"{file}: holds {shortened(shown) or 'nothing'}, not {label}; name the array {label}, or give {file}:NAME"
+            f"{file}: holds {shortened(shown) or 'nothing'}, not {label}; "
+            f"name the array {label}, or give {file}:NAME{tables}"
         )
     return {what: name for what, name in chosen.items() if name is not None}
 
@@ -132,26 +132,32 @@ def _hdf5(path: Path, external: External) -> Source:
 
 
 def _parquet(path: Path, _: External) -> Source:
-    return Parquet(path, {name for names in NAMES.values() for name in names}, {*NAMES["features"]})
+    return Parquet(path, NAMES["features"])
+
+
+def _csv(path: Path, _: External) -> Source:
+    from sdc.storage.csv_arrays import read_csv
+
+    return read_csv(path, NAMES["features"])
 
 
 def _torch(path: Path, _: External) -> Source:
     return read_torch(path)
 
 
+_TABLES = (".parquet", ".csv")
 _FORMATS: dict[str, Callable[[Path, External], Source]] = {
     ".npy": lambda path, _: NPY(path), ".npz": lambda path, _: NPZ(path), ".h5": _hdf5, ".hdf5": _hdf5,
-    ".parquet": _parquet, ".pt": _torch, ".pth": _torch,
+    ".parquet": _parquet, ".csv": _csv, ".pt": _torch, ".pth": _torch,
     ".txt": _torch,  # public hashing code calls its torch files .txt
 }  # fmt: skip
 
 
-def _open(file: Path, role: str, external: External) -> Source:
+def _open(file: Path, external: External) -> Source:
     if file.suffix in _FORMATS:
         return _FORMATS[file.suffix](file, external)
     import h5py
 
     if h5py.is_hdf5(file):
         return _hdf5(file, external)
-    allowed = [*_FORMATS, *([".csv"] if role in ("labels", "ids") else [])]
-    raise SDCError(f"{file}: suffix {file.suffix!r} is not known; allowed: {', '.join(allowed)}")
+    raise SDCError(f"{file}: suffix {file.suffix!r} is not known; allowed: {', '.join(_FORMATS)}")

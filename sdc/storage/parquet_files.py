@@ -1,4 +1,4 @@
-"""Parquet files that anybody wrote: a column of lists, or a column per dimension, called ``features`` then.
+"""Parquet files that anybody wrote: a column of lists, or a numbered column per dimension, called ``features`` then.
 
 Pages whose author asked for checksums (``write_page_checksum=True`` of pyarrow) are verified. Without them, and in the
 footer, which has none, a byte that changed cannot be found.
@@ -6,15 +6,18 @@ footer, which has none, a byte that changed cannot be found.
 
 import collections
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sdc.errors import SDCError
-from sdc.storage.sources import Opener, Source, check_memory, shortened
+from sdc.storage.sources import Opener, Source, check_memory, shortened, with_dimensions
 
 _BATCH_ROWS = 2**16
+# Types of columns that may be dimensions.
+_NUMBERS = {"halffloat", "float", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 class Parquet(Source):
@@ -22,11 +25,10 @@ class Parquet(Source):
 
     Args:
         path: Of the file.
-        dimensions: Which columns are no dimensions, for what they are called.
         vectors: What a column of lists may be called.
     """
 
-    def __init__(self, path: Path, known: set[str], vectors: set[str]) -> None:
+    def __init__(self, path: Path, vectors: Collection[str]) -> None:
         super().__init__(path)
         try:
             import pyarrow.parquet
@@ -35,12 +37,12 @@ class Parquet(Source):
                 f"{path}: needs pyarrow; pip install 'sdc-hashing[parquet]', or save the vectors as .npy"
             ) from error
         self._file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
-        columns = self._file.schema_arrow.names
-        counts = collections.Counter(columns)
+        schema = self._file.schema_arrow
+        columns, counts = schema.names, collections.Counter(schema.names)
         if twice := [name for name, count in counts.items() if count > 1]:
             raise SDCError(f"{path}: has {counts[twice[0]]} columns {shortened(twice[0])}; give each its own name")
-        self._dimensions = [name for name in columns if name not in known]
-        self.names = columns if vectors & {*columns} else [*columns, "features"]
+        numbers = [field.name for field in schema if str(field.type) in _NUMBERS]
+        self.names, self._arrays = with_dimensions(columns, numbers, vectors)
 
     def read(self, name: str) -> Any:
         """A column as an array of numbers, or a list where it holds anything else, or nothing in some rows."""
@@ -55,8 +57,7 @@ class Parquet(Source):
 
     def rows(self, name: str) -> Opener:
         """The vectors."""
-        columns = [name] if name in self._file.schema_arrow.names else self._dimensions
-        groups = _RowGroups(self.path, self._file, columns)
+        groups = _RowGroups(self.path, self._file, self._arrays.get(name, [name]))
         return lambda: contextlib.nullcontext(groups)
 
 
@@ -81,8 +82,8 @@ class _RowGroups:
     def __init__(self, path: Path, file: Any, columns: list[str]) -> None:
         self._path, self._file, self._columns = path, file, columns
         groups = file.metadata.num_row_groups
-        if not groups or not columns:
-            raise ValueError(f"it holds {file.metadata.num_rows} rows, and {len(columns)} columns of vectors")
+        if not groups:
+            raise ValueError("it holds no rows")
         self._starts = np.cumsum([0, *(file.metadata.row_group(group).num_rows for group in range(groups))])
         self._kept: tuple[int, np.ndarray] = (-1, np.empty((0, 0)))
         self.shape = (int(self._starts[-1]), -1)

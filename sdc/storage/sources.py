@@ -4,7 +4,8 @@ import abc
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,15 @@ from sdc.errors import SDCError
 External = Literal["refuse", "follow"]
 Opener = Callable[[], AbstractContextManager[Any]]
 _log = logging.getLogger(__name__)
+
+# Names of arrays and of table columns, by what they hold. Public hashing code calls features ``codes``, ids ``id``.
+NAMES = {
+    "features": ("features", "codes", "vectors", "embeddings", "feature", "vector", "embedding"),
+    "codes": ("codes", "features", "vectors", "code"),
+    "labels": ("label", "class_id", "landmark_id", "labels"),
+    "ids": ("ids", "id"),
+    "paths": ("path", "paths", "image", "file", "id", "ids"),
+}
 
 
 class Source(abc.ABC):
@@ -67,6 +77,45 @@ class WholeSource(Source):
             raise ValueError(f"{name or 'it'} is of type {type(array).__name__}, no array")
         _log.info("%s: read whole, %.2f GB; .npy and HDF5 are read block by block", self.path, array.nbytes / 1e9)
         return lambda: contextlib.nullcontext(array)
+
+
+def numbered(columns: Iterable[str]) -> dict[str, list[str]]:
+    """Columns that are the dimensions of one array, as their names say: ``f0, f1, …`` or ``1, 2, …``, in any order.
+
+    Returns:
+        By the name of the first, the columns of each array in the order of their numbers; there are two at least.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for column in columns:
+        if match := re.fullmatch(r"(.*?)(0|[1-9][0-9]{0,6}|0[0-9]{1,6})", column, re.ASCII | re.DOTALL):
+            found.setdefault(match[1], {})[int(match[2])] = column
+    arrays = (
+        [places[place] for place in sorted(places)]
+        for places in found.values()
+        if len(places) > 1 and sorted(places) in ([*range(len(places))], [*range(1, 1 + len(places))])
+    )
+    return {array[0]: array for array in arrays}
+
+
+def with_dimensions(
+    columns: Iterable[str], numbers: Collection[str], vectors: Collection[str]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """The arrays of a table, where one may have a column per dimension.
+
+    Args:
+        columns: Of the table.
+        numbers: Those that hold numbers.
+        vectors: What features may be called; where no column is called so, the only array of numbered columns is.
+
+    Returns:
+        The names of the arrays, and the columns of those that have several.
+    """
+    columns = list(columns)
+    arrays = numbered(name for name in columns if name in numbers)
+    if len(arrays) == 1 and not any(name in columns for name in vectors):
+        arrays = {"features": next(iter(arrays.values()))}
+    dimensions = {name for array in arrays.values() for name in array}
+    return [*(name for name in columns if name not in dimensions), *arrays], arrays
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sdc.errors import SDCError
-from sdc.storage.arrays import NAMES
+from sdc.storage.sources import NAMES
 
 
 class Table(NamedTuple):

@@ -1,4 +1,5 @@
 import os
+import re
 
 import numpy as np
 import pytest
@@ -13,14 +14,49 @@ def by_split(manifest, split):
     return sorted(manifest.paths[row] for row in manifest.rows(split))
 
 
-def test_class_is_the_name_of_the_folder_at_any_depth(make_images):
-    root = make_images({"train/cat": 5, "test/cat": 3, "a/b/dog": 6})
-    manifest = Folder(root=str(root), query=2, train=3).prepare()
-    assert manifest.facts["classes"] == ["cat", "dog"]
-    assert manifest.facts["counts"] == {"images": 14, "query": 4, "database": 10, "train": 6}
-    assert all(
-        (labels == (0,)) == ("cat/" in path) for path, labels in zip(manifest.paths, manifest.labels, strict=True)
-    )
+@pytest.mark.parametrize(
+    ("folders", "labels", "classes"),
+    [
+        ({"cat/2020": 3, "cat/2021/may": 2, "dog": 6}, "folders", {"cat": 5, "dog": 6}),
+        ({"train/cat": 5, "test/cat": 3, "Val/dog/brown": 6}, "folders", {"cat": 8, "dog": 6}),
+        ({"train/cat": 5, "boat/red": 3, "boat/blue": 1}, "folders", {"boat": 4, "train": 5}),
+        ({"train": 5, "boat": 3}, "folders", {"boat": 3, "train": 5}),
+        ({"mammals/cat": 5, "mammals/dog": 3, "birds/owl": 6}, "innermost", {"cat": 5, "dog": 3, "owl": 6}),
+        ({"query/cat/a": 5, "database/cat": 3, "database/dog": 6}, "innermost", {"a": 5, "cat": 3, "dog": 6}),
+    ],
+)
+def test_the_first_folder_is_the_class_or_the_innermost_one(make_images, caplog, folders, labels, classes):
+    caplog.set_level("INFO")
+    root = make_images(folders)
+    images = Folder(root=str(root), labels=labels).images(Problems())
+    names = [images.facts["classes"][each[0]] for each in images.labels]
+    assert {name: names.count(name) for name in names} == classes
+    assert f"{root}: {len(classes)} classes, a folder each: {', '.join(sorted(classes))}" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels", "said"),
+    [
+        (
+            {"cat/2020": 1, "dog/2020": 1, "dog/2021": 1, "cat/2021": 1},
+            "folders",
+            "2020 and 1 more lie .*cat, dog.*first f",
+        ),
+        (
+            {"a/cat": 1, "b/cat": 1, "b/dog": 1},
+            "innermost",
+            r"cat lie in several others \(a, b\); .*innermost folder; labels",
+        ),
+        ({"cat/2020": 1, "dog/2021": 1}, "folders", None),
+        ({"train/cat/x": 1, "test/cat/x": 1, "test/dog": 1}, "folders", None),
+        ({"cat/2020": 1, "dog/2020": 1}, "none", None),
+    ],
+)
+def test_a_name_below_several_folders_is_warned_of(make_images, caplog, folders, labels, said):
+    Folder(root=str(make_images(folders)), labels=labels).images(Problems())
+    warnings = [message for message in caplog.messages if "lie in several others" in message]
+    assert len(warnings) == (said is not None)
+    assert said is None or re.search(said, warnings[0])
 
 
 def test_rows_are_shuffled_alike_for_every_seed_and_split_by_it(make_images):

@@ -1,11 +1,13 @@
 import h5py
 import numpy as np
+import pandas
 import pytest
 import torch
 
 from sdc.errors import SDCError
-from sdc.storage.arrays import NAMES, open_array, read_values
+from sdc.storage.arrays import open_array, read_values
 from sdc.storage.label_files import ClassNames
+from sdc.storage.sources import NAMES
 
 TRIALS = 200
 
@@ -76,6 +78,42 @@ def test_an_array_can_be_asked_for_by_name(tmp_path):
     # A file whose own name has a colon is a file.
     path.rename(tmp_path / "b:c.h5")
     assert np.array_equal(content(open_array(tmp_path / "b:c.h5", "features")), ROWS)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_numbered_columns_of_tables_are_the_features(tmp_path, name, caplog):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    caplog.set_level("INFO")
+    frame = pandas.DataFrame(ROWS, columns=["dim_1", "dim_2"])
+    frame = frame.assign(
+        label=["1", "01", "x", "y, z", "1", "01"], id=[str(10**22 + row) for row in range(6)], height=1.5
+    )
+    table = tmp_path / name
+    getattr(frame.set_index("height"), "to_csv" if name == "a.csv" else "to_parquet")(table)
+    file = open_array(table, "features")
+    assert np.array_equal(content(file), ROWS)
+    assert (list(file.labels), file.ids) == (list(frame["label"]), list(frame["id"]))
+    assert f"{table}: takes features, id, label; ignores height" in caplog.messages
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+@pytest.mark.parametrize(
+    ("columns", "held"),
+    [
+        (["x", "y", "z"], "x, y, z"),
+        (["a0", "a1", "b0", "b1"], "a0, b0"),
+        (["f1", "f3", "label"], "f1, f3, label"),
+    ],
+)
+def test_columns_that_may_be_anything_are_refused(tmp_path, name, columns, held):
+    table = tmp_path / name
+    frame = pandas.DataFrame(np.ones((3, len(columns))), columns=columns)
+    (frame.to_csv if name == "a.csv" else frame.to_parquet)(table, index=False)
+    with pytest.raises(
+        SDCError, match=rf"{name}: holds {held}, not features; name .*number the columns of its dimensions"
+    ):
+        open_array(table, "features")
 
 
 def test_hdf5_of_any_suffix(tmp_path):

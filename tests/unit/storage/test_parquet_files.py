@@ -24,7 +24,7 @@ def written(tmp_path):
 
 def source_of(path):
     with naming(path):
-        return Parquet(path, {"labels", "features"}, {"features"})
+        return Parquet(path, ["features", "vectors"])
 
 
 def rows(path, part=slice(None), name="features"):
@@ -34,12 +34,30 @@ def rows(path, part=slice(None), name="features"):
 
 @pytest.mark.parametrize("group", [1, 4, 6, 100])
 @pytest.mark.parametrize(
-    "columns", [{"features": list(ROWS)}, {"a": ROWS[:, 0], "b": ROWS[:, 1]}], ids=["lists", "columns"]
+    "columns", [{"features": list(ROWS)}, {"a1": ROWS[:, 1], "a0": ROWS[:, 0]}], ids=["lists", "columns"]
 )
 def test_rows_by_groups(written, group, columns):
     path = written(columns, row_group_size=group)
     for part in (slice(None), slice(2, 5), slice(5, 6)):
         assert np.array_equal(rows(path, part), ROWS[part])
+
+
+def test_the_index_and_other_numbers_are_no_dimensions(written):
+    columns = {
+        "__index_level_0__": [0],
+        "label": [1],
+        "height": [2.5],
+        "0": [0.5],
+        "1": [0.25],
+        "tag0": ["x"],
+        "tag1": ["y"],
+    }
+    path = written(columns)
+    assert set(source_of(path).names) == {"__index_level_0__", "label", "height", "features", "tag0", "tag1"}
+    assert rows(path).tolist() == [[0.5, 0.25]]
+    path = written({**columns, "label1": [3], "label2": [4]})
+    assert {"0", "label1"} < set(source_of(path).names) and "features" not in source_of(path).names
+    assert rows(path, name="0").tolist() == [[0.5, 0.25]]
 
 
 def test_values_are_numbers_where_all_rows_have_one(written):
@@ -58,7 +76,6 @@ def test_values_are_numbers_where_all_rows_have_one(written):
     [
         ({"features": [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]]}, r"the lists of column features differ in length"),
         ({"features": [[1.0, 2.0], None]}, r"the lists of column features differ in length"),
-        ({"labels": [1]}, r"it holds 1 rows, and 0 columns of vectors"),
         ({"features": pa.array([], pa.list_(pa.float32()))}, r"cannot be read"),
         (pa.table([[1.0], [2.0]], names=["a", "a"]), r"a.parquet: has 2 columns a; give each its own name"),
     ],
