@@ -63,7 +63,8 @@ class Network(Backbone):
 
         preset = self._usual_preset()
         changes = {
-            "resize_size": self.resize and [self.resize],
+            # One edge or, where images are squashed, both.
+            "resize_size": self.resize and [self.resize] * len(preset.resize_size),
             "crop_size": self.crop and [self.crop],
             "interpolation": self.interpolation and InterpolationMode(self.interpolation),
             "mean": self.mean and list(self.mean),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sdc.backbones.base import TorchModule
+from sdc.backbones.checkpoint import load_weights
 from sdc.backbones.network import Network, hash_of_weights
 from sdc.errors import SDCError
 from sdc.plan.entries import weights_file
@@ -36,14 +37,25 @@ class Timm(Network):
         from torchvision.transforms._presets import ImageClassification
 
         trained = self._timm.data.resolve_model_data_config(self._built)
-        edge = trained["input_size"][-1]
-        return ImageClassification(
-            crop_size=edge,
-            resize_size=int(edge / trained["crop_pct"]),
+        height, width = trained["input_size"][1:]
+        mode = trained.get("crop_mode", "center")
+        if mode not in ("center", "squash") or height != width:
+            how = f"crop_mode {mode} and images of {height} x {width}"
+            raise SDCError(
+                f"backbones.{self.model}: {self.name} was trained with {how}, which is not made; take others"
+            )
+        edge = int(width / trained["crop_pct"])
+        preset = ImageClassification(
+            crop_size=width,
+            resize_size=edge,
             interpolation=InterpolationMode(trained["interpolation"]),
             mean=tuple(trained["mean"]),
             std=tuple(trained["std"]),
         )
+        if mode == "squash":
+            # Both edges, whatever the shape of an image.
+            preset.resize_size = [edge, edge]
+        return preset
 
     @property
     def _timm(self) -> Any:
@@ -64,13 +76,16 @@ class Timm(Network):
         path = weights_file({"weights": self.weights})
         if self.weights not in ("default", "none") and not path:
             raise SDCError(f"backbones.{self.model}.weights: {self.weights!r} is not default, none or a path")
-        options = {"checkpoint_path": path} if path else {"pretrained": self.weights == "default"}
         # A network without published weights is the same one in every job: its own seed, not the global state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             try:
-                network: TorchModule = timm.create_model(self.name, num_classes=0, **options)
+                network: TorchModule = timm.create_model(self.name, num_classes=0, pretrained=self.weights == "default")
             except Exception as error:  # unknown name, no network, weights that do not fit: each a class of its own
                 why = " ".join(str(error).split())[:200]
                 raise SDCError(f"backbones.{self.model}: timm cannot build {self.name} ({why})") from error
+        if path:
+            about: Any = network.pretrained_cfg
+            classifier = about.get("classifier") or ()
+            load_weights(network, path, self.name, [classifier] if isinstance(classifier, str) else classifier)
         return network.eval().requires_grad_(False)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from sdc.backbones.base import TorchModule
+from sdc.backbones.checkpoint import load_weights
 from sdc.backbones.network import Network, hash_of_weights
 from sdc.errors import SDCError
 from sdc.plan.entries import weights_file
@@ -158,9 +159,11 @@ class Torchvision(Network):
                 why = f"{published} cannot be downloaded ({error})"
                 remedy = "put the state dict on disk and set weights to its path"
                 raise SDCError(f"backbones.{self.model}.weights: {why}; {remedy}") from error
-        if self._file:
-            self._load_state(model, Path(self._file))
         last = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+        if self._file:
+            # What helps in training alone is not used either.
+            helpers = [name for name, _ in model.named_children() if name.lower().startswith("aux")]
+            load_weights(model, self._file, self.model, [last, *helpers])
         model.set_submodule(last, nn.Identity())
         # Batch norms go into the convolutions before them: the same function up to rounding, and 1.7 times as fast on a
         # CPU for MobileNetV2, where they are a pass over memory each (benchmarks/extract.py).
@@ -174,20 +177,6 @@ class Torchvision(Network):
                 pooled = network.graph.call_function(gem, (node,))
             _give(network, pooled)
         return network
-
-    def _load_state(self, model: TorchModule, path: Path) -> None:
-        import torch
-
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-                state = state["state_dict"]
-            model.load_state_dict(state)
-        except FileNotFoundError as error:
-            raise SDCError(f"{path}: no such weights file; set backbones.{self.model}.weights") from error
-        except Exception as error:  # unreadable, pickled otherwise, of another model: each a class of its own
-            why = f"is not a state dict that fits {self.model} ({' '.join(str(error).split())[:200]})"
-            raise SDCError(f"{path}: {why}; give the file of this model") from error
 
 
 def _last_map(network: GraphModule, size: int) -> tuple[Node, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """From a ranking and what is relevant to its scores: every metric of the catalogue, query by query and as means."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -17,6 +18,7 @@ from sdc.evaluation.relevance import ListedRelevance, Relevance
 from sdc.evaluation.threads import joined, share_out
 from sdc.plan.scoring import CONVENTION, MAP_AT, PRECISION_AT, RULE, Convention, Rule
 
+_log = logging.getLogger(__name__)
 Cutoff = int | Literal["all"] | None
 # The official code's ground truth in lists is Google Landmarks v2's, whose own benchmark has the other denominator.
 _DENOMINATORS: dict[Convention, dict[str, ties.Denominator]] = {
@@ -112,7 +114,8 @@ def evaluate(
             revisited benchmark does (``landmarks.revisited``); its headline is mAP of the hard setup, and of the other
             arguments only ``rule`` and ``jobs`` count.
         map_at: R of mAP@R, the first is the headline; ``all``, None, or more than the database holds means all of it.
-        precision_at: K of precision, hit rate, recall and NDCG; those beyond the database are left out.
+        precision_at: K of precision, hit rate, recall and NDCG; those beyond the database are left out, and a warning
+            says so unless these are the defaults.
         rule: How items at equal distances stand: ``expected`` is the mean over all their orders, ``stable`` is
             database order.
         convention: ``standard`` leaves out of the means queries that have no relevant item in the whole database, and
@@ -142,6 +145,9 @@ def evaluate(
         "K": [k for k in precision_at if k <= size],
         "r": [] if ranking.bits is None else _radii(ranking.bits),
     }
+    cut = ", ".join(str(k) for k in precision_at if k > size)
+    if cut and tuple(precision_at) != PRECISION_AT:
+        _log.warning("the database holds %d items: precision, hit rate, recall and NDCG at %s are left out", size, cut)
     denominator = _DENOMINATORS[convention][relevance.kind]
     top = max(*parameters["R"], *parameters["K"], 1)
 

@@ -1,5 +1,6 @@
 """``sdc score``: the metrics of anybody's codes, from files of codes and labels."""
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -20,6 +21,8 @@ from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.files import write_json
 from sdc.storage.label_files import number_classes, read_labels
 from sdc.storage.sources import External
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -76,6 +79,11 @@ def run(
                 f"{path}: has {len(classes[-1].counts)} labels for the {len(codes.codes)} codes of {source}; "
                 "give the labels of these very items"
             )
+    both = len(query.codes) if np.array_equal(query.codes, database.codes) else 0
+    if both:
+        _log.warning(
+            "queries and database are the same %d codes: each query finds itself, which makes scores too high", both
+        )
     labels, _ = number_classes(classes)
     count = len(query.codes)
     relevance = SharedLabels(labels[:count], labels[count:])
@@ -89,8 +97,8 @@ def run(
         write_columns(files / "bits.csv", health.columns())
     metrics = {
         "query_codes": query_codes, "database_codes": database_codes, "bits": query.bits, **scores.report(),
-        **measure(health), "zero_outputs": query.zeros + database.zeros, "version": __version__,
-        "seconds": round(time.perf_counter() - began, 3),
+        **measure(health), "queries_in_database": both, "zero_outputs": query.zeros + database.zeros,
+        "version": __version__, "seconds": round(time.perf_counter() - began, 3),
     }  # fmt: skip
     write_json(out, metrics)
     return 0

@@ -236,7 +236,7 @@ WRONG = {
     "members": r"y.npy: labels float64 of shape \(60, 3\) are not classes",
     "header": r"y.csv: columns are id, klass; name one of them label, class_id, landmark_id, labels",
     "ragged": r"y.csv: line 3 has not 2 cells as the header has; quote cells that hold commas",
-    "suffix": r"y.json: suffix '.json' is not known; allowed: .npy, .*.txt, .csv",
+    "suffix": r"y.json: suffix '.json' is not known; allowed: .npy, .*.csv, .*.txt",
     "damaged": r"y.npy: cannot be read as .npy \(.*\); write it again",
 }
 

@@ -29,8 +29,9 @@ def test_numbers_and_text(table):
     ("text", "problem"),
     [
         ("f0,f0,f1\n1,2,3\n", "has several columns f0; give each its own name"),
-        ("f0,f1\n" + "1,2\n" * 100 + "1,x\n", r"cannot be read as .csv \(.*could not convert string to float"),
-        ("f0,f1\n" + "1,2\n" * 100 + "1,\n", r"cannot be read as .csv \(.*could not convert string to float"),
+        ("f0,f1\n" + "1,2\n" * 100 + "1,x\n", r"cannot be read as .csv \(could not convert string 'x' .*row 100, col"),
+        ("f0,f1\n" + "1,2\n" * 100 + "1,\n", r"cannot be read as .csv \(could not convert string '' "),
+        ("f0,f1,id\n" + "1,2,a\n" * 100 + "1,2\n", r"cannot be read as .csv "),
     ],
 )
 def test_one_line_says_what_is_wrong(table, refused, text, problem):

@@ -63,6 +63,18 @@ def test_on_the_command_line(files, tmp_path, caplog):
     assert caplog.records[-1].getMessage() == f"sdc score: error: {files['query_labels']}: {problem}"
 
 
+def test_what_makes_scores_too_high_or_is_left_out_is_said(files, tmp_path, caplog):
+    score.run(**files, out=tmp_path / "m.json", precision_at=[1, 12], map_at=[5])
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["queries_in_database"] == 0 and "P@12" not in metrics
+    assert caplog.messages == ["the database holds 9 items: precision, hit rate, recall and NDCG at 12 are left out"]
+    caplog.clear()
+    same = {name: files[name.replace("query", "database")] for name in files}
+    score.run(**same, out=tmp_path / "m.json", map_at=[5])
+    assert json.loads((tmp_path / "m.json").read_text())["queries_in_database"] == 9
+    assert "queries and database are the same 9 codes: each finds itself" in caplog.text
+
+
 def test_files_for_comparisons_and_figures(files, tmp_path):
     score.run(**files, out=tmp_path / "metrics.json", map_at=[5], precision_at=[1], files=tmp_path / "more")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
