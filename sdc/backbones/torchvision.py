@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from sdc.backbones.base import TorchModule
