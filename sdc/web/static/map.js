@@ -52,7 +52,7 @@ function show(canvas, points) {
     // Small ones are squares, which are drawn much faster.
     on.fillStyle = colour(group < shown ? group : NO_GROUP);
     for (const point of alike) {
-      if (radius < 2) on.fillRect(x(point) - radius, y(point) - radius, 2 * radius, 2 * radius);
+      if (radius < 2 * scale) on.fillRect(x(point) - radius, y(point) - radius, 2 * radius, 2 * radius);
       else on.drawImage(image, x(point) - half, y(point) - half);
     }
   }
@@ -71,7 +71,8 @@ function show(canvas, points) {
     pen.globalAlpha = group === NO_GROUP ? 1 : 0.15;
     pen.drawImage(base, 0, 0);
     pen.globalAlpha = 1;
-    if (group !== NO_GROUP) paint(pen, group, group < shown ? members[group] : members[shown].filter((point) => points.groups[point] === group));
+    const alike = members[Math.min(group, shown)].filter((point) => points.groups[point] === group);
+    if (group !== NO_GROUP) paint(pen, group, alike);
     pen.strokeStyle = getComputedStyle(canvas).color;
     for (const [point, what] of marked) ring(point, what === "query" ? 8 : 5, what === "query" ? 3 : 1.5);
     if (current >= 0) ring(current, 10, 2);
@@ -111,14 +112,15 @@ function show(canvas, points) {
 
   function go() {
     if (current < 0) return;
-    sessionStorage.setItem("map", "open");
+    unfolded(true);
     const address = new URL(canvas.dataset.link, location);
     address.searchParams.set("item", points.ids[current]);
     location.assign(address);
   }
 
   function step([right, down]) {
-    if (current < 0) return marked.find(([, what]) => what === "query")?.[0] ?? best((point) => (x(point) - edge / 2) ** 2 + (y(point) - edge / 2) ** 2);
+    const query = marked.find(([, what]) => what === "query");
+    if (current < 0) return query ? query[0] : best((point) => (x(point) - edge / 2) ** 2 + (y(point) - edge / 2) ** 2);
     const next = best((point) => {
       const dx = x(point) - x(current), dy = y(point) - y(current);
       const along = dx * right + dy * down, across = Math.abs(dx * down) + Math.abs(dy * right);
@@ -168,7 +170,17 @@ function key(list, points) {
   }
 }
 
-// A map that is folded away is not asked for until it is unfolded; whether it was is kept from page to page.
+// Whether maps are unfolded, from page to page; a browser may keep nothing.
+function unfolded(value) {
+  try {
+    if (value !== undefined) sessionStorage.setItem("map", value);
+    return sessionStorage.getItem("map") === "true";
+  } catch {
+    return false;
+  }
+}
+
+// A map that is folded away is not asked for until it is unfolded.
 const seen = new IntersectionObserver(async (entries) => {
   for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
     seen.unobserve(target);
@@ -178,6 +190,6 @@ const seen = new IntersectionObserver(async (entries) => {
 });
 for (const canvas of document.querySelectorAll("canvas[data-map]")) seen.observe(canvas);
 for (const fold of document.querySelectorAll("details.fold")) {
-  fold.open = sessionStorage.getItem("map") === "open";
-  fold.addEventListener("toggle", () => sessionStorage.setItem("map", fold.open ? "open" : "folded"));
+  fold.open = unfolded();
+  fold.addEventListener("toggle", () => unfolded(fold.open));
 }
