@@ -24,9 +24,12 @@ def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, metho
         has no tokens, views take their place: an image of one part.
 
     Raises:
-        SDCError: If it needs views, and the dataset holds no images to make them of.
+        SDCError: If it needs views, and the dataset holds no images to make them of; or labels, and there are none.
     """
     hashing, network = build_entry(config, "methods", method), build_entry(config, "backbones", backbone)
+    if "labels" in hashing.requires and (why := build_entry(config, "datasets", dataset).unlabelled()):
+        needs = f"methods.{method}: needs labels, and datasets.{dataset} has none"
+        raise SDCError(f"{needs} ({why}); leave {method} out of run.methods, or {dataset} out of run.datasets")
     kinds = {"features": "clean"}
     if "tokens" in hashing.requires and network.has_tokens:
         kinds["tokens"] = "tokens"
