@@ -72,7 +72,7 @@ def test_what_makes_scores_too_high_or_is_left_out_is_said(files, tmp_path, capl
     same = {name: files[name.replace("query", "database")] for name in files}
     score.run(**same, out=tmp_path / "m.json", map_at=[5])
     assert json.loads((tmp_path / "m.json").read_text())["queries_in_database"] == 9
-    assert "queries and database are the same 9 codes: each finds itself" in caplog.text
+    assert "queries and database are the same 9 codes: each query finds itself" in caplog.text
 
 
 def test_files_for_comparisons_and_figures(files, tmp_path):
