@@ -138,11 +138,13 @@ class Batches:
         order = torch.randperm(len(self._features), generator=self._generator)[:whole].to(device)
         if self._views is None:
             for index in order.split(self._size):
-                yield index, self._features[index]
+                yield index, self._features.index_select(0, index)
             return
+        views = self._views.flatten(0, 1)
         for index, pair in zip(order.split(self._size), self._pairs(whole).to(device).split(self._size), strict=True):
-            first = self._features[index] if self._clean else self._views[index, pair[:, 0]]
-            yield index, torch.cat([first, self._views[index, pair[:, 1]]]).to(self._dtype)
+            places = index[:, None] * self._views.shape[1] + pair
+            first = self._features.index_select(0, index) if self._clean else views.index_select(0, places[:, 0])
+            yield index, torch.cat([first, views.index_select(0, places[:, 1])]).to(self._dtype)
 
     def _pairs(self, count: int) -> Tensor:
         """Two distinct views for each of so many items, shape ``(count, 2)``."""
