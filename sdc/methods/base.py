@@ -8,17 +8,39 @@ import abc
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
 from sdc.errors import SDCError
 from sdc.head import Head
 from sdc.limits import Bits, Seed
-from sdc.methods.data import Curve, Training, is_finite, membership
+from sdc.methods.data import Curve, Training, as_matrix, is_finite, membership
 from sdc.methods.trainable import Presets, Trainable
 from sdc.registry import PRESETS
-from sdc.settings import Settings, check
+from sdc.settings import Settings, check, schema_of
+
+T = TypeVar("T", bound="HashMethod")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def method(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass; beside its settings, others may note things on it, as scikit-learn does."""
+    made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def assign(self: Any, name: str, value: Any) -> None:
+        if name in made.__dataclass_fields__:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def delete(self: Any, name: str) -> None:
+        if name in made.__dataclass_fields__:
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+        object.__delattr__(self, name)
+
+    setattr(made, "__setattr__", assign)  # noqa: B010
+    setattr(made, "__delattr__", delete)  # noqa: B010
+    return made
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +101,8 @@ class HashMethod(Settings):
         """Learn the head from training features.
 
         Args:
-            features: Shape ``(n, dim)``, float array, or a torch tensor on the device that shall compute.
+            features: Shape ``(n, dim)``: an array, data frame or list of rows; or a torch tensor on the device that
+                shall compute.
             labels: For supervised methods: class indices, shape ``(n,)``; zeros and ones, shape ``(n, C)``; or n tuples
                 of class indices.
             views: For methods that train on augmented views: shape ``(n, V, dim)``, V >= 2.
@@ -94,6 +117,7 @@ class HashMethod(Settings):
             SDCError: If the features are not a finite matrix, all equal, or too few for the method, or something that
                 the method requires is missing.
         """
+        features = as_matrix(features)
         if features.ndim != 2 or not len(features):
             raise SDCError(f"features must have shape (n, dim) with n >= 1, got {tuple(features.shape)}")
         if not bool((features != features[:1]).any()):
@@ -155,9 +179,49 @@ class HashMethod(Settings):
         """The training curve: a row per epoch with every loss term, learning rate and seconds; empty without epochs."""
         return self.__dict__.get("_curve", [])
 
-    def encode(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features, shape ``(n, dim)``: packed uint8, shape ``(n, bits / 8)``. See ``Head.encode``."""
-        return self.head.encode(features)
+    def encode(self, features: Any) -> np.ndarray:
+        """Codes of features, shape ``(n, dim)``, as in ``fit``: packed uint8, shape ``(n, bits / 8)``."""
+        values = as_matrix(features)
+        return self.head.encode(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Codes as scikit-learn's pipelines take them: -1 and 1, shape ``(n, bits)``, float32."""
+        return np.unpackbits(self.encode(X), axis=1).astype(np.float32) * 2 - 1
+
+    def fit_transform(self, X: Any, y: Any = None, **options: Any) -> np.ndarray:  # noqa: N803
+        """``fit``, then ``transform``."""
+        return self.fit(X, y, **options).transform(X)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All settings by name, as scikit-learn's ``clone`` and ``GridSearchCV`` ask for them."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings in place, as ``GridSearchCV`` does; a fitted head stays until ``fit``.
+
+        Raises:
+            SDCError: If there is no such setting, or its value is not allowed.
+        """
+        check(settings, schema_of(type(self)), where=type(self).__name__)
+        for name, value in vars(type(self)(**{**self.get_params(), **settings})).items():
+            object.__setattr__(self, name, value)
+        return self
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many numbers an item had in ``fit``."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError("n_features_in_: call fit first")
+        return self.head.dim
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_head" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        target = TargetTags(required="labels" in self.requires)
+        return Tags("transformer", target, TransformerTags(preserves_dtype=[]), input_tags=InputTags())
 
     def save(self, path: str | Path) -> None:
         """Write the fitted head as safetensors."""

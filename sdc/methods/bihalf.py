@@ -9,13 +9,14 @@ from typing import Any, Literal
 import numpy as np
 
 from sdc.head import Head
+from sdc.methods.base import method
 from sdc.methods.data import Batch, Curve, Tensor, Training
 from sdc.methods.similarity import PairwiseMethod
 from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class BiHalf(PairwiseMethod):
     """A linear head behind a half-and-half layer that is there in training only.
 

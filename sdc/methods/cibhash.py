@@ -4,16 +4,15 @@ Source: Z. Qiu, Q. Su, Z. Ou, J. Yu, C. Chen, "Unsupervised Hashing with Contras
 2021.
 """
 
-import dataclasses
 import functools
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class CIBHash(TrainedMethod):
     """NT-Xent between the straight-through codes of two views, and the divergence of their Bernoulli posteriors.
 

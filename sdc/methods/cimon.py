@@ -3,13 +3,12 @@
 Source: X. Luo et al., "CIMON: Towards High-quality Hash Codes", IJCAI 2021 (arXiv 2010.07804).
 """
 
-import dataclasses
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from sdc.errors import SDCError
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Tensor, Training
 from sdc.methods.similarity import EIGENVECTORS, MOST_NEIGHBOURS, neighbour_graph
 from sdc.methods.ssdh import half_gaussians
@@ -20,7 +19,7 @@ from sdc.settings import option
 _DEVIATIONS = 2.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class CIMON(TrainedMethod):
     """Inner products of the tanh codes of both views are regressed onto the signs of pairs in both views.
 

@@ -1,17 +1,16 @@
 """Target codes of classes, and what the supervised methods that regress onto them share."""
 
-import dataclasses
 from typing import Literal
 
 import numpy as np
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Module, Training
 
 _TRIES = 1000
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class CodewordMethod(TrainedMethod):
     """A supervised method with a target code for each class, the buffer ``codes`` of the auxiliary module.
 

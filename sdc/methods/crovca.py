@@ -4,10 +4,9 @@ Source: I. Moummad et al., "Image Hashing via Cross-View Code Alignment in the A
 2026 (arXiv 2510.27584).
 """
 
-import dataclasses
 from typing import Literal
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST
 from sdc.settings import option
@@ -16,7 +15,7 @@ from sdc.settings import option
 _DEVIATION = 0.02
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class CroVCA(TrainedMethod):
     """Cross-entropy between the outputs of one view and the bits of the other, less the coding rate of each view.
 

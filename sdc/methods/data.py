@@ -75,6 +75,29 @@ class Batch:
         return first, second
 
 
+def as_matrix(values: Any, name: str = "features") -> Any:
+    """Rows of numbers: a tensor as it is; an array, data frame or list of rows as an array of floats.
+
+    Raises:
+        SDCError: If it holds anything else.
+    """
+    if type(values).__module__.partition(".")[0] == "torch":
+        return values if values.is_floating_point() else values.float()
+    if hasattr(values, "toarray"):
+        raise SDCError(f"{name} are a sparse {type(values).__name__}; give {name}.toarray()")
+    try:
+        array = np.asarray(values)
+        # A data frame may hold numbers as objects.
+        array = array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (ValueError, TypeError) as error:
+        raise SDCError(f"{name} are no matrix of numbers ({error}); give rows of numbers, of one length") from error
+    if array.dtype.kind == "c":
+        raise SDCError(f"{name} are complex. Complex data not supported; give real numbers")
+    if array.dtype.kind not in "biuf":
+        raise SDCError(f"{name} are of type {array.dtype}, not numbers; leave out or encode what is text")
+    return array if array.dtype.kind == "f" else array.astype(np.result_type(array.dtype, np.float32))
+
+
 def is_finite(values: Any) -> bool:
     """Whether an array or tensor holds no NaN or infinity, looking at 64 MiB or so at a time."""
     step = max(1, 2**24 // max(1, int(np.prod(values.shape[1:]))))

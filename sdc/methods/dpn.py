@@ -4,16 +4,16 @@ Source: L. Fan, K. W. Ng, C. Ju, T. Zhang, C. S. Chan, "Deep Polarized Network f
 Binary Hashing Codes", IJCAI 2020.
 """
 
-import dataclasses
 from typing import Literal, cast
 
+from sdc.methods.base import method
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class DPN(CodewordMethod):
     """A hinge for every bit against the target code of the item's class; of several classes, against each.
 

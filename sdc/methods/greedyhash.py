@@ -4,15 +4,14 @@ Source: S. Su, C. Zhang, K. Han, Y. Tian, "Greedy Hash: Towards Fast Optimizatio
 NeurIPS 2018.
 """
 
-import dataclasses
-
+from sdc.methods.base import method
 from sdc.methods.data import Batch, Tensor
 from sdc.methods.similarity import PairwiseMethod
 from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class GreedyHash(PairwiseMethod):
     """A linear head whose signs have the cosines of the features they come from.
 

@@ -4,19 +4,18 @@ Source: Y. Gong, S. Lazebnik, "Iterative quantization: a Procrustean approach to
 Gong, Lazebnik, Gordo, Perronnin, TPAMI 2013.
 """
 
-import dataclasses
 from typing import Any, Literal
 
 import numpy as np
 
 from sdc.head import Head, linear_head
-from sdc.methods.base import HashMethod
+from sdc.methods.base import HashMethod, method
 from sdc.methods.data import Curve, Training
 from sdc.methods.pca import centred_axes, random_rotation
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class ITQ(HashMethod):
     """PCA to ``bits`` dimensions and a learned rotation.
 

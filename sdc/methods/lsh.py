@@ -3,17 +3,16 @@
 Source: M. Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002.
 """
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from sdc.head import Head, linear_head
-from sdc.methods.base import HashMethod
+from sdc.methods.base import HashMethod, method
 from sdc.methods.data import Curve, Training
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class LSH(HashMethod):
     """Signs of Gaussian projections; two bits differ with probability angle / pi.
 

@@ -5,17 +5,16 @@ the sorter is SoftSort, Prillo & Eisenschlos, ICML 2020. The authors released no
 the SDC authors' code.
 """
 
-import dataclasses
 from typing import Any, Literal
 
 from sdc.errors import SDCError
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Tensor, Training
 from sdc.methods.trainable import LARGEST_WEIGHT, MOST_ITEMS, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class NSH(TrainedMethod):
     """Latent features of the items that the codes sort to the front are positives, those behind are negatives.
 

@@ -3,16 +3,15 @@
 Source: J. Yu et al., "Hashing One With All", ACM MM 2023.
 """
 
-import dataclasses
 from typing import Any, Literal
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.methods.trainable import LARGEST_WEIGHT, MOST_ITEMS, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class OH(TrainedMethod):
     """Two views of an image are to be the same mixture of earlier items, mixed by how many bits agree.
 

@@ -4,16 +4,16 @@ Source: J. T. Hoe, K. W. Ng, T. Zhang, C. S. Chan, Y.-Z. Song, T. Xiang, "One Lo
 Cosine Similarity based Learning Objective", NeurIPS 2021.
 """
 
-import dataclasses
 from typing import Literal, cast
 
+from sdc.methods.base import method
 from sdc.methods.codewords import CodewordMethod, near_zero_linear
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.trainable import LARGEST_WEIGHT
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class OrthoHash(CodewordMethod):
     """Cosines of head outputs with class codes as the logits of a classifier.
 

@@ -4,16 +4,15 @@ Source: I. Moummad et al., "Hashing-Baseline: Rethinking Hashing in the Age of P
 2509.14427).
 """
 
-import dataclasses
 from typing import Any
 
 from sdc.head import Head, linear_head
-from sdc.methods.base import HashMethod
+from sdc.methods.base import HashMethod, method
 from sdc.methods.data import Curve, Training
 from sdc.methods.pca import centred_axes, random_rotation
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class PCARotation(HashMethod):
     """PCA to ``bits`` dimensions, and a random rotation so that each bit gets its share of the variance.
 

@@ -6,11 +6,11 @@ Distribution Calibration", BMVC 2023 (arXiv 2302.07669) and its supplement.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import TYPE_CHECKING, Literal
 
 from sdc import calibration
+from sdc.methods.base import method
 from sdc.methods.data import Batch, Sequential, Tensor
 from sdc.methods.similarity import PairwiseMethod
 from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdc.methods.losses import SDCLoss
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class SDC(PairwiseMethod):
     """Regress the ranked code similarities of random pairs onto the quantiles of a wide distribution.
 

@@ -3,15 +3,15 @@
 Source: this project; docs/methods.md has what was tried and what it was worth.
 """
 
-import dataclasses
 from typing import Any, Literal
 
+from sdc.methods.base import method
 from sdc.methods.sdc_simclr import SDCSimCLR
 from sdc.methods.trainable import LARGEST_STEP, LARGEST_WEIGHT, MOST_ITEMS, WIDEST_LAYER
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class SDCPlus(SDCSimCLR):
     """SDC with its contrastive term, by other defaults.
 

@@ -6,13 +6,14 @@ Source: as for ``sdc.methods.sdc``; the contrastive term is T. Chen et al., ICML
 import dataclasses
 
 from sdc.errors import SDCError
+from sdc.methods.base import method
 from sdc.methods.data import Batch, Tensor
 from sdc.methods.sdc import SDC
 from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE
 from sdc.settings import option
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class SDCSimCLR(SDC):
     """SDC on two augmented views of each image.
 

@@ -3,18 +3,17 @@
 Source: Y. Weiss, A. Torralba, R. Fergus, "Spectral hashing", NIPS 2008.
 """
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 from sdc.head import Head, linear_head
-from sdc.methods.base import HashMethod
+from sdc.methods.base import HashMethod, method
 from sdc.methods.data import Curve, Training
 from sdc.methods.pca import principal_axes
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class SH(HashMethod):
     """Bits are signs of cosines along principal axes, as if the data filled a box uniformly.
 

@@ -8,12 +8,11 @@ even where their features are far apart.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Literal, cast
 
 import numpy as np
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Tensor, Training
 from sdc.settings import option
 
@@ -27,7 +26,7 @@ MOST_NEIGHBOURS = 1024
 TABLE = 2**24
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class PairwiseMethod(TrainedMethod):
     """A method whose targets are similarities of half-split pairs: row i of a batch with row i + N/2.
 

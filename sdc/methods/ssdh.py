@@ -3,12 +3,11 @@
 Source: E. Yang, C. Deng, T. Liu, W. Liu, D. Tao, "Semantic Structure-based Unsupervised Deep Hashing", IJCAI 2018.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from sdc.errors import SDCError
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST
 from sdc.settings import option
@@ -19,7 +18,7 @@ _START = -1e-8
 BLOCK_ROWS = 512
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class SSDH(TrainedMethod):
     """Inner products of tanh codes are regressed onto +1 for clearly near pairs and -1 for clearly far ones.
 

@@ -4,10 +4,9 @@ Source: Y. Shen, J. Qin, J. Chen, M. Yu, L. Liu, F. Zhu, F. Shen, L. Shao, "Auto
 CVPR 2020.
 """
 
-import dataclasses
 from typing import Literal
 
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Module, Sequential, Tensor, Training
 from sdc.methods.trainable import LARGEST_WEIGHT, WIDEST_LAYER
 from sdc.settings import option
@@ -17,7 +16,7 @@ _DEGREE_FLOOR = 1e-8
 _SHARPNESS = 1.4
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class TBH(TrainedMethod):
     """A binary bottleneck gives the graph of a batch, a continuous one the values that it smooths and decodes.
 

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any, Literal
 
 from sdc.head import Head
-from sdc.methods.base import TrainedMethod
+from sdc.methods.base import TrainedMethod, method
 from sdc.methods.data import Batch, Curve, Sequential, Tensor, Training
 from sdc.methods.trainable import LARGEST_WEIGHT, SMALLEST_TEMPERATURE, WIDEST_LAYER
 from sdc.settings import option
@@ -15,7 +15,7 @@ from sdc.settings import option
 _CHUNK_IMAGES = 16
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class WCH(TrainedMethod):
     """Patches of two views attend to each other; patch-wise similarities weigh the contrast of the codes.
 

@@ -100,6 +100,10 @@ def test_name_is_the_module_and_is_public(method):
 def test_hyper_parameters_are_frozen(method):
     with pytest.raises(dataclasses.FrozenInstanceError):
         method().bits = 8
+    # Beside them, others may note things on it, as scikit-learn's pipelines do.
+    one = method()
+    one.noted = 1
+    assert one == method()
 
 
 def test_requirements_are_known(method):

@@ -11,17 +11,16 @@ NEW_FILES = {
     "sdc/methods/plain_signs.py": '''
 """Signs of the first features."""
 
-import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
 
 from sdc.head import Head, linear_head
-from sdc.methods.base import HashMethod
+from sdc.methods.base import HashMethod, method
 from sdc.methods.data import Curve, Training
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@method
 class PlainSigns(HashMethod):
     """One bit for each of the first features: whether it is above its mean."""
 

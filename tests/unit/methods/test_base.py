@@ -1,6 +1,14 @@
 import numpy as np
+import pandas
 import pytest
+import scipy.sparse
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 import sdc
 from sdc import (
@@ -169,3 +177,67 @@ def test_bits_and_hyper_parameters_are_checked():
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         sdc.Nothing  # noqa: B018
+
+
+# Checks of scikit-learn's that methods do not pass, and why.
+_OTHERWISE = dict.fromkeys(
+    ["check_estimators_empty_data_messages", "check_fit2d_1sample", "check_fit2d_predict1d", "check_complex_data",
+     "check_n_features_in_after_fitting", "check_dtype_object"],
+    "refused, in words of our own",
+) | {
+    "check_fit_score_takes_y": "the second argument of fit is called labels",
+    "check_do_not_raise_errors_in_init_or_set_params": "a value that is not allowed is refused at once",
+}  # fmt: skip
+
+
+def test_scikit_learn_takes_it_for_a_transformer():
+    results = check_estimator(LSH(bits=8), expected_failed_checks=_OTHERWISE, on_skip=None)
+    assert {result["check_name"] for result in results if result["status"] == "failed"} == set()
+
+
+def test_pipelines_and_searches_of_scikit_learn(clustered):
+    features, labels = clustered(120, 20)
+    pipeline = make_pipeline(StandardScaler(), ITQ(bits=16), KNeighborsClassifier(1, metric="hamming"))
+    search = GridSearchCV(pipeline, {"itq__bits": [8, 16], "itq__iterations": [0, 5]}, cv=2).fit(features, labels)
+    assert search.best_score_ > 0.5
+    fitted = search.best_estimator_["itq"]
+    assert (fitted.n_features_in_, fitted.head.dim) == (20, 20)
+    assert clone(fitted) == fitted and not hasattr(clone(fitted), "n_features_in_")
+
+
+def test_settings_change_by_name_and_only_to_what_is_allowed():
+    method = SDC(bits=16)
+    assert method.set_params(bits=32, epochs=3) is method
+    assert (method.bits, method.get_params()["epochs"], method) == (32, 3, SDC(bits=32, epochs=3))
+    for wrong in ({"bits": 12}, {"epoch": 3}):
+        with pytest.raises(SDCError, match=r"SDC.bits: 12 is not allowed|SDC.epoch: unknown key|SDC: .*epoch"):
+            method.set_params(**wrong)
+    assert method == SDC(bits=32, epochs=3)
+
+
+def test_rows_of_numbers_however_they_are_held():
+    rows = np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32)
+    codes = ITQ(bits=8).fit(rows).encode(rows)
+    frame = pandas.DataFrame(rows)
+    held = [rows.tolist(), frame, frame.astype(object), torch.from_numpy(rows), rows.astype(np.float64)]
+    for given in held:
+        assert np.array_equal(ITQ(bits=8).fit(given).encode(given), codes)
+    signs = ITQ(bits=8).fit_transform(rows)
+    assert np.array_equal(np.packbits(signs > 0, axis=1), codes) and set(np.unique(signs)) == {-1, 1}
+    assert LSH(bits=8).fit((rows > 0).tolist()).head.dim == 16
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([[1.0, 2.0], [3.0]], "features are no matrix of numbers .*rows of numbers, of one length"),
+        (pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), "features are no matrix of numbers .*x"),
+        (np.array([["1", "2"]]), "features are of type <U1, not numbers"),
+        (np.ones((2, 2)) * 1j, "features are complex"),
+        (scipy.sparse.eye(3).tocsr(), r"features are a sparse csr_matrix; give features.toarray\(\)"),
+        ([1.0, 2.0], r"features must have shape \(n, dim\)"),
+    ],
+)
+def test_what_is_no_matrix_is_said(given, problem):
+    with pytest.raises(SDCError, match=problem):
+        LSH(bits=8).fit(given)
