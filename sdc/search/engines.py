@@ -11,6 +11,8 @@ from sdc.plan.indexing import Indexing
 
 # Codes of which the centres of lists are found, per list: FAISS asks for as many.
 _TRAINING_CODES = 39
+# At a time.
+_WRITTEN_BYTES = 2**24
 
 
 def faiss() -> Any:
@@ -93,16 +95,11 @@ def with_ids(engine: Any, ids: np.ndarray) -> Any:
 
 
 def write(engine: Any, path: Path) -> None:
-    """Write an engine's file.
-
-    Raises:
-        StorageError: If FAISS cannot.
-    """
-    try:
-        faiss().write_index_binary(engine, str(path))
-    except RuntimeError as error:
-        problem = " ".join(str(error).split())[-200:]
-        raise StorageError(f"{path}: cannot be written ({problem}); make room, then run again") from error
+    """Write an engine's file; ``OSError`` if that fails."""
+    library = faiss()
+    # FAISS's own files do not tell of a disk that is full when they are closed.
+    with open(path, "wb") as file:
+        library.write_index_binary(engine, library.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
 
 
 def read(path: Path, name: str, mapped: bool) -> Any:

@@ -64,8 +64,8 @@ def verdict_of(bench, job, folder, ended):
 
 
 def each_stage(bench, trial, draw):
-    """A job of each stage in turn."""
-    stages = sorted({job.stage for job in bench.jobs})
+    """A job of each stage in turn, of those that write anything."""
+    stages = sorted({job.stage for job in bench.jobs if job.writes})
     jobs = [job for job in bench.jobs if job.stage == stages[trial % len(stages)]]
     return jobs[int(draw.integers(len(jobs)))]
 

@@ -118,9 +118,10 @@ class Workflow:
         return self.folder / "results" / name
 
     def files(self):
-        """Every artefact and its content; logs, benchmarks and times of day are not artefacts."""
+        """Every artefact and its content; logs, benchmarks and what Snakemake notes in folders are not artefacts."""
         skip = ("logs", "benchmarks")
-        found = (path for path in (self.folder / "results").rglob("*") if path.is_file())
+        notes = ".snakemake_timestamp"
+        found = (path for path in (self.folder / "results").rglob("*") if path.is_file() and path.name != notes)
         return {
             name: path.read_bytes()
             for path in found

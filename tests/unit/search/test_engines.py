@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,8 +64,13 @@ def test_a_file_of_something_else_is_named(tmp_path):
     (tmp_path / "x").write_bytes(b"IBxF and nothing more")
     with pytest.raises(StorageError, match="x: cannot be read by FAISS .*build the index again"):
         engines.read(tmp_path / "x", "flat", False)
-    with pytest.raises(StorageError, match="cannot be written"):
-        engines.write(engines.faiss().IndexBinaryFlat(8), tmp_path / "none/x")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_noticed_however_little_is_left_to_write():
+    engine = built(np.zeros((3, 1), np.uint8), "flat")
+    with pytest.raises(OSError, match="No space left"):
+        engines.write(engine, Path("/dev/full"))
 
 
 def test_faiss_that_is_not_installed_is_one_line(monkeypatch):
