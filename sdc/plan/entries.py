@@ -10,7 +10,7 @@ from typing import Any
 
 from sdc import registry
 from sdc.errors import SDCError
-from sdc.plan.scoring import EVALUATION, LENGTHS
+from sdc.plan.scoring import EVALUATION
 from sdc.settings import check_name
 
 
@@ -84,12 +84,6 @@ def evaluation_settings(config: Mapping[str, Any], dataset: str) -> dict[str, An
     chosen = {**EVALUATION, **config.get("evaluation", {})}
     del chosen["features"]
     return {"map_at": source.map_at or "all", "precision_at": list(source.precision_at), **chosen}
-
-
-def compared_lengths(config: Mapping[str, Any]) -> dict[str, Any]:
-    """``lengths``: those that the config selects of codes with which features are not compared anyway."""
-    others = sorted({*config["run"]["bits"]} - {*LENGTHS})
-    return {"lengths": others} if others else {}
 
 
 def view_settings(config: Mapping[str, Any], dataset: str, kind: str = "views") -> dict[str, Any]:

@@ -15,7 +15,6 @@ CONVENTION: Convention = "standard"
 MAP_AT = 1000  # R of mAP@R, items
 PRECISION_AT = (1, 5, 10, 100)  # K of precision@K, items
 NEIGHBOURS_AT = (1, 10, 100)  # K of neighbour_recall@K, items
-LENGTHS = (16, 32, 64, 128)  # of codes, with which features are always compared
 
 # Words of codes to be compared, and two more a pair for the rest: from here on, compiled passes save more than their
 # import takes.

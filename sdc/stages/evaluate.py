@@ -33,8 +33,8 @@ from sdc.evaluation.ranking import Cosine, Hamming
 from sdc.evaluation.relevance import Relevance, neighbours_relevance, relevance_of
 from sdc.evaluation.retrieved import TOP, retrieved
 from sdc.evaluation.scores import Scores, evaluate, unlabelled
-from sdc.limits import Bits, Items, OutputFile, Shards, Threads
-from sdc.plan.scoring import CONVENTION, LENGTHS, MAP_AT, NEIGHBOURS_AT, PRECISION_AT, RULE, Convention, Rule
+from sdc.limits import Items, OutputFile, Shards, Threads
+from sdc.plan.scoring import CONVENTION, MAP_AT, NEIGHBOURS_AT, PRECISION_AT, RULE, Convention, Rule
 from sdc.storage.codes import Codes, read_codes
 from sdc.storage.columns import write_columns, write_precisions
 from sdc.storage.features import Features
@@ -45,6 +45,7 @@ from sdc.storage.records import RUN, expected, stage_record, write_record
 
 _log = logging.getLogger(__name__)
 _BINS = 200  # of the cosine of features
+_CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the usual lengths
 
 
 def run(
@@ -59,7 +60,6 @@ def run(
     convention: Convention = CONVENTION,
     jobs: Threads | None = None,
     neighbours: Path | None = None,
-    lengths: Sequence[Bits] = (),
     expect: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Score the ranking of the database for every query, by codes or by exact cosine of the features.
@@ -79,8 +79,6 @@ def run(
         jobs: Threads that share the queries; one per core if not given.
         neighbours: ``neighbours.h5`` of the features that the codes were made from: how many of its exact cosine
             neighbours a query finds is scored too.
-        lengths: Of codes that features are compared with, besides 16, 32, 64 and 128: the overlap of positive and
-            negative pairs of features is counted in as many bins as codes of each length have similarities.
         expect: The run that this is of: ``dataset``, ``backbone``, ``method``, ``bits`` and ``seed``.
 
     Raises:
@@ -110,8 +108,7 @@ def run(
         scored = _score_codes(stored, codes, images, relevance, query_classes, nearest, score)
     elif features is not None:
         theirs = {**expected(expect, "dataset", "backbone"), "images_xxh3": images.images_xxh3, "kind": "clean"}
-        bins = (*sorted({1 + bits for bits in (*LENGTHS, *lengths)}), _BINS)
-        scored = _score_features(Features(features, shards, theirs), images, relevance, query_classes, bins, score)
+        scored = _score_features(Features(features, shards, theirs), images, relevance, query_classes, score)
     facts, scores = images.facts, scored.scores
     precisions = scores.precisions(images.rows("query"))
     grouped = "train_on" not in scored.identity
@@ -203,7 +200,6 @@ def _score_features(
     images: Manifest,
     relevance: Relevance | None,
     query_classes: np.ndarray | None,
-    bins: tuple[int, ...],
     score: Callable[..., Scores],
 ) -> _Scored:
     identity = {key: features.attributes[key] for key in ("dataset", "backbone", "weights")}
@@ -224,6 +220,7 @@ def _score_features(
     scores, nearest = score(ranking), ranking.nearest(NEIGHBOURS_AT[-1])
     if relevance is None or relevance.kind == "instance":
         return _Scored(made_from, identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()}, nearest)
+    bins = (*_CODE_BINS, _BINS)
     pairs = FeaturePairs(queries, database(), size, relevance.levels, bins, groups=query_classes)
     overlaps = {} if query_classes is None else {number: pairs.overlaps(number) for number in bins}
     files = {"pairs.csv": pairs.histogram(_BINS)}

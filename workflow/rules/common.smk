@@ -131,7 +131,6 @@ backbone_settings = of_job(plan.entries.backbone_settings, "dataset", "backbone"
 method_settings = of_job(lambda config, method: plan.entries.entry(config, "methods", method), "method")
 head_options = of_job(plan.entries.head_settings, "dataset", write=options)
 scoring = of_job(plan.entries.evaluation_settings, "dataset", write=options)
-lengths = of_job(plan.entries.compared_lengths, write=options)
 whole_config = of_job(dict)
 index_settings = of_job(lambda config: config.get("index", {}))
 

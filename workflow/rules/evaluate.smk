@@ -63,7 +63,6 @@ rule evaluate_features:
         folder=features_folder,
         shards=shards,
         scoring=scoring,
-        lengths=lengths,
         expect=expect("dataset", "backbone"),
     shell:
         """
@@ -72,7 +71,6 @@ rule evaluate_features:
             --features {params.folder:q} \
             --shards {params.shards} \
             {params.scoring} \
-            {params.lengths} \
             --expect {params.expect:q} \
             --jobs {threads} \
             --out {output.metrics:q} 2>{log:q}

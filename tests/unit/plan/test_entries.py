@@ -4,7 +4,6 @@ from sdc.plan.entries import (
     backbone_settings,
     build_entry,
     canonical,
-    compared_lengths,
     decoding_settings,
     entry,
     evaluation_settings,
@@ -38,11 +37,6 @@ def test_settings_that_do_not_change_the_manifest_are_kept_from_it():
     config["evaluation"] = {"ties": "stable", "features": False}
     assert evaluation_settings(config, "digits") == {**scored, "ties": "stable"}
     assert shard_count(config, "digits") == 2
-
-
-def test_features_are_compared_with_codes_of_any_length():
-    assert compared_lengths({"run": {"bits": [16, 64]}}) == {}
-    assert compared_lengths({"run": {"bits": [64, 48, 24]}}) == {"lengths": [24, 48]}
 
 
 def test_views_depend_on_their_number_the_augmentation_and_the_datasets_seed():
