@@ -1,10 +1,8 @@
-import socket
-import threading
-
 import pytest
 
 from sdc.web.collection import Collection
 from tests.support.finished import NASTY, RUN, finished_run
+from tests.support.server import serving
 
 
 @pytest.fixture(scope="package")
@@ -27,9 +25,5 @@ def port(collections):
 
     app = create_app(collections, hosts={"127.0.0.1"})
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="error"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    with serving(server) as number:
+        yield number

@@ -1,12 +1,12 @@
 import contextlib
 import socket
-import threading
 import time
 
 import pytest
 import uvicorn
 
 from sdc.web.connection import Connection
+from tests.support.server import serving
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -28,13 +28,8 @@ async def app(scope, receive, send):
 @pytest.fixture(scope="module")
 def port():
     config = uvicorn.Config(app, http=Hasty, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join()
+    with serving(uvicorn.Server(config)) as number:
+        yield number
 
 
 def rest_of(client):
