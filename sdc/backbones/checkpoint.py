@@ -56,11 +56,8 @@ def _read(path: Path) -> Any:
         return load_file(path)
     # Options and scores that lie beside the weights: numbers and text, which call nothing.
     scalar = np.float64(0).__reduce__()[0]
-    harmless: list[Any] = [
-        argparse.Namespace,
-        np.dtype,
-        *{type(np.dtype(each)) for each in (np.float64, np.float32, np.int64)},
-    ]
+    types = {type(np.dtype(each)) for each in (np.float64, np.float32, np.int64)}
+    harmless: list[Any] = [argparse.Namespace, np.dtype, *types]
     harmless += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     with torch.serialization.safe_globals(harmless):
         try:

@@ -40,10 +40,8 @@ class Timm(Network):
         height, width = trained["input_size"][1:]
         mode = trained.get("crop_mode", "center")
         if mode not in ("center", "squash") or height != width:
-            how = f"crop_mode {mode} and images of {height} x {width}"
-            raise SDCError(
-                f"backbones.{self.model}: {self.name} was trained with {how}, which is not made; take others"
-            )
+            how = f"was trained with crop_mode {mode} and images of {height} x {width}, which is not made"
+            raise SDCError(f"backbones.{self.model}: {self.name} {how}; take another")
         edge = int(width / trained["crop_pct"])
         preset = ImageClassification(
             crop_size=width,
