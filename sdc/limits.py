@@ -31,7 +31,8 @@ class Range(NamedTuple):
 
 
 # Codes fill bytes. At 4,096 bits they have more of these than 128 features in float32.
-Bits = Annotated[int, Range(8, 4096, 8)]
+LENGTHS = range(8, 4097, 8)
+Bits = Annotated[int, Range(LENGTHS[0], LENGTHS[-1], LENGTHS.step)]
 # Codes of others may be of any length, as long as distances fit in 16 bits.
 AnyBits = Annotated[int, Range(1, 65_535)]
 # What NumPy's legacy generator takes.

@@ -35,14 +35,15 @@ class ClassScore(NamedTuple):
     overlaps: Mapping[int, float | None] = MappingProxyType({})
 
 
-def count_classes(manifest: Manifest) -> int:
-    """How many classes a manifest has: those it names, and those that only have an index."""
-    return max(len(manifest.facts["classes"]), 1 + int(manifest.labels.indices.max(initial=-1)))
+def class_names(manifest: Manifest) -> list[str]:
+    """The classes of a manifest: those it names, and by their index those that only have one."""
+    known = manifest.facts["classes"]
+    return [*known, *map(str, range(len(known), 1 + int(manifest.labels.indices.max(initial=-1))))]
 
 
 def query_classes(manifest: Manifest) -> np.ndarray | None:
     """The class of each query, one at most, shape ``(Q,)``, -1 for none; None if there are more than ``MOST``."""
-    if count_classes(manifest) > MOST:
+    if len(class_names(manifest)) > MOST:
         return None
     labels = manifest.labels.take(manifest.rows("query"))
     return np.array([row[0] if row else -1 for row in labels], np.int64)
@@ -67,8 +68,7 @@ def by_class(
     """
     rows = np.array([row for row in precisions if len(manifest.labels[row])], np.int64)
     indices = manifest.labels.take(rows).indices
-    count, known = count_classes(manifest), manifest.facts["classes"]
-    names = [*known, *map(str, range(len(known), count))]
+    count = len(class_names(manifest))
     train, database = (manifest.labels.take(manifest.rows(split)).histogram(count) for split in ("train", "database"))
     queries = np.bincount(indices, minlength=count)
     sums = np.bincount(indices, weights=[precisions[int(row)] for row in rows], minlength=count)
@@ -89,7 +89,7 @@ def by_class(
             groups[index],
             {bins: None if index >= len(v) or np.isnan(v[index]) else float(v[index]) for bins, v in overlaps.items()},
         )
-        for index, name in enumerate(names)
+        for index, name in enumerate(class_names(manifest))
     ]
 
 

@@ -1,15 +1,18 @@
 """Positive and negative pairs by the cosine of their features: what similarity collapse is compared with."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from sdc.errors import SDCError
 from sdc.evaluation import collapse
+from sdc.limits import LENGTHS
 
 GROUPS = 20  # of sampled database items, each left out in turn
-FINE = 20_000  # bins that stand for none
+FINE = 20_000  # bins that pairs are counted in; edges of other bins are rounded to theirs
 QUERIES, ITEMS = 256, 4096  # of the pairs compared at a time
+NO_OVERLAPS: dict[str, list[Any]] = {"bits": [], "class": [], "overlap": []}
 
 
 class FeaturePairs:
@@ -23,11 +26,11 @@ class FeaturePairs:
         database: Features of consecutive items, shape ``(b, dim)`` each, float; read once.
         size: Number of items in the database, N.
         relevant: From a query's position to an array of shape ``(N,)``, above 0 where an item is relevant.
-        bins: In how many equal bins on [-1, 1] to count; several may be given.
+        bins: Values of B, numbers of bins that metrics are in.
         max_pairs: How many pairs to look at; each takes a byte.
         seed: Of the sample.
         groups: The group of each query for ``overlaps``, shape ``(Q,)``, integers, below 0 for none. A group takes some
-            100 kB.
+            700 kB.
 
     Attributes:
         parameters: Values of a metric's parameter, by its name: ``B``, numbers of bins.
@@ -56,8 +59,8 @@ class FeaturePairs:
         truth = np.empty((len(queries), len(rows)), bool)
         for position, row in enumerate(truth):
             row[:] = relevant(position)[rows]
-        query_groups = 1 + np.maximum(np.full(len(queries), -1) if groups is None else groups, -1).astype(np.int64)
-        histograms = _histograms(queries, database, drawn, truth, (*bins, FINE), query_groups)
+        query_groups = np.full(len(queries), -1) if groups is None else groups
+        by_item, by_query = _histograms(queries, database, drawn, truth, query_groups)
         self.parameters, self.seen = {"B": bins}, truth.size
         self.share = len(rows) / max(1, size) if self.seen else None
 
@@ -67,30 +70,45 @@ class FeaturePairs:
         weights = 1 - np.eye(GROUPS + 1)
         weights[0] = 1
         weights[:, 1:] *= self._pool / np.maximum(weights[:, 1:] @ self._drawn, 1)[:, None]
-        self._replicates = {
-            number: np.tensordot(weights, histogram.sum(axis=0), 1) for number, histogram in histograms.items()
-        }
-        positive, negative = self._replicates[FINE][0]
+        self._replicates = np.tensordot(weights, by_item, 1)
+        positive, negative = self._replicates[0]
         self.separation = collapse.separation(positive, negative, _middles(FINE))
-        self._by_group = {number: np.tensordot(weights[0], histograms[number][1:], (0, 1)) for number in bins}
+        # Of each group of queries, by how much the cumulated shares of its positive and negative pairs differ.
+        with np.errstate(invalid="ignore"):
+            shares = collapse.shares(by_query[:, 0] + weights[0, 1] * by_query[:, 1])
+        self._apart = np.cumsum(shares[:, 0] - shares[:, 1], axis=1)
 
     def histogram(self, bins: int) -> dict[str, list[float]]:
         """The columns of ``pairs.csv``, by the middle of each bin; of a sample, estimates of all pairs."""
-        positive, negative = self._replicates[bins][0]
+        positive, negative = _in_bins(self._replicates[0], bins)
         return collapse.histogram(positive, negative, _middles(bins))
+
+    def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """The columns of ``overlaps.csv``: by code length ``bits`` and ``class``, the ``overlap`` in K + 1 bins.
+
+        Args:
+            names: Of the groups; a blank one is that of all queries.
+        """
+        rows: list[tuple[int, str, float]] = []
+        for bits in LENGTHS:
+            values = {"": self.overlap(bits + 1), **dict(zip(names, self.overlaps(bits + 1).tolist(), strict=False))}
+            known = {name: value for name, value in values.items() if value is not None and np.isfinite(value)}
+            rows += [(bits, name, round(value, 6)) for name, value in known.items()]
+        return {heading: [row[place] for row in rows] for place, heading in enumerate(NO_OVERLAPS)}
 
     def overlaps(self, bins: int) -> np.ndarray:
         """``overlap`` of the queries of each group alone; NaN where one kind of pair is missing."""
-        return collapse.overlaps(self._by_group[bins])
+        apart = self._apart[:, _edges(bins)[1:] - 1]
+        return 1 - np.abs(np.diff(apart, axis=1, prepend=0)).sum(axis=1) / 2
 
     def overlap(self, bins: int) -> float | None:
         """Overlap of positive and negative pairs; None where one kind is missing.
 
-        It grows with the width of the bins: compare K-bit codes with features in K + 1 bins.
+        It grows with the width of the bins: compare K-bit codes with features in K + 1 bins, whatever K is.
         """
         if self.separation is None:
             return None
-        return float(collapse.overlap(*collapse.shares(self._replicates[bins][0])))
+        return float(collapse.overlap(*collapse.shares(_in_bins(self._replicates[0], bins))))
 
     def overlap_error(self, bins: int) -> float | None:
         """Standard error of a sample's ``overlap`` against all pairs; None where all pairs were looked at."""
@@ -102,7 +120,7 @@ class FeaturePairs:
 
     def _jackknife(self, measure: Callable[[np.ndarray, np.ndarray], np.ndarray], bins: int) -> float | None:
         """The deviation of a measure when a twentieth of the drawn items is left out in turn."""
-        replicates = self._replicates[bins]
+        replicates = _in_bins(self._replicates, bins)
         if not (self._pool and replicates.sum(axis=2).all()):
             return None
         deviation = np.sqrt((1 - self._drawn.sum() / self._pool) * (GROUPS - 1))
@@ -111,6 +129,16 @@ class FeaturePairs:
 
 def _middles(bins: int) -> np.ndarray:
     return 1 - (2 * np.arange(bins) + 1) / bins
+
+
+def _in_bins(pairs: np.ndarray, bins: int) -> np.ndarray:
+    """Pairs in fine bins, shape ``(…, FINE)``, in as many wider ones."""
+    return np.add.reduceat(pairs, _edges(bins)[:-1], axis=-1)
+
+
+def _edges(bins: int) -> np.ndarray:
+    """The edges of as many bins, rounded to fine ones, shape ``(bins + 1,)``."""
+    return np.round(np.arange(bins + 1) * (FINE / bins)).astype(np.int64)
 
 
 def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.ndarray], seed: int) -> np.ndarray:
@@ -129,19 +157,15 @@ def _sample(total: int, most: int, queries: int, relevant: Callable[[int], np.nd
 
 
 def _histograms(
-    queries: np.ndarray,
-    database: Iterable[np.ndarray],
-    groups: np.ndarray,
-    truth: np.ndarray,
-    numbers: Sequence[int],
-    query_groups: np.ndarray,
-) -> dict[int, np.ndarray]:
-    """By number of bins, positive and negative pairs in each, from most to least similar.
+    queries: np.ndarray, database: Iterable[np.ndarray], groups: np.ndarray, truth: np.ndarray, query_groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positive and negative pairs in fine bins, from most to least similar: by group of items, and by group of queries.
 
-    Shape ``(1 + groups of queries, 1 + groups of items, 2, bins)``; of the finest bins without groups of queries.
+    Shape ``(1 + groups of items, 2, FINE)``; and ``(groups of queries, 2, 2, FINE)``, first with the items that are
+    looked at anyway, then with those drawn.
     """
-    sizes = {number: 1 if number == FINE else 1 + int(query_groups.max(initial=0)) for number in numbers}
-    result = {number: np.zeros((size, GROUPS + 1, 2, number), np.int64) for number, size in sizes.items()}
+    by_item = np.zeros((GROUPS + 1, 2, FINE), np.int64)
+    by_query = np.zeros((1 + int(query_groups.max(initial=-1)), 2, 2, FINE), np.int32)
     unit = _unit(queries, "query", 0)
     seen = sampled = 0
     for piece in (block[low : low + ITEMS] for block in database for low in range(0, len(block), ITEMS)):
@@ -156,19 +180,24 @@ def _histograms(
         items, group = items[group >= 0], group[group >= 0]
         for first in range(0, len(queries), QUERIES):
             some = slice(first, first + QUERIES)
-            distances = 1 - unit[some] @ items.T
-            kinds = 2 * group + ~truth[some, sampled : sampled + len(items)]
-            for number, histogram in result.items():
-                # Rounding may take a cosine a little beyond 1 or -1.
-                places = np.clip((distances * (number / 2)).astype(np.int64), 0, number - 1)
-                places += kinds * number
-                if len(histogram) > 1:
-                    places += query_groups[some, None] * histogram[0].size
-                histogram += np.bincount(places.ravel(), minlength=histogram.size).reshape(histogram.shape)
+            negative = ~truth[some, sampled : sampled + len(items)]
+            # Rounding may take a cosine a little beyond 1 or -1.
+            places = np.clip(((1 - unit[some] @ items.T) * (FINE / 2)).astype(np.int64), 0, FINE - 1)
+            places += FINE * negative
+            by_item += _counts(places + 2 * FINE * group, by_item)
+            places += 2 * FINE * np.minimum(group, 1)
+            for number in np.unique(query_groups[some]):
+                if number >= 0:
+                    by_query[number] += _counts(places[query_groups[some] == number], by_query[number])
         seen, sampled = seen + len(piece), sampled + len(items)
     if seen < len(groups):
         raise SDCError(f"features of {seen} database items, but ground truth for {len(groups)}")
-    return result
+    return by_item, by_query
+
+
+def _counts(places: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """How often each place of an array is named, in its shape and type."""
+    return np.bincount(places.ravel(), minlength=like.size).reshape(like.shape).astype(like.dtype)
 
 
 def _unit(features: np.ndarray, split: str, start: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from sdc.plan.selections import Reads, Scope
 _DRAWN = (".svg", ".pdf", ".png")
 _METRICS = Reads()
 _CODES = Reads(baselines=())
+_BESIDE = Reads(baselines=("metrics.json", "overlaps.csv"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ TABLES = {
         Table(name="ablation", title="Ablation", path="tables/ablation/{ablation}", of="ablation"),
         Table(name="longtail", title="Long tail", path="tables/longtail/{dataset}", of="long tail"),
         Table(name="instance", title="Instance retrieval", path="tables/instance", of="instance"),
-        Table(name="overlap", title="Overlap", path="tables/overlap"),
+        Table(name="overlap", title="Overlap", path="tables/overlap", reads=_BESIDE),
     )
 }
 
@@ -156,7 +157,7 @@ FIGURES = {
             "their K + 1 similarities, features in as many bins); longest codes, means over seeds. Classes in which "
             "SDC, or without it the best method, gains most over the features stand first; of more than 20 the first "
             "and the last ten.",
-            reads=Reads(("metrics.json", "per_class.csv"), ("metrics.json", "per_class.csv")),
+            reads=Reads(("metrics.json", "per_class.csv"), ("metrics.json", "per_class.csv", "overlaps.csv")),
         ),
         Figure(
             name="cost",

@@ -40,6 +40,10 @@ class Run(NamedTuple):
         """Rows of text of one of the CSV files; see ``read_rows``."""
         return read_rows(self.folder / name, self.record)
 
+    def overlaps(self) -> dict[tuple[str, int], float]:
+        """Of a baseline: by class (blank for all) and code length, the overlap of pairs of features in K + 1 bins."""
+        return {(row["class"], int(row["bits"])): float(row["overlap"]) for row in self.rows("overlaps.csv")}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Runs:

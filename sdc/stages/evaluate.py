@@ -8,6 +8,7 @@ Beside ``metrics.json`` there are, under fixed names:
   distance d being 1 - 2 d / bits, that of features the middle of one of 200 bins of their cosine. Only a header where
   relevance is listed or there are no labels;
 - ``per_class.csv``: every class where items have one at most (``classes.columns``), else only a header;
+- of features ``overlaps.csv``: what codes of any length are compared with (``FeaturePairs.columns``);
 - of codes ``ranks.csv`` (``Scores.ranks``), ``bits.csv`` (``CodeHealth.columns``), ``retrieved.csv`` (``retrieved``);
 - of features ``neighbours.h5``, which has a record of its own: the nearest items of each query by exact cosine.
 """
@@ -26,7 +27,7 @@ from sdc import __version__
 from sdc.errors import SDCError, StorageError
 from sdc.evaluation import classes
 from sdc.evaluation.code_health import CodeHealth
-from sdc.evaluation.feature_pairs import FeaturePairs
+from sdc.evaluation.feature_pairs import NO_OVERLAPS, FeaturePairs
 from sdc.evaluation.metrics import measure
 from sdc.evaluation.neighbours import FoundNeighbours, code_distances, items_at_distances
 from sdc.evaluation.ranking import Cosine, Hamming
@@ -45,7 +46,7 @@ from sdc.storage.records import RUN, expected, stage_record, write_record
 
 _log = logging.getLogger(__name__)
 _BINS = 200  # of the cosine of features
-_CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the usual lengths
+_CODE_BINS = (17, 33, 65, 129)  # as many as the similarities of codes of the usual lengths, whose overlap is a metric
 
 
 def run(
@@ -219,9 +220,9 @@ def _score_features(
     ranking = Cosine(queries, database, size)
     scores, nearest = score(ranking), ranking.nearest(NEIGHBOURS_AT[-1])
     if relevance is None or relevance.kind == "instance":
-        return _Scored(made_from, identity, scores, scores.report(), {}, {}, {"pairs.csv": scores.histogram()}, nearest)
+        files = {"pairs.csv": scores.histogram(), "overlaps.csv": NO_OVERLAPS}
+        return _Scored(made_from, identity, scores, scores.report(), {}, {}, files, nearest)
     bins = (*_CODE_BINS, _BINS)
     pairs = FeaturePairs(queries, database(), size, relevance.levels, bins, groups=query_classes)
-    overlaps = {} if query_classes is None else {number: pairs.overlaps(number) for number in bins}
-    files = {"pairs.csv": pairs.histogram(_BINS)}
-    return _Scored(made_from, identity, scores, scores.report(), measure(pairs), overlaps, files, nearest)
+    files = {"pairs.csv": pairs.histogram(_BINS), "overlaps.csv": pairs.columns(classes.class_names(images))}
+    return _Scored(made_from, identity, scores, scores.report(), measure(pairs), {}, files, nearest)

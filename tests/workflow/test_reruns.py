@@ -1,5 +1,6 @@
 """A rerun does what is due and nothing else. The tests of this module build on one another, in order."""
 
+import csv
 import re
 import shutil
 
@@ -47,7 +48,8 @@ def test_first_run_made_every_artefact(shared, before):
         names = ("head.safetensors", "curve.csv", "codes.h5", "ranks.csv", "bits.csv", "retrieved.csv", *scores)
         names += ("train.record.json", "encode.record.json")
         expected |= {f"{RUNS}/{method}/16bit/seed0/{name}" for name in names}
-    expected |= {f"baselines/digits/pixels/{name}" for name in (*scores, "neighbours.h5", "neighbours.record.json")}
+    baseline = (*scores, "overlaps.csv", "neighbours.h5", "neighbours.record.json")
+    expected |= {f"baselines/digits/pixels/{name}" for name in baseline}
     assert set(before) == expected
     logs = {path.name for path in shared.path("logs").iterdir()}
     stages = {"prepare", "prepare_splits", "extract", "train", "encode", "evaluate", "aggregate"}
@@ -73,6 +75,13 @@ def test_new_code_length_trains_only_that(shared):
     outcome = shared()
     assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1, **WHOLE}
     assert {wildcards.get("bits", "24") for _, wildcards in outcome.wildcards} == {"24"}
+    # It gets all that the others have: codes beside features in tables and figures.
+    for name in ("tables/overlap", "figures/digits/pixels/classes"):
+        with open(shared.path(f"{name}.csv"), newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["bits"] != "16"]
+        heading = "features: overlap" if "tables" in name else "overlap"
+        assert len(rows) == (3 if "tables" in name else 4 * 10)
+        assert all(0 <= float(row[heading]) <= 1 for row in rows)
 
 
 def test_new_hyper_parameter_trains_only_its_method(shared):

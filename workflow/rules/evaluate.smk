@@ -49,6 +49,7 @@ rule evaluate_features:
         per_query="results/baselines/{dataset}/{backbone}/average_precision.csv",
         pairs="results/baselines/{dataset}/{backbone}/pairs.csv",
         per_class="results/baselines/{dataset}/{backbone}/per_class.csv",
+        overlaps="results/baselines/{dataset}/{backbone}/overlaps.csv",
         neighbours="results/baselines/{dataset}/{backbone}/neighbours.h5",
         neighbours_record="results/baselines/{dataset}/{backbone}/neighbours.record.json",
         record="results/baselines/{dataset}/{backbone}/evaluate.record.json",

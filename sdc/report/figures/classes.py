@@ -16,14 +16,17 @@ def frame(runs: Runs) -> pd.DataFrame:
     """``mAP`` and ``overlap`` of the queries of each ``class``, of the features and of the longest codes.
 
     The overlap of their positive and negative pairs is on the K + 1 similarities of codes of K bits, and of features in
-    as many bins (blank where these were not counted). Classes without queries are left out.
+    as many bins (blank where there are too many classes). Classes without queries are left out.
     """
     rows = []
     coded = runs.longest
-    name = f"overlap_{1 + max((run.metrics['bits'] for run in coded), default=0)}_bins"
+    bits = max((run.metrics["bits"] for run in coded), default=0)
     for run in (*runs.baselines, *coded):
-        scored = (row for row in run.rows("per_class.csv") if row["mAP"])
-        rows += [(*panels.key(run), row["class"], row["mAP"], row.get(name) or None) for row in scored]
+        overlaps = run.overlaps() if run in runs.baselines else {}
+        for row in run.rows("per_class.csv"):
+            if row["mAP"]:
+                overlap = overlaps.get((row["class"], bits), row.get(f"overlap_{bits + 1}_bins") or None)
+                rows.append((*panels.key(run), row["class"], row["mAP"], overlap))
     return panels.tidy(rows, ["class", "mAP", "overlap"]).astype({"mAP": float, "overlap": float})
 
 

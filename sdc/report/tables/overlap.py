@@ -10,6 +10,8 @@ from sdc.report import theme
 from sdc.report.runs import Runs
 from sdc.report.tables.table import Table
 
+_OVERLAP = next(metric for metric in METRICS if metric.of is FeaturePairs and metric.parameter == "B")
+
 
 def make(runs: Runs) -> Table:
     """A row per dataset, backbone, code length and method; columns of all metrics that have one, mAP the last.
@@ -17,13 +19,16 @@ def make(runs: Runs) -> Table:
     In percent: the overlap of the similarities of positive and negative pairs, of features in as many bins as the codes
     have similarities; the chance that a positive pair is more similar than a negative one (AUC), which needs no bins;
     how many exact cosine neighbours codes find; what they say of the health of codes; and mAP. Blank where relevance is
-    listed, there are no labels, or features were not scored in these bins.
+    listed or there are no labels.
     """
     table = Table(title="Overlap", names=("dataset", "backbone", "bits", "method"))
-    by_features = {(run["dataset"], run["backbone"]): run for run in runs.baseline_metrics}
+    by_features = {}
+    for baseline in runs.baselines:
+        binned = {_OVERLAP.key(1 + bits): value for (name, bits), value in baseline.overlaps().items() if not name}
+        by_features[baseline.metrics["dataset"], baseline.metrics["backbone"]] = {**baseline.metrics, **binned}
     for run in runs.metrics:
         row = (run["dataset"], run["backbone"], str(run["bits"]), run["method"])
-        sides = {"features": by_features.get((run["dataset"], run["backbone"]), {}), "codes": run}
+        sides = {"features": by_features.get(row[:2], {}), "codes": run}
         for metric, side in _columns():
             for heading, value in _values(metric, sides[side], run):
                 column = f"{side}: {heading}"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc.evaluation import classes
-from sdc.evaluation.classes import by_class, columns, count_classes, group_means, query_classes
+from sdc.evaluation.classes import by_class, class_names, columns, group_means, query_classes
 from sdc.labels import Labels
 from sdc.storage.manifest import Manifest
 
@@ -33,7 +33,7 @@ def test_overlaps_stand_with_their_classes():
     assert query_classes(rows).tolist() == [0, 1, -1]
     scores = by_class({0: 1.0, 1: 0.5}, rows, overlaps={17: np.array([0.25, np.nan])})
     assert [score.overlaps for score in scores] == [{17: 0.25}, {17: None}, {17: None}]
-    assert count_classes(rows) == 3
+    assert class_names(rows) == ["a", "b", "c"]
     assert columns(scores)["overlap_17_bins"] == [0.25, None, None]
 
 

@@ -64,6 +64,17 @@ def test_feature_separation_is_that_of_all_pairs(labelled, monkeypatch):
     assert not [name for name in scores if name.endswith("_se")]
 
 
+def test_any_number_of_bins_has_its_overlap_to_the_width_of_a_fine_one(labelled):
+    queries, database, relevant = labelled()
+    pairs = FeaturePairs(queries, [database], 600, relevant.__getitem__)
+    positive, negative = pairs_of(queries, database, relevant)
+    for bins in (9, 25, 49, 97, 201):
+        edges = np.round(np.linspace(-1, 1, bins + 1), 4)
+        p, u = (np.histogram(each, edges)[0] / len(each) for each in (positive, negative))
+        # A pair may lie on an edge.
+        assert pairs.overlap(bins) == pytest.approx(np.minimum(p, u).sum(), abs=1 / len(positive))
+
+
 def test_signs_as_features_have_the_overlap_of_their_codes():
     generator = np.random.default_rng(0)
     bits = generator.random((230, 16)) < 0.5

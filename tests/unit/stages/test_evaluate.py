@@ -256,19 +256,20 @@ def test_every_class_has_a_row(stages):
 
 def test_overlap_of_every_class_by_features_and_by_codes(stages, monkeypatch):
     stages.extract()
-    path = stages.out / "per_class.csv"
+    path = stages.out / "overlaps.csv"
     stages.evaluate(features=stages.features, shards=2)
     metrics = json.loads((stages.out / "metrics.json").read_text())
-    names = [f"overlap_{bins}_bins" for bins in (17, 33, 65, 129, 200)]
-    for row in by_class(path):
-        assert [name for name in row if name.startswith("overlap")] == names
-        assert all(0 <= float(row[name]) <= 1 for name in names)
+    found = {(row["class"], int(row["bits"])): float(row["overlap"]) for row in by_class(path)}
+    # Of any code length; those of the usual ones are metrics too.
+    assert list(found) == [(name, bits) for bits in range(8, 4097, 8) for name in ("", "cat", "dog")]
+    for bits in (16, 32, 64, 128):
+        assert found["", bits] == pytest.approx(metrics[f"feature_overlap_{bits + 1}_bins"], abs=1e-6)
     # Both classes have as many pairs of each kind: what they have in common, the whole has at least.
-    means = [np.mean([float(row[name]) for row in by_class(path)]) for name in names]
-    assert all(mean <= metrics[f"feature_{name}"] + 1e-9 for mean, name in zip(means, names, strict=True))
+    for bits in range(8, 4097, 8):
+        assert 0 <= (found["cat", bits] + found["dog", bits]) / 2 <= found["", bits] + 1e-6
     monkeypatch.setattr(classes, "MOST", 1)
     stages.evaluate(features=stages.features, shards=2)
-    assert not [name for name in by_class(path)[0] if name.startswith("overlap")]
+    assert {row["class"] for row in by_class(path)} == {""}
 
 
 def test_head_middle_and_tail(imported, clustered, tmp_path):
@@ -337,7 +338,7 @@ def test_the_exact_cosine_baseline_has_no_files_of_codes(stages):
     stages.evaluate(features=stages.features, shards=2)
     written = {path.name for path in stages.out.iterdir() if path.suffix in (".csv", ".json")}
     assert written == {
-        "metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "evaluate.record.json",
+        "metrics.json", "average_precision.csv", "pairs.csv", "per_class.csv", "overlaps.csv", "evaluate.record.json",
         "neighbours.record.json",
     }  # fmt: skip
 

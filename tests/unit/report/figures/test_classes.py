@@ -13,13 +13,15 @@ def test_classes_have_overlaps_on_as_many_values(tmp_path):
         text = f"class,train,database,queries,mAP,group{names}\ncat,5,9,2,0.75,{values}\ndog,5,9,0,,\n"
         write_text(one.folder / "per_class.csv", text)
 
+    overlaps = runs.baselines[0].folder / "overlaps.csv"
     write(runs.runs[1], ",overlap_33_bins", ",0.25")
-    write(runs.baselines[0], ",overlap_17_bins,overlap_33_bins", ",1,0.5")
+    write(runs.baselines[0], "", "")
+    write_text(overlaps, "bits,class,overlap\n16,cat,1\n32,,0.125\n32,cat,0.5\n32,dog,0.75\n")
     assert classes.frame(runs).values.tolist() == [
         ["features", 2048, 0, "cat", 0.75, 0.5],
         ["sdc", 32, 0, "cat", 0.75, 0.25],
     ]
-    write(runs.baselines[0], "", "")  # of a code length whose bins were not counted, or of many classes
+    write_text(overlaps, "bits,class,overlap\n32,,0.125\n")  # of many classes
     assert np.isnan(classes.frame(runs)["overlap"][0])
 
 

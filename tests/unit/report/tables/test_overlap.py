@@ -1,18 +1,20 @@
 from sdc.evaluation.metrics import METRICS
 from sdc.report.tables import overlap
 from sdc.report.tables.typeset import render
-from tests.support.report import runs_of
+from sdc.storage.files import write_text
+from tests.support.report import folder_of, runs_of
 from tests.support.report import scored as run
 
 
-def test_overlap_before_and_after_hashing():
+def test_overlap_before_and_after_hashing(tmp_path):
     runs = [{**run("sdc", 16, seed, 0.5), "hamming_overlap": 0.3, "hamming_auc": 0.9 + seed / 10} for seed in (0, 1)]
-    features = {**run("features", 2048, 0, 0.6), "feature_auc": 0.8, "feature_overlap_17_bins": 0.4}
-    table = overlap.make(runs_of([*runs, run("itq", 32, 0, 0.4)], [features]))
+    features = {**run("features", 2048, 0, 0.6), "feature_auc": 0.8}
+    write_text(folder_of(tmp_path, features) / "overlaps.csv", "bits,class,overlap\n16,,0.4\n16,cat,0.7\n24,,0.45\n")
+    table = overlap.make(runs_of([*runs, run("itq", 24, 0, 0.4)], [features], tmp_path))
     assert render(table, ".csv").splitlines() == [
         "dataset,backbone,bits,method," + ",".join(table.columns),
         "digits,pixels,16,sdc,40.0,30.0,80.0,95.0,,,60.0,50.0",
-        "digits,pixels,32,itq,,,80.0,,,,60.0,40.0",
+        "digits,pixels,24,itq,45.0,,80.0,,,,60.0,40.0",
     ]
     assert "**" not in render(table, ".md")
 
