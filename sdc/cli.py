@@ -1,8 +1,8 @@
 """``sdc COMMAND --option value``: each command is ``run`` of the module of its name in ``sdc.stages`` or ``sdc.tools``.
 
 Nothing is said twice: options are the parameters of ``run``, their types and limits its annotations (``sdc.limits``),
-their help its docstring. What is not allowed is refused in one line before any work, with status 2. All
-options of a stage have names; of a tool, those parameters that may be given by position are positional.
+their help its docstring, whose example ends it. What is not allowed is refused in one line before any work, with status
+2. All options of a stage have names; of a tool, those parameters that may be given by position are positional.
 """
 
 import argparse
@@ -13,19 +13,21 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import time
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
-from sdc import __version__, devices
-from sdc.docstrings import description, section, summary
+from sdc import __version__, completion, devices, registry
+from sdc.docstrings import description, example, section, summary
 from sdc.errors import SDCError
 from sdc.limits import OUTPUT_FILE, OUTPUT_FOLDER, Range
-from sdc.settings import as_json
+from sdc.settings import as_json, choices
 from sdc.storage import files
 
 # Every command's module by its name, and what it is.
@@ -38,21 +40,34 @@ COMMANDS = {
 _log = logging.getLogger("sdc")
 
 
-def parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The parser of ``sdc``; if it is to know the options of a chosen command, it knows no other command."""
+def overview() -> argparse.ArgumentParser:
+    """The parser of ``sdc``, which lists all commands and knows no option of theirs."""
     parser = argparse.ArgumentParser("sdc", description="Unsupervised hashing of images, stage by stage.")
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=completion.SHELLS,
+        help="print what completes words in a shell",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in [chosen] if chosen in COMMANDS else COMMANDS:
-        # Only the chosen command is imported: a list of all of them takes no more than reading their files.
-        tree = ast.parse(COMMANDS[name].read_text(encoding="utf-8"))
-        run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
-        docstring = ast.get_docstring(run)
-        command = commands.add_parser(name, help=_help(summary(docstring)), description=description(docstring))
-        if name == chosen:
-            helps = section(docstring, "Args")
-            for parameter in _parameters(name):
-                _add(command, parameter, _help(helps[parameter.name]), positional=not _is_stage(name))
+    for name in COMMANDS:
+        commands.add_parser(name, help=_help(summary(_docstring(name))))
+    return parser
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of a command, which imports its module and no other."""
+    docstring = _docstring(command)
+    parser = argparse.ArgumentParser(
+        f"sdc {command}",
+        description=textwrap.fill(description(docstring), shutil.get_terminal_size().columns - 2),
+        epilog=f"example:\n{textwrap.indent(example(docstring), '  ')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    helps = section(docstring, "Args")
+    for parameter in _parameters(command):
+        _add(parser, parameter, _help(helps[parameter.name]), positional=not _is_stage(command))
     return parser
 
 
@@ -62,9 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 after one line on what is wrong (1: a check found something).
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = vars(parser(arguments[0] if arguments else None).parse_args(arguments))
-    command = options.pop("command")
+    command, *words = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if command not in COMMANDS:
+        _without_command([command, *words])
+    known = parser_of(command)
+    _check_flags(known, words)
+    options = vars(known.parse_args(words))
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     began = time.perf_counter()
     outputs = options.get("out") or []
@@ -72,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for parameter in _parameters(command):
             _check(parameter, options[parameter.name])
+        for parameter in _parameters(command) if options.get("on_error") != "skip" else ():
+            _check_input(parameter, options[parameter.name])
         if _is_stage(command):
             _log.info("sdc %s %s %s", command, __version__, json.dumps(options, default=str))
         with files.guarding(outputs):
@@ -84,6 +104,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         memory = "" if peak is None else f", {peak / 1e6:.0f} MB of memory at most"
         _log.info("done in %.2f s%s: %s", time.perf_counter() - began, memory, " ".join(map(str, outputs)))
     return status or 0
+
+
+def _without_command(words: Sequence[str]) -> NoReturn:
+    """Print the help, the version or the like, or say what is no command; and exit."""
+    general = overview()
+    if words[0] and not words[0].startswith("-"):
+        general.error(f"{words[0]!r} is no command; {choices(words[0], COMMANDS)}")
+    _check_flags(general, words)
+    general.parse_args(list(filter(None, words)))
+    general.error("the command comes first")
+
+
+def _check_flags(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Refuse an unknown option by name, before anything else is missed in its place."""
+    flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    for word in itertools.takewhile(lambda word: word != "--", words):
+        name = word.partition("=")[0]
+        if name.startswith("--") and " " not in word and not any(flag.startswith(name) for flag in flags):
+            parser.error(f"{name} is no option; {choices(name, flags)}")
+
+
+class _Completion(argparse.Action):
+    """Print the script of a shell, and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, __: str | None = None) -> None:
+        """Print it; argparse's line and status 2 if it cannot be made."""
+        names = {"dataset": registry.DATASETS, "name": registry.DATASETS}
+        names |= {"backbone": registry.BACKBONES, "method": registry.METHODS}
+        commands = {name: parser_of(name) for name in COMMANDS}
+        try:
+            print(completion.script(parser, commands, {key: [*known] for key, known in names.items()}, shell))
+        except SDCError as error:
+            parser.error(str(error))
+        parser.exit()
+
+
+def _docstring(command: str) -> str | None:
+    """Of its ``run``; its module is not imported, which would take longer than reading its file."""
+    tree = ast.parse(COMMANDS[command].read_text(encoding="utf-8"))
+    return ast.get_docstring(
+        next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
+    )
 
 
 def _is_stage(command: str) -> bool:
@@ -112,6 +174,13 @@ def _check(parameter: inspect.Parameter, value: Any) -> None:
             raise SDCError(f"{flag}: {each} is not allowed; give {note}")
         if note in (OUTPUT_FILE, OUTPUT_FOLDER) and each is not None:
             _check_output(flag, each / "file" if note == OUTPUT_FOLDER else each)
+
+
+def _check_input(parameter: inspect.Parameter, value: Any) -> None:
+    """Check that files to read are there; those to write are annotated."""
+    for path in value if isinstance(value, list) else [value]:
+        if Path in _leaves(parameter.annotation) and path is not None and not path.exists():
+            raise files.missing(path)
 
 
 def _check_output(label: str, path: Path) -> None:

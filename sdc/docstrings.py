@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 
 
 def summary(docstring: str | None) -> str:
@@ -22,6 +23,12 @@ def section(docstring: str | None, title: str) -> dict[str, str]:
         names, _, what = entry.partition(": ")
         entries |= dict.fromkeys(names.split(", "), _plain(what).rstrip("."))
     return entries
+
+
+def example(docstring: str | None) -> str:
+    """The commands of the section ``Example`` as a shell takes them; an indented line goes on with the one before."""
+    text = inspect.cleandoc(docstring or "").partition("\nExample:\n")[2].partition("\n\n")[0]
+    return textwrap.dedent(text).replace("\n ", " \\\n ")
 
 
 def _plain(text: str) -> str:

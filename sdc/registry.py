@@ -7,7 +7,8 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-from sdc.settings import Settings, check, schema_of
+from sdc.errors import SDCError
+from sdc.settings import Settings, check, choices, schema_of
 
 # Raise it when library code changes what a feature shard holds: every shard is then extracted again.
 FEATURES_VERSION = 3
@@ -120,6 +121,18 @@ def entry_schema(catalogue: str, name: str, settings: Mapping[str, Any]) -> dict
     return schema
 
 
+def check_entry(catalogue: str, name: str, settings: Mapping[str, Any]) -> None:
+    """Check that a catalogue entry is one: that its name or its ``type`` is registered, and its settings are known.
+
+    Raises:
+        SDCError: If it is not.
+    """
+    if name not in CATALOGUES[catalogue] and "type" not in settings:
+        known = choices(name, CATALOGUES[catalogue])
+        raise SDCError(f"{catalogue}.{name}: is not known, and has no type; {known}")
+    check(settings, entry_schema(catalogue, name, settings), where=f"{catalogue}.{name}")
+
+
 def build(catalogue: str, name: str, settings: Mapping[str, Any], **given: Any) -> Any:
     """Make the object behind a catalogue entry.
 
@@ -132,7 +145,7 @@ def build(catalogue: str, name: str, settings: Mapping[str, Any], **given: Any) 
     Raises:
         SDCError: If the name is unknown or a setting is.
     """
-    check(settings, entry_schema(catalogue, name, settings), where=f"{catalogue}.{name}")
+    check_entry(catalogue, name, settings)
     kind = settings.get("type", name)
     values = {key: value for key, value in settings.items() if key not in ("type", "preset")}
     cls: Any = load(catalogue, kind)

@@ -204,13 +204,13 @@ def _explain(error: Any, where: str) -> str:
     if error.validator == "additionalProperties":
         allowed = sorted(error.schema.get("properties", {}))
         key = next(key for key in error.instance if key not in allowed)
-        known = f"unknown key (value {_shown(error.instance[key])}); {_choices(key, allowed)}"
+        known = f"unknown key (value {_shown(error.instance[key])}); {choices(key, allowed)}"
         return f"{_label(*path, key)}: {known}"
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"{label}: key {missing!r} is missing; it needs {', '.join(error.validator_value)}"
     if error.validator == "enum":
-        return f"{label}: {value} is not known; {_choices(error.instance, error.validator_value)}"
+        return f"{label}: {value} is not known; {choices(error.instance, error.validator_value)}"
     return f"{label}: {value} is not allowed; expected {_describe(error.schema)}{_hint(error.instance, error.schema)}"
 
 
@@ -234,7 +234,8 @@ def _hint(value: Any, schema: Mapping[str, Any]) -> str:
     return f"; write {text}" + " without quotes" * isinstance(value, str)
 
 
-def _choices(value: Any, allowed: Iterable[Any]) -> str:
+def choices(value: Any, allowed: Iterable[Any]) -> str:
+    """What may stand in place of a value: all names that are known, and the nearest."""
     names = [str(name) for name in allowed]
     nearest = difflib.get_close_matches(str(value)[:100], names, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import difflib
 import importlib
 from functools import cached_property
 from typing import Any
@@ -81,7 +82,9 @@ class Timm(Network):
                 network: TorchModule = timm.create_model(self.name, num_classes=0, pretrained=self.weights == "default")
             except Exception as error:  # unknown name, no network, weights that do not fit: each a class of its own
                 why = " ".join(str(error).split())[:200]
-                raise SDCError(f"backbones.{self.model}: timm cannot build {self.name} ({why})") from error
+                near = difflib.get_close_matches(self.name, [*timm.list_models(), *timm.list_pretrained()], n=1)
+                meant = f"; did you mean {near[0]!r}?" if near and near[0] != self.name else ""
+                raise SDCError(f"backbones.{self.model}: timm cannot build {self.name} ({why}){meant}") from error
         if path:
             about: Any = network.pretrained_cfg
             classifier = about.get("classifier") or ()

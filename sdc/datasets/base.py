@@ -144,7 +144,7 @@ class Dataset(Settings):
         """A function from a manifest path to an RGB image; threads may share it."""
 
     def missing(self) -> list[str]:
-        """What is not where it should be, a line each (``data/coco: not found; …``), by a few looks at the disk."""
+        """What is not where it should be, a line each (``data/coco: no such file or folder; …``), by a few looks."""
         return []
 
     def unlabelled(self) -> str:

@@ -1,7 +1,7 @@
 """The problems of a dataset on disk: an error at the first, or all of them together."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sdc.errors import SDCError
 
@@ -34,6 +34,16 @@ class Problems:
 def some(names: Sequence[str], separator: str = ", ") -> str:
     """The first of some names, with ``…`` for the rest."""
     return separator.join([*names[:NAMED], *(["…"] if len(names) > NAMED else [])])
+
+
+def said_once(missing: Mapping[str, Sequence[str]]) -> list[str]:
+    """What datasets lack, by their names, as ``Dataset.missing`` says it; what several lack for one reason once."""
+    reasons: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for name, lines in missing.items():
+        for path, _, why in (line.partition(": ") for line in lines):
+            names, paths = reasons.setdefault(why, ({}, {}))
+            names[name] = paths[path] = None
+    return [f"datasets.{', '.join(names)}: {some([*paths])}: {why}" for why, (names, paths) in reasons.items()]
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -30,7 +30,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     check(config, schema.shape())
     for catalogue in registry.CATALOGUES:
         for name, entry in config.get(catalogue, {}).items():
-            check(entry, registry.entry_schema(catalogue, name, entry), where=f"{catalogue}.{name}")
+            registry.check_entry(catalogue, name, entry)
         items = {"enum": registry.names(catalogue, config)}
         check(config["run"], {"properties": {catalogue: {"items": items}}}, where="run")
     methods = {"items": {"enum": list(config["run"]["methods"])}}

@@ -37,6 +37,10 @@ def run(
 ) -> None:
     """Make tables, figures and the report of many runs.
 
+    Example:
+        sdc aggregate --results results --make table1 --out table1.csv
+         --selection '{"datasets": ["digits"], "backbones": ["pixels"], "methods": ["lsh"], "bits": [8], "seeds": [0]}'
+
     Args:
         results: Folder below which the runs lie.
         selection: JSON: ``{datasets, backbones, methods, bits, seeds}``, a list each, and more; see

@@ -30,6 +30,9 @@ def run(
 ) -> None:
     """Encode every row that is a query or in the database, with NumPy alone.
 
+    Example:
+        sdc encode --manifest digits.csv --features features --shards 1 --head head.safetensors --out codes.h5
+
     Args:
         manifest: ``manifest.csv``.
         features: Folder of the feature shards.

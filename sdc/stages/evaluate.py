@@ -67,6 +67,9 @@ def run(
 
     Where the dataset has no labels, what needs them is left out.
 
+    Example:
+        sdc evaluate --manifest digits.csv --codes codes.h5 --map-at 1000 all --out metrics.json
+
     Args:
         manifest: ``manifest.csv``: who is query, who is database, and what is relevant to whom.
         out: ``metrics.json`` to write; the other files have fixed names beside it.

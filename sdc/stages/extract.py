@@ -55,6 +55,9 @@ def run(
     else. Shards of the other kinds hold ``features`` of V augmented views of the training rows: ``views`` and
     ``views_asymmetric`` [n, V, dim], ``tokens`` [n, V, P, dim], always float16, of the very views of ``views``.
 
+    Example:
+        sdc extract --manifest digits.csv --backbone pixels --shard 0 --shards 1 --out features/0-of-1.h5
+
     Args:
         manifest: ``manifest.csv``, which of the images are for training; beside it lies ``manifest.images.csv``, the
             images themselves, which alone is enough for ``clean`` features. The sidecar says where the images are.

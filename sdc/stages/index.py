@@ -37,6 +37,9 @@ def run(
     Ids are rows of the manifest. Where codes are re-centred, those by the head's own thresholds are taken, for it is by
     these that a new image gets its code.
 
+    Example:
+        sdc index --manifest digits.csv --codes codes.h5 --head head.safetensors --out index
+
     Args:
         manifest: ``manifest.csv``, which has the path and the labels of each image.
         codes: ``codes.h5``.

@@ -14,6 +14,10 @@ from sdc.storage.manifest import Images, Manifest, images_path, read_images, wri
 def run(dataset: str, settings: Mapping[str, Any] | None, out: OutputFile, images: Path | None = None) -> None:
     """List a dataset's images and their labels, and draw its splits.
 
+    Example:
+        sdc prepare --dataset digits --out digits.csv
+        sdc prepare --dataset folder --settings '{"root": "photographs"}' --out photographs.csv
+
     Args:
         dataset: Name of the catalogue entry.
         settings: The entry's settings.

@@ -38,6 +38,10 @@ def run(
 ) -> None:
     """Train one head on the training rows; no images, no backbone, and labels only for a method that requires them.
 
+    Example:
+        sdc train --manifest digits.csv --features features --shards 1 --method sdc --bits 64 --seed 0
+            --out head.safetensors --curve curve.csv
+
     Args:
         manifest: ``manifest.csv``.
         features: Folder of the feature shards.

@@ -108,7 +108,7 @@ class Features:
         first = members[0]
         if array not in first.arrays:
             raise StorageError(
-                f"{first.path}: holds {', '.join(first.arrays) or 'nothing'}, not {array}; {remedy(first.path)}"
+                f"{first.path}: holds {', '.join(first.arrays) or 'nothing'}, not {array}; name one that it holds"
             )
         widths = {shard.arrays[array].shape[1:] for shard in members if len(shard.row)}
         if len(widths) != 1:

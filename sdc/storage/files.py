@@ -176,8 +176,16 @@ def sha256_of(path: str | Path) -> str:
 def unreadable(path: str | Path, error: OSError) -> StorageError:
     """The error of a file that is missing, or that the system does not let us read: that one may be intact."""
     if isinstance(error, FileNotFoundError):
-        return StorageError(f"{path}: is missing; {remedy(path)}")
+        return missing(path)
     return StorageError(f"{path}: cannot be read ({error.strerror or error}); make it readable, then run again")
+
+
+def missing(path: str | Path) -> StorageError:
+    """The error of a file or folder that is not there; the command that makes one of the pipeline's."""
+    path = Path(path)
+    is_target = "results" in path.parts and (path.suffix or path.name == "index")
+    how = f"make it with: {_command(path)}" if is_target else "name another"
+    return StorageError(f"{path}: {what_is_at(path)}; {how}")
 
 
 def unwritten(path: str | Path, error: OSError) -> StorageError:
@@ -186,14 +194,19 @@ def unwritten(path: str | Path, error: OSError) -> StorageError:
 
 
 def remedy(path: str | Path) -> str:
-    """The command that regenerates a file; those of an index are one target, their folder."""
+    """The command that regenerates a file."""
+    return f"regenerate it with: {_command(path, '--force')}"
+
+
+def _command(path: str | Path, *options: str) -> str:
+    """The command that makes a file; those of an index are one target, their folder."""
     path = Path(path)
     path = path.parent if path.parent.name == "index" else path
-    return f"regenerate it with: snakemake --cores 1 --force {shlex.quote(str(path))}"
+    return shlex.join(["snakemake", "--cores", "1", *options, str(path)])
 
 
 def what_is_at(path: str | Path) -> str:
-    """What there is where a file or folder should be: ``no such folder; data/ holds cifar10, coco``."""
+    """What there is where a file or folder should be: ``no such file or folder; data/ holds cifar10, coco``."""
     path = Path(path)
     try:
         if path.exists():
@@ -203,4 +216,4 @@ def what_is_at(path: str | Path) -> str:
     except PermissionError as error:
         return f"cannot be looked at ({error.strerror}: {error.filename})"
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"not found; {parent}/ holds {shown or 'nothing'}"
+    return f"no such file or folder; {parent}/ holds {shown or 'nothing'}"

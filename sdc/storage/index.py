@@ -16,7 +16,7 @@ import numpy as np
 
 from sdc.errors import StorageError
 from sdc.head import Head
-from sdc.storage.files import read_json, remedy, remove_leftovers, writing
+from sdc.storage.files import missing, read_json, remedy, remove_leftovers, writing
 from sdc.storage.hdf5 import Slices, read_h5, writing_h5
 from sdc.storage.heads import checksum_of_head, read_head, write_head
 from sdc.storage.records import NOTHING, Record, checksum_of_file, read_record, write_record
@@ -215,7 +215,9 @@ def read_index(folder: str | Path, expect: Mapping[str, Any] = NOTHING) -> Store
     while True:
         if not (folder / RECORD).exists():
             if any(map(_NUMBERED.fullmatch, _names(folder) if folder.is_dir() else ())):
-                raise StorageError(f"{folder / RECORD}: is missing; {remedy(folder / RECORD)}")
+                raise missing(folder / RECORD)
+            if not folder.exists():
+                raise missing(folder)
             raise StorageError(f"{folder}: holds no index ({RECORD} is missing); name the folder of one, or build it")
         state = _state(folder)
         record = read_record(folder / RECORD, "index", expect)

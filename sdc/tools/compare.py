@@ -12,6 +12,10 @@ from sdc.storage.records import Record, read_record, stage_record
 def run(first: Path, second: Path) -> int:
     """Print the difference of two mAPs, its 95 % interval and its p-value by the paired bootstrap.
 
+    Example:
+        sdc compare results/runs/digits/pixels/itq/64bit/seed0/average_precision.csv
+            results/runs/digits/pixels/sdc/64bit/seed0/average_precision.csv
+
     Args:
         first: ``average_precision.csv`` of a run.
         second: That of another.

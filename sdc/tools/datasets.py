@@ -10,10 +10,12 @@ from typing import Any, Literal
 from sdc import registry
 from sdc.datasets.base import Dataset
 from sdc.datasets.check import check
+from sdc.datasets.problems import said_once
 from sdc.errors import SDCError
 from sdc.plan import schema
 from sdc.plan.config_files import check_keys
 from sdc.settings import check as check_settings
+from sdc.settings import check_name
 from sdc.storage.manifest import SPLITS
 
 _KINDS = {
@@ -37,6 +39,10 @@ def run(
 ) -> int:
     """List datasets, or check one.
 
+    Example:
+        sdc datasets describe cifar10
+        sdc datasets check folder --root photographs
+
     Args:
         action: Nothing lists all datasets; ``describe`` says what must lie where, which protocols there are, and what
             can be set; ``check`` checks.
@@ -53,9 +59,13 @@ def run(
         SDCError: If the name is unknown or a setting is.
     """
     entries = _entries(configfile)
+    if name is not None and "type" not in (settings or {}):
+        check_name("name", name, dict.fromkeys([*entries, *registry.DATASETS]), "")
     if action is None:
         datasets = [_presence(name, entry) for name, entry in entries.items()]
         print(json.dumps(datasets, indent=2) if json_ else _table(datasets))
+        if configfile and not json_:
+            print("", *said_once({each["name"]: each["missing"] for each in datasets}), sep="\n")
         return 0
     if action == "describe":
         names = list(registry.DATASETS) if name is None else [name]
@@ -112,12 +122,15 @@ def _presence(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 def _table(datasets: list[dict[str, Any]]) -> str:
     from tabulate import tabulate
 
-    columns = ["name", "title", "labels", "root"]
-    rows = [[each[column] or "" for column in columns] for each in datasets]
-    for row, each in zip(rows, datasets, strict=True):
-        there = "yes" if each["downloaded"] else "will be downloaded"
-        row.append("no: " + each["missing"][0] if each["missing"] else there)
-    return tabulate(rows, [*columns, "there"], maxcolwidths=[None, None, None, None, 70])
+    rows = [
+        {
+            **{column: each[column] or "" for column in ("name", "title", "labels", "root")},
+            "there": "no" if each["missing"] else "yes" if each["downloaded"] else "will be downloaded",
+            "source": each["source"].partition(";")[0],
+        }
+        for each in datasets
+    ]
+    return str(tabulate(rows, "keys"))
 
 
 def describe(name: str, settings: Mapping[str, Any]) -> str:

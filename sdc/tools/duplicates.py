@@ -33,6 +33,9 @@ def run(
 ) -> int:
     """List groups of near-duplicates: images whose codes are linked by steps of a small Hamming distance.
 
+    Example:
+        sdc duplicates index --radius 2 --out groups.csv --show groups.png
+
     Args:
         source: Folder of an index; or, with ``--head``, one of images.
         radius: The greatest distance of a step, in bits: 0 for equal codes; of 64 bits, start with 2, and raise it as

@@ -36,6 +36,9 @@ def run(
 ) -> int:
     """Add images to an index, remove some, or merge other indexes into it; a kill leaves the old index, whole.
 
+    Example:
+        sdc edit-index add index new-photographs photograph.jpg
+
     Args:
         action: ``add`` images that are not in it, whose ids go on from the greatest there was; ``remove`` items; or
             ``merge`` all items of other indexes of the same head.

@@ -34,6 +34,9 @@ def run(
 ) -> int:
     """Encode images: the codes that the pipeline would give them.
 
+    Example:
+        sdc encode-images head.safetensors photographs --out codes.h5
+
     Args:
         head: ``head.safetensors`` of a run, which says what its backbone is.
         images: Files, and folders whose images are all taken.

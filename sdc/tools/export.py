@@ -24,6 +24,9 @@ def run(
 ) -> int:
     """Write a head, alone or with its backbone, or an index, for other programs.
 
+    Example:
+        sdc export faiss index --out index.faiss
+
     Args:
         to: ``onnx`` is backbone and head, from pixels (uint8 of shape n, h, w, 3, resized and cropped) to outputs and
             packed codes; ``onnx-head`` is the head alone, from features (float32 of shape n, dim). ONNX Runtime checks

@@ -31,6 +31,10 @@ def run(
 ) -> int:
     """Describe a set, verify it, export it, or link its shards to one array.
 
+    Example:
+        sdc features verify results/features/digits/pixels/clean
+        sdc features export results/features/digits/pixels/clean --out features.npy
+
     Args:
         action: ``info`` prints what the set says of itself; ``verify`` reads all of it and prints what is wrong, a line
             each; ``export`` writes ``out``; ``link`` writes ``all.h5`` beside the shards, one array for plain h5py.

@@ -43,6 +43,10 @@ def run(
 ) -> int:
     """Score the codes of any project, from files of codes and labels.
 
+    Example:
+        sdc score --query-codes q.npy --database-codes d.npy --query-labels ql.npy --database-labels dl.npy
+            --out metrics.json
+
     Args:
         query_codes: npy, npz, HDF5, Parquet or pt (``FILE`` or ``FILE:NAME``): packed bytes, 0 and 1, or -1 and 1.
         database_codes: Likewise.

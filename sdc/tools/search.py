@@ -43,6 +43,9 @@ def run(
 ) -> int:
     """Print what in an index is nearest to some images: rank, distance, id, path and label.
 
+    Example:
+        sdc search photograph.jpg --index index -k 10 --show answers.png
+
     Args:
         images: Files, and folders whose images are all taken.
         index: Folder of the index.

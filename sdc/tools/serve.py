@@ -36,6 +36,9 @@ def run(
 ) -> int:
     """Serve a page that shows the neighbours of an image, and the same as JSON, until it is interrupted.
 
+    Example:
+        sdc serve --index index --port 8000
+
     Args:
         index: Folders of indexes of the same images, shown side by side.
         host: Address to listen at. One that other machines reach takes a token.

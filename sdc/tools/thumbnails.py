@@ -17,6 +17,10 @@ from sdc.storage.thumbnails import write_thumbnails
 def run(*, facts: Path, retrieved: Sequence[Path], out: OutputFile, expect: Mapping[str, Any] = NOTHING) -> int:
     """Make thumbnails of the queries and items that runs have in ``retrieved.csv``.
 
+    Example:
+        sdc thumbnails --facts digits.json --out thumbnails.png
+            --retrieved results/runs/digits/pixels/itq/64bit/seed0/retrieved.csv
+
     Args:
         facts: The manifest's sidecar (``.json``), which says how the dataset's images are opened.
         retrieved: ``retrieved.csv`` of each run.

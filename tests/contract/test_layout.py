@@ -22,6 +22,8 @@ TOOLS = {
     "export",
     "duplicates",
     "serve",
+    "methods",
+    "backbones",
 }
 PACKAGES = {
     "plan",
@@ -73,7 +75,7 @@ LEVELS = [
             "errors",
             "labels",
         ),
-        *("docstrings", "interrupts"),
+        *("completion", "docstrings", "interrupts"),
     },
 ]
 

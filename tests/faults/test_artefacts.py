@@ -83,7 +83,7 @@ def test_the_command_that_a_line_names_regenerates_the_file(bench, tally, rule):
             if not ended.status:
                 bench.restore({name, *job.writes})
                 continue
-            target = re.search(r"regenerate it with: snakemake --cores 1 --force (\S+)$", ended.errors[0])[1]
+            target = re.search(r" it with: snakemake --cores 1 (?:--force )?(\S+)$", ended.errors[0])[1]
             outcome = workflow("--force", target, cores=1, expect=None)
             written = {one.removeprefix("results/"): (bench.folder / one).read_bytes() for one in bench.made_with(name)}
             wrong = different(written, expected)

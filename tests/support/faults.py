@@ -219,7 +219,7 @@ class Bench:
         if not comparable(made).items() <= comparable(expected).items():
             return "silent"  # half of it is there
         wrong = {other for name in changes for other in self.made_with(name)}
-        line, command = ended.errors[0], re.search(r"regenerate it with: (.+)", ended.errors[0])
+        line, command = ended.errors[0], re.search(r"(?:regenerate|make) it with: (.+)", ended.errors[0])
         named = any(f"{name}:" in line for name in wrong)
         # The files of an index are one target, their folder.
         target = command and command[1].split()[-1]

@@ -1,15 +1,18 @@
 """The command line; ``python tests/unit/test_cli.py`` writes what its ``--help`` says to ``cli_help.txt``."""
 
+import argparse
 import contextlib
 import io
 import itertools
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from sdc.cli import COMMANDS, main, parser
+from sdc.cli import COMMANDS, main, parser_of
 
 HELP = Path(__file__).with_name("cli_help.txt")
 
@@ -33,7 +36,7 @@ def test_options_are_those_that_were_promised():
 
 def test_help_imports_no_torch_and_only_the_chosen_command(python):
     for command in COMMANDS:
-        program = f"import sys; from sdc.cli import parser; parser({command!r}); print(*sys.modules)"
+        program = f"import sys; from sdc.cli import parser_of; parser_of({command!r}); print(*sys.modules)"
         modules = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.split()
         chosen = f"sdc.{COMMANDS[command].parent.name}.{COMMANDS[command].stem}"
         assert {name for name in modules if name.startswith(("sdc.stages.", "sdc.tools."))} == {chosen}
@@ -61,7 +64,7 @@ def test_help_imports_no_torch_and_only_the_chosen_command(python):
 )
 def test_arguments_become_values_of_the_parameters_types(arguments, options):
     words = arguments.split()
-    parsed = vars(parser(words[0]).parse_args(words))
+    parsed = vars(parser_of(words[0]).parse_args(words[1:]))
     assert {name: parsed[name] for name in options} == options
 
 
@@ -80,7 +83,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, caplog):
     )
     assert status == 2
     line = caplog.records[-1].getMessage()
-    instead = f"{tmp_path}/none: not found; {tmp_path}/ holds nothing"
+    instead = f"{tmp_path}/none: no such file or folder; {tmp_path}/ holds nothing"
     assert line == f"sdc prepare: error: {instead}; set root to the folder of images"
     assert not list(tmp_path.iterdir())
 
@@ -100,7 +103,9 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path, caplog):
 
 
 def test_null_is_no_object_where_one_is_expected(tmp_path, caplog):
-    files = ["--facts", "m.json", "--retrieved", "r.csv", "--out", f"{tmp_path}/t.png"]
+    for name in ("m.json", "r.csv"):
+        (tmp_path / name).touch()
+    files = ["--facts", f"{tmp_path}/m.json", "--retrieved", f"{tmp_path}/r.csv", "--out", f"{tmp_path}/t.png"]
     assert main(["thumbnails", *files, "--expect", "null"]) == 2
     assert "--expect: null is not allowed; give a JSON object, such as {}" in caplog.records[-1].getMessage()
 
@@ -150,7 +155,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch, ca
         (["--dataset", "digits", "--dataset", "mnist"], "argument --dataset: is given twice; leave one out"),
         (["--out", ""], "argument --out: is empty"),
         (["--dataset="], "argument --dataset: is empty"),
-        (["--dataste", "digits"], "unrecognized arguments: --dataste digits"),
+        (["--dataste", "digits"], "sdc prepare: error: --dataste is no option; allowed: --help, --dataset, "),
+        (["--dataste", "digits"], "; did you mean '--dataset'?"),
         (["--settings", '{"a": 1, "a": 2}'], "is not valid JSON (key 'a' is there twice)"),
         (["--settings", "[" * 10_000], "is not valid JSON (maximum recursion depth exceeded"),
     ],
@@ -174,6 +180,73 @@ def test_usage_errors(arguments, capsys):
         main(arguments)
     assert stop.value.code == 2
     assert "usage: sdc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["prepare", "prepare digits", "prepare --out m.csv --datasets digits"])
+def test_errors_show_the_usage_of_the_command(arguments, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments.split())
+    assert "usage: sdc prepare " in capsys.readouterr().err
+
+
+def test_unknown_commands_list_the_known(capsys):
+    with pytest.raises(SystemExit):
+        main(["prepair", "--dataset", "digits"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("sdc: error: 'prepair' is no command; allowed: aggregate, ")
+    assert line.endswith("thumbnails; did you mean 'prepare'?")
+    with pytest.raises(SystemExit):
+        main(["--verbose", "prepare"])
+    assert "--verbose is no option; allowed: --help, --version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_ends_with_examples_of_the_command(command):
+    ending = parser_of(command).format_help().partition("\nexample:\n")[2]
+    lines = ending.replace("\\\n", "").splitlines()
+    assert lines
+    for line in lines:
+        name, own, *words = shlex.split(line)
+        assert (name, own) == ("sdc", command)
+        parser_of(command).parse_args(words)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_defaults_are_shown_where_there_are_some(command):
+    for action in parser_of(command)._actions:
+        some = action.default is not False and action.default not in (None, [], {}, argparse.SUPPRESS)
+        assert ("default: " in action.help) == some, action.dest
+
+
+MISSING = {
+    "prepare": "--dataset digits --out out --images gone.images.csv",
+    "extract": "--manifest gone.csv --backbone pixels --shard 0 --shards 1 --out out",
+    "train": "--manifest gone.csv --features f --shards 1 --method lsh --bits 16 --seed 0 --out out --curve c",
+    "encode": "--manifest gone.csv --features f --shards 1 --head h --out out",
+    "evaluate": "--manifest gone.csv --codes c --out out",
+    "index": "--manifest gone.csv --codes c --head h --out out",
+    "aggregate": "--results gone --selection {} --make table1 --out out",
+    "compare": "gone.csv gone.csv",
+    "datasets": "check digits --configfile gone.yaml",
+    "duplicates": "gone --radius 2 --out out",
+    "edit-index": "merge gone gone",
+    "encode-images": "gone.safetensors gone.jpg --out out.h5",
+    "export": "faiss gone --out out",
+    "features": "info gone",
+    "score": "--query-codes gone.npy --database-codes d.npy --query-labels q.txt --database-labels d.txt --out out",
+    "search": "gone.jpg --index gone",
+    "serve": "--index gone",
+    "thumbnails": "--facts gone.json --retrieved r.csv --out out",
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"methods", "backbones"}))
+def test_a_missing_file_is_said_to_be_missing(command, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert main([command, *MISSING[command].split()]) == 2
+    line = caplog.records[-1].getMessage()
+    assert re.search(r"error: gone\S*: no such file or folder; \./ holds nothing; ", line)
+    assert "regenerate" not in line
 
 
 def test_module_and_console_script_are_the_same(python):

@@ -44,7 +44,8 @@ def test_only_methods_have_presets():
         ("methods", "itq", {"iteration": 3}, r"methods.itq.iteration: unknown key .*did you mean 'iterations'"),
         ("methods", "itq", {"bits": 3}, r"methods.itq.bits: unknown key"),
         ("methods", "sdc", {"preset": "papers"}, r"methods.sdc.preset: 'papers' is not known; .*did you mean 'paper'"),
-        ("methods", "mine", {}, r"methods.mine: key 'type' is missing"),
+        ("methods", "mine", {}, r"methods.mine: is not known, and has no type; allowed: lsh, sh, .*, orthohash$"),
+        ("datasets", "cifar11", {}, r"datasets.cifar11: is not known, .*; did you mean 'cifar100'|'cifar10'"),
         ("methods", "mine", {"type": "itk"}, r"methods.mine.type: 'itk' is not known; .*did you mean 'itq'"),
         ("backbones", "vgg16", {"weight": "none"}, r"backbones.vgg16.weight: unknown key .*did you mean 'weights'"),
         (

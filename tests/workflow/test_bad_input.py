@@ -107,7 +107,7 @@ def test_code_length_of_a_target(workflow):
 def test_missing_folder(workflow):
     workflow.configure(FOLDER)
     workflow.configure({"datasets": {"folder": {"root": "nowhere"}}})
-    fails(workflow, ["sdc prepare: error: nowhere: not found; ./ holds", "set root"])
+    fails(workflow, ["sdc prepare: error: nowhere: no such file or folder; ./ holds", "set root"])
 
 
 def test_too_few_images(pictures):

@@ -118,7 +118,7 @@ def test_what_does_not_go_together_is_said_before_anything_runs(workflow, change
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda folder: (folder / "target_query.npy").unlink(), "target_query.npy: not found"),
+        (lambda folder: (folder / "target_query.npy").unlink(), "target_query.npy: no such file"),
         (
             lambda folder: (folder / "query.txt").write_text("1\n2\n"),
             "target_query.npy: 30 rows but 2 labels; give each",

@@ -14,6 +14,7 @@ import sdc.plan.checks
 import sdc.plan.config_files
 import sdc.plan.resources
 from sdc import devices, interrupts, plan, registry
+from sdc.datasets import problems
 from sdc.errors import SDCError
 from sdc.plan import selections
 from sdc.plan.entries import canonical
@@ -33,10 +34,13 @@ except SDCError as error:
 
 # Said before anything runs, and in dry runs too: all of it at once. A job that needs it fails with its own line.
 if workflow.exec_mode == ExecMode.DEFAULT:
-    for dataset in plan.entries.datasets_used(config):
-        if not os.path.exists(f"results/manifests/{dataset}.images.csv"):
-            for line in plan.entries.build_entry(config, "datasets", dataset).missing():
-                logger.warning(f"datasets.{dataset}: {line}")
+    lacking = {
+        dataset: plan.entries.build_entry(config, "datasets", dataset).missing()
+        for dataset in plan.entries.datasets_used(config)
+        if not os.path.exists(f"results/manifests/{dataset}.images.csv")
+    }
+    for line in problems.said_once(lacking):
+        logger.warning(line)
 
 if os.path.exists("results") and not os.access("results", os.W_OK):
     raise WorkflowError("results/ is read-only: make it writable, or run elsewhere with --directory")

@@ -36,6 +36,7 @@ def calls(monkeypatch):
     data.resolve_model_data_config = lambda model: CONFIG
     package = types.ModuleType("timm")
     package.create_model, package.data = create_model, data
+    package.list_models, package.list_pretrained = lambda: ["vit", "nothings"], lambda: ["vit.dino"]
     monkeypatch.setitem(sys.modules, "timm", package)
     monkeypatch.setitem(sys.modules, "timm.data", data)
     return calls
@@ -88,7 +89,7 @@ def test_other_crops_are_refused(calls, monkeypatch, change):
 
 
 def test_what_cannot_be_made_is_named(calls, tmp_path):
-    with pytest.raises(SDCError, match=r"backbones.timm: timm cannot build nothing \(Unknown model \(nothing\)\)"):
+    with pytest.raises(SDCError, match=r"backbones.timm: timm cannot build nothing \(.*\); did you mean 'nothings'"):
         Timm(model="timm", name="nothing").module()
     with pytest.raises(SDCError, match=r"backbones.timm.weights: 'best' is not default, none or a path"):
         Timm(model="timm", name="vit", weights="best").module()

@@ -148,9 +148,9 @@ def test_what_is_missing_is_told_where_it_was_looked_for(toy, tmp_path):
     with pytest.raises(SDCError) as raised:
         toy().prepare()
     assert str(raised.value) == expected
-    elsewhere = toy(root=str(tmp_path / "toy"))
+    elsewhere, there = toy(root=str(tmp_path / "toy")), f"{tmp_path}/toy"
     assert elsewhere.missing() == [
-        f"{tmp_path}/toy/toy/raw: not found; {tmp_path}/toy/ holds raw; put Toy there or set download: true"
+        f"{there}/toy/raw: no such file or folder; {there}/ holds raw; put Toy there or set download: true"
     ]
     assert toy(download=True).missing() == []
 

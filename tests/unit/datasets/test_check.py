@@ -77,7 +77,7 @@ def test_names_that_are_not_text_and_what_is_no_file_are_problems(folder):
 
 def test_a_dataset_that_cannot_be_listed_is_one_problem(tmp_path):
     report = checked(tmp_path / "gone")
-    assert any("gone: not found" in problem for problem in report["problems"])
+    assert any("gone: no such file" in problem for problem in report["problems"])
     with pytest.raises(SDCError, match="unknown key"):
         checked(tmp_path, roots="x")
 

@@ -242,11 +242,11 @@ def test_no_text_and_nul_bytes(write):
 
 def test_what_is_missing_and_where(write, tmp_path):
     root = write(query=rows(TWO))
-    assert CSV(root=root).missing() == [f"{root}/images.csv: not found; {root}/ holds p, query.csv"]
+    assert CSV(root=root).missing() == [f"{root}/images.csv: no such file or folder; {root}/ holds p, query.csv"]
     assert CSV(root=root, file="{split}.csv").missing() == [
-        f"{root}/database.csv: not found; {root}/ holds p, query.csv"
+        f"{root}/database.csv: no such file or folder; {root}/ holds p, query.csv"
     ]
-    with pytest.raises(SDCError, match=r"images.csv: not found; .*; set root and file to where it is"):
+    with pytest.raises(SDCError, match=r"images.csv: no such file .*; set root and file to where it is"):
         CSV(root=root).prepare()
     assert len(CSV(root=str(tmp_path / "nowhere")).missing()) == 1
 

@@ -173,8 +173,11 @@ def test_parquet_with_lists_of_labels_and_gaps(data):
 
 def test_what_is_missing_is_said(data):
     held = dataset(data, "gone.npy", labels="no.txt")
-    assert [line.split(": not found")[0] for line in held.missing()] == [str(data / "gone.npy"), str(data / "no.txt")]
-    with pytest.raises(SDCError, match=r"gone.npy: not found; .* holds x.npy, y.npy; set file, labels and ids"):
+    assert [line.split(": no such file")[0] for line in held.missing()] == [
+        str(data / "gone.npy"),
+        str(data / "no.txt"),
+    ]
+    with pytest.raises(SDCError, match=r"gone.npy: no such file .* holds x.npy, y.npy; set file, labels and ids"):
         held.prepare()
     write_splits(data, {"query": 3, "database": 9})
     assert dataset(data, "{split}.h5", labels=None).missing() == []

@@ -123,7 +123,7 @@ def test_skip_drops_and_counts(make_images):
 @pytest.mark.parametrize(
     ("folders", "settings", "message"),
     [
-        ({}, {}, r"images: not found; .* holds nothing; set root"),
+        ({}, {}, r"images: no such file .* holds nothing; set root"),
         ({"cat": 0}, {}, r"images: holds no images"),
         (
             {"cat": 5, "dog": 2},

@@ -84,10 +84,10 @@ def test_no_training_part_needs_none(root):
     manifest = dataset.prepare()
     assert manifest.facts["counts"] == {"images": 9, "query": 3, "database": 6, "train": 0}
     assert GLDv2(root=str(root)).missing() == [
-        f"{root}/train_clean.csv: not found; {root}/ holds elsewhere, ground_truth, index, metadata, test",
-        f"{root}/train: not found; {root}/ holds elsewhere, ground_truth, index, metadata, test",
+        f"{root}/train_clean.csv: no such file or folder; {root}/ holds elsewhere, ground_truth, index, metadata, test",
+        f"{root}/train: no such file or folder; {root}/ holds elsewhere, ground_truth, index, metadata, test",
     ]
-    with pytest.raises(SDCError, match=r"train_clean.csv: not found; .*; set root to the folder that holds it"):
+    with pytest.raises(SDCError, match=r"train_clean.csv: no such file .*; set root to the folder that holds it"):
         GLDv2(root=str(root)).prepare()
 
 
@@ -195,7 +195,7 @@ def test_vectors_in_place_of_images(root):
     expected = [[int(path.rpartition("/")[2][:5], 16)] for path in manifest.paths]
     assert dataset.vectors(manifest).take(np.arange(15)).tolist() == expected
     (root / "train.npz").unlink()
-    assert dataset.missing()[0].startswith(f"{root}/train.npz: not found")
+    assert dataset.missing()[0].startswith(f"{root}/train.npz: no such file")
     untrained = GLDv2(root=str(root), train="none", **files)
     assert untrained.missing() == []
     assert len(untrained.vectors(untrained.prepare())) == 9

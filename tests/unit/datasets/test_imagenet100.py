@@ -208,11 +208,17 @@ def test_unreadable_files_are_skipped_before_the_draw(tree, make_images):
 
 
 def test_what_is_missing(tmp_path, flat):
-    assert ImageNet100(root=str(tmp_path / "no")).missing()[0].startswith(f"{tmp_path}/no: not found; ")
+    assert ImageNet100(root=str(tmp_path / "no")).missing()[0].startswith(f"{tmp_path}/no: no such file or folder; ")
     (flat / "database.txt").unlink()
-    message = "train: not found; .* holds image, test.txt, train.txt, val_image; nor are all of train.txt, test.txt and"
+    message = (
+        "train: no such file .* holds image, test.txt, train.txt, val_image; nor are all of train.txt, test.txt and"
+    )
     with pytest.raises(SDCError, match=message):
         ImageNet100(root=str(flat)).prepare()
-    assert ImageNet100(root=str(flat), splits="lists").missing()[0].startswith(f"{flat}/database.txt: not found; ")
+    assert (
+        ImageNet100(root=str(flat), splits="lists")
+        .missing()[0]
+        .startswith(f"{flat}/database.txt: no such file or folder; ")
+    )
     touch(flat / "train" / WNIDS[0])
-    assert ImageNet100(root=str(flat)).missing()[0].startswith(f"{flat}/val: not found; ")
+    assert ImageNet100(root=str(flat)).missing()[0].startswith(f"{flat}/val: no such file or folder; ")

@@ -100,7 +100,7 @@ def test_vectors_in_the_order_of_the_lists_or_by_id_need_no_images(vectors):
 def test_vectors_that_do_not_fit_the_lists(vectors, tmp_path):
     with pytest.raises(SDCError, match="Things: query_vectors is not set; vectors and images cannot be mixed"):
         Single(database_vectors=vectors["database_vectors"]).prepare()
-    with pytest.raises(SDCError, match=r"gone.npy: not found; .*; put the vectors there or name their file"):
+    with pytest.raises(SDCError, match=r"gone.npy: no such file .*; put the vectors there or name their file"):
         Single(**{**vectors, "query_vectors": str(tmp_path / "gone.npy")}).prepare()
     with pytest.raises(SDCError, match=r"no vector is of others/0000.png \(2 such\); add it, or run prepare again"):
         Things(**vectors).prepare()

@@ -82,14 +82,18 @@ def test_training_on_the_whole_database(pets):
 def test_missing_lists_are_named_each_with_its_remedy(pets):
     (pets / "database.txt").unlink()
     (pets / "train.txt").unlink()
-    message = r"images/database.txt: not found; .* holds cat, dog, test.txt; the database is what queries search: list"
+    message = (
+        r"images/database.txt: no such file .* holds cat, dog, test.txt; the database is what queries search: list"
+    )
     with pytest.raises(SDCError, match=message):
         Lists(root=str(pets)).prepare()
-    assert [line.split(": not")[0] for line in Lists(root=str(pets)).missing()] == [
+    assert [line.split(": no such")[0] for line in Lists(root=str(pets)).missing()] == [
         f"{pets}/database.txt",
         f"{pets}/train.txt",
     ]
-    assert Lists(root=str(pets / "no")).missing() == [f"{pets}/no: not found; {pets}/ holds cat, dog, test.txt"]
+    assert Lists(root=str(pets / "no")).missing() == [
+        f"{pets}/no: no such file or folder; {pets}/ holds cat, dog, test.txt"
+    ]
 
 
 def test_all_problems_at_once(pets, edit):

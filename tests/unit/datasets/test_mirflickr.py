@@ -124,11 +124,13 @@ def test_too_few_images_and_lists_that_are_none(root):
 def test_what_is_missing_and_where(root):
     (root / ANNOTATIONS / "dog.txt").unlink()
     (root / IMAGES_FOLDER).rename(root / "images")
-    assert [line.split(": not found; ")[0] for line in MIRFlickr(root=str(root)).missing()] == [
+    assert [line.split(": no such file or folder; ")[0] for line in MIRFlickr(root=str(root)).missing()] == [
         f"{root}/{ANNOTATIONS}/dog.txt",
         f"{root}/{IMAGES_FOLDER}",
     ]
-    with pytest.raises(SDCError, match=rf"dog.txt: not found; .*; set root to the folder that holds {IMAGES_FOLDER}"):
+    with pytest.raises(SDCError, match=rf"dog.txt: no such file .*; set root to the folder that holds {IMAGES_FOLDER}"):
         MIRFlickr(root=str(root)).prepare()
     nowhere = MIRFlickr(root=str(root / "nowhere")).missing()
-    assert nowhere[0].startswith(f"24 lists of topics, the first {root}/nowhere/{ANNOTATIONS}/animals.txt: not found")
+    assert nowhere[0].startswith(
+        f"24 lists of topics, the first {root}/nowhere/{ANNOTATIONS}/animals.txt: no such file"
+    )

@@ -217,12 +217,14 @@ def test_what_is_missing(coco):
     for part in ("train", "val"):
         (coco / f"{part}2014").rmdir()
     (coco / "annotations/instances_val2014.json").unlink()
-    assert [line.split(": not found")[0] for line in made(coco).missing()] == [
+    assert [line.split(": no such file")[0] for line in made(coco).missing()] == [
         f"{coco}/annotations/instances_val2014.json",
         f"{coco}/train2014",
         f"{coco}/val2014",
     ]
     (coco / "annotations/instances_train2014.json").unlink()
-    message = r"instances_train2014.json: not found; .*/annotations/ holds nothing; nor are all of train.txt, test.txt"
+    message = (
+        r"instances_train2014.json: no such file .*/annotations/ holds nothing; nor are all of train.txt, test.txt"
+    )
     with pytest.raises(SDCError, match=message):
         made(coco).prepare()

@@ -201,7 +201,7 @@ def test_labels_and_images_that_differ_in_number(raw):
 
 def test_what_is_missing(raw):
     (raw / "Groundtruth/AllLabels/Labels_sky.txt").unlink()
-    assert [line.split(": not found")[0] for line in made(raw).missing()] == [
+    assert [line.split(": no such file")[0] for line in made(raw).missing()] == [
         f"{raw}/Groundtruth/AllLabels/Labels_sky.txt"
     ]
     (raw / "Groundtruth/AllLabels/Labels_sky.txt").write_text("")
@@ -211,6 +211,6 @@ def test_what_is_missing(raw):
     ]
     (raw / "ImageList/Imagelist.txt").unlink()
     with pytest.raises(
-        SDCError, match=r"ImageList/Imagelist.txt: not found; .* nor are all of train.txt, test.txt and"
+        SDCError, match=r"ImageList/Imagelist.txt: no such file .* nor are all of train.txt, test.txt and"
     ):
         made(raw).prepare()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sdc.datasets.problems import Problems, shown
+from sdc.datasets.problems import Problems, said_once, shown
 from sdc.errors import SDCError
 
 
@@ -14,6 +14,14 @@ def test_problems_are_errors_or_lines():
     problems("a; do b")
     problems("c")
     assert problems.lines == ["a; do b", "c"]
+
+
+def test_what_datasets_of_one_root_lack_is_said_once():
+    lines = {f"part{number}": ["data/x: no such file; data/ holds y"] for number in range(12)}
+    (line,) = said_once(lines)
+    assert line == f"datasets.{', '.join(lines)}: data/x: no such file; data/ holds y"
+    several = {"a": ["data/x: no: data/ holds y", "data/z: is a file"], "b": [], "c": ["data/v: no: data/ holds y"]}
+    assert said_once(several) == ["datasets.a, c: data/x, data/v: no: data/ holds y", "datasets.a: data/z: is a file"]
 
 
 @pytest.mark.parametrize(

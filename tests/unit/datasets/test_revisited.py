@@ -164,9 +164,9 @@ def test_what_is_missing_and_where(dataset, tmp_path):
     assert dataset.missing() == []
     gone = RParis6k(root=dataset.root)
     assert gone.missing() == [
-        f"{dataset.root}/gnd_rparis6k.pkl: not found; {dataset.root}/ holds gnd_roxford5k.pkl, jpg"
+        f"{dataset.root}/gnd_rparis6k.pkl: no such file or folder; {dataset.root}/ holds gnd_roxford5k.pkl, jpg"
     ]
-    with pytest.raises(SDCError, match=r"gnd_rparis6k.pkl: not found; .* set root to the folder that holds it"):
+    with pytest.raises(SDCError, match=r"gnd_rparis6k.pkl: no such file .* set root to the folder that holds it"):
         gone.prepare()
     assert len(RParis6k(root=str(tmp_path / "nowhere")).missing()) == 2
 
@@ -193,4 +193,4 @@ def test_vectors_in_place_of_images(dataset, tmp_path):
     assert relevance(manifest) == LISTS
     assert held.vectors(manifest).take(np.arange(6)).tolist() == [[0], [1], [2], [3], [-1], [-2]]
     (tmp_path / "query.npz").unlink()
-    assert held.missing()[0].startswith(f"{tmp_path}/query.npz: not found")
+    assert held.missing()[0].startswith(f"{tmp_path}/query.npz: no such file")

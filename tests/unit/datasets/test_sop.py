@@ -78,7 +78,9 @@ def test_missing_images_and_lists(root):
     assert SOP(root=str(root)).missing() == []
     (root / FOLDER / "Ebay_test.txt").unlink()
     assert len(SOP(root=str(root)).missing()) == 1
-    with pytest.raises(SDCError, match=r"Ebay_test.txt: not found; .*holds Ebay_info.txt, .*; set root to the folder"):
+    with pytest.raises(
+        SDCError, match=r"Ebay_test.txt: no such file .*holds Ebay_info.txt, .*; set root to the folder"
+    ):
         SOP(root=str(root)).prepare()
 
 

@@ -122,7 +122,7 @@ class Call:
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("gone.npy", lambda path: None, r"gone.npy: not found; .*/ holds nothing; put the features there or name"),
+        ("gone.npy", lambda path: None, r"gone.npy: no such file .*/ holds nothing; put the features there or name"),
         ("a.mat", lambda path: path.touch(), r"a.mat: suffix '.mat' is not known; allowed: .npy, .npz, .h5"),
         ("a.npy", lambda path: path.write_bytes(b"text"), r"a.npy: cannot be read as .npy \(.*\); write it again"),
         ("a.npz", lambda path: path.write_bytes(b"text"), r"a.npz: cannot be read as .npz \(.*\); write it again"),

@@ -105,7 +105,7 @@ def test_heads_are_of_the_dataset_itself_or_of_the_one_it_names():
 def test_missing_names_what_is_not_there(tmp_path):
     config = {"datasets": {"folder": {"root": str(tmp_path / "gone")}}}
     assert build_entry(config, "datasets", "folder").missing() == [
-        f"{tmp_path}/gone: not found; {tmp_path}/ holds nothing"
+        f"{tmp_path}/gone: no such file or folder; {tmp_path}/ holds nothing"
     ]
     assert build_entry({}, "datasets", "digits").missing() == []
 

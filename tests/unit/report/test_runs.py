@@ -33,7 +33,7 @@ def test_a_run_that_stands_for_all_seeds_is_there_for_each_and_counts_once(resul
 
 
 def test_what_is_missing_is_refused_or_said(results):
-    with pytest.raises(StorageError, match=r"sh/16bit/seed1/evaluate.record.json: is missing"):
+    with pytest.raises(StorageError, match=r"sh/16bit/seed1/evaluate.record.json: no such file"):
         read_runs(results, SELECTION)
     for path in results.rglob("metrics.json"):
         for name in ("head.safetensors", "codes.h5"):

@@ -283,8 +283,10 @@ def test_any_byte_that_changes_is_found_or_means_nothing(codes, tmp_path, engine
 
 
 def test_no_index_there(tmp_path):
-    with pytest.raises(StorageError, match=r"nothing: holds no index \(index.json is missing\)"):
+    with pytest.raises(StorageError, match="nothing: no such file or folder"):
         Index.load(tmp_path / "nothing")
+    with pytest.raises(StorageError, match=r"holds no index \(index.json is missing\); name the folder of one"):
+        Index.load(tmp_path)
 
 
 def test_engine_that_does_not_fit_its_items_is_refused(codes, tmp_path, monkeypatch):

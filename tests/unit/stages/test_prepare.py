@@ -20,7 +20,7 @@ def test_same_settings_same_bytes(stages):
 
 
 def test_failure_writes_nothing(tmp_path):
-    with pytest.raises(SDCError, match="none: not found"):
+    with pytest.raises(SDCError, match="none: no such file"):
         prepare.run("folder", {"root": str(tmp_path / "none")}, tmp_path / "out/m.csv")
     assert not (tmp_path / "out").exists()
 

@@ -126,7 +126,9 @@ def test_hdf5_of_any_suffix(tmp_path):
 
 
 def test_files_that_are_not_there_or_damaged(tmp_path):
-    with pytest.raises(SDCError, match=r"a.npy: not found; .*/ holds nothing; put the codes there or name their file"):
+    with pytest.raises(
+        SDCError, match=r"a.npy: no such file .*/ holds nothing; put the codes there or name their file"
+    ):
         open_array(tmp_path / "a.npy", "codes")
     (tmp_path / "a.npy").write_bytes(b"text")
     with pytest.raises(SDCError, match=r"a.npy: cannot be read as .npy \(.*\); write it again"):

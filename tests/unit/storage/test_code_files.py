@@ -102,7 +102,7 @@ def test_columns_of_another_length(tmp_path):
 
 def test_files_that_cannot_be_read(tmp_path):
     for name in ("none.npy", "none.npz", "none.h5"):
-        with pytest.raises(SDCError, match=rf"{name}: not found; .*; put the codes there or name their file"):
+        with pytest.raises(SDCError, match=rf"{name}: no such file .*; put the codes there or name their file"):
             code_files.read_codes(tmp_path / name)
         (tmp_path / name).write_text("text")
         with pytest.raises(SDCError, match=rf"{name}: cannot be read as {name[4:]} \(.*\); write it again"):

@@ -3,12 +3,13 @@ import fcntl
 import json
 import multiprocessing
 import os
+import re
 import signal
 
 import pytest
 
 from sdc.errors import StorageError
-from sdc.storage.files import guarding, read_json, what_is_at, write_json, write_text, writing
+from sdc.storage.files import guarding, missing, read_json, what_is_at, write_json, write_text, writing
 
 
 def names(folder):
@@ -160,5 +161,19 @@ def test_full_disk_names_the_file(tmp_path):
 
 def test_what_is_there_instead(tmp_path):
     (tmp_path / "cifar").mkdir()
-    assert what_is_at(tmp_path / "a/b") == f"not found; {tmp_path}/ holds cifar"
+    assert what_is_at(tmp_path / "a/b") == f"no such file or folder; {tmp_path}/ holds cifar"
     assert what_is_at(tmp_path / "cifar") == "is a folder"
+
+
+def test_only_what_the_pipeline_makes_is_made_by_it(tmp_path):
+    for name, end in (
+        ("my.csv", "; name another"),
+        ("results", "; name another"),
+        ("results/table1.csv", "; make it with: snakemake --cores 1 {}"),
+        ("results/run/index", "; make it with: snakemake --cores 1 {}"),
+        ("results/run/index/index.json", "/run/index/index.json: no such file or folder; .*; make it with: .*/index"),
+        ("results/features/digits/pixels/clean", "; name another"),
+    ):
+        line = str(missing(tmp_path / name))
+        assert line.startswith(f"{tmp_path / name}: no such file or folder; {tmp_path}/ holds nothing; ")
+        assert re.search(end.format(re.escape(str(tmp_path / name))) + "$", line)

@@ -80,7 +80,7 @@ def test_files_of_labels(tmp_path):
     (tmp_path / "a.csv").write_text("labels\n1;01\n\n2\n")
     assert read_labels(tmp_path / "a.csv").counts.tolist() == [2, 1]
     for name in ("no.csv", "no.txt", "no.npy"):
-        with pytest.raises(SDCError, match=rf"{name}: not found; .*; put the labels there or name their file"):
+        with pytest.raises(SDCError, match=rf"{name}: no such file .*; put the labels there or name their file"):
             read_labels(tmp_path / name)
 
 

@@ -29,7 +29,7 @@ def test_checksums_are_xxh3_of_128_bits(tmp_path):
     assert checksum_of(b"") == "99aa06d3014798d86001c324468d497f"
     (tmp_path / "a").write_bytes(b"abc" * 700_000)
     assert checksum_of_file(tmp_path / "a") == checksum_of(b"abc" * 700_000)
-    with pytest.raises(StorageError, match="b: is missing; regenerate it with: snakemake"):
+    with pytest.raises(StorageError, match="b: no such file or folder"):
         checksum_of_file(tmp_path / "b")
 
 
@@ -64,10 +64,10 @@ def test_a_file_that_the_job_did_not_write_is_named(record):
 def test_missing_files_are_named(record):
     read = read_record(record, "train")
     record.with_name("a.csv").unlink()
-    with pytest.raises(StorageError, match=r"a.csv: is missing; regenerate it with: snakemake --cores 1 --force "):
+    with pytest.raises(StorageError, match=r"a.csv: no such file or folder"):
         read.read(record.with_name("a.csv"))
     record.unlink()
-    with pytest.raises(StorageError, match=r"train.record.json: is missing; regenerate it with: snakemake"):
+    with pytest.raises(StorageError, match=r"train.record.json: no such file or folder"):
         read_record(record, "train")
 
 

@@ -25,5 +25,5 @@ def test_no_images_are_an_empty_index(tmp_path):
 
 
 def test_a_missing_sheet_is_named_with_what_makes_it(tmp_path):
-    with pytest.raises(StorageError, match=r"a.record.json: is missing; .*snakemake"):
+    with pytest.raises(StorageError, match=r"a.record.json: no such file .*; name another"):
         read_thumbnails(tmp_path / "a")

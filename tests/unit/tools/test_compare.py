@@ -20,4 +20,4 @@ def test_other_queries_are_refused(tmp_path, caplog):
     assert main(["compare", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]) == 2
     assert "scored on different queries" in caplog.text
     assert main(["compare", str(tmp_path / "a.csv"), str(tmp_path / "gone.csv")]) == 2
-    assert "gone.csv: is missing" in caplog.text
+    assert "gone.csv: no such file or folder; " in caplog.text

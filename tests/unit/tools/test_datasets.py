@@ -13,7 +13,7 @@ def folder(make_images):
     return make_images({"cat": 6, "dog": 6})
 
 
-def test_status_says_it(folder, capsys, tmp_path):
+def test_status_says_it(folder, capsys, caplog, tmp_path):
     options = ["--settings", '{"query": 2, "train": 2}']
     assert main(["datasets", "check", "folder", "--root", str(folder), *options]) == 0
     text = capsys.readouterr().out
@@ -23,6 +23,7 @@ def test_status_says_it(folder, capsys, tmp_path):
     assert main(["datasets", "check", "folder", "--root", str(folder), "--json", *options]) == 1
     assert len(json.loads(capsys.readouterr().out)["problems"]) == 1
     assert main(["datasets", "check", "cats"]) == 2
+    assert "'cats' is not known; allowed: digits, " in caplog.text
     (tmp_path / "my.yaml").write_text(f"datasets: {{pets: {{type: folder, root: {folder}, query: 1, train: 1}}}}")
     assert main(["datasets", "check", "pets", "--configfile", str(tmp_path / "my.yaml")]) == 1
     assert "pets: per-class draw" in capsys.readouterr().out
@@ -32,13 +33,21 @@ def test_list_says_what_is_there(capsys, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["datasets"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in registry.DATASETS)
+    assert [line.split()[0] for line in text.splitlines()[2:]] == [*registry.DATASETS]
     (tmp_path / "my.yaml").write_text(
         f"run: {{datasets: [digits]}}\ndatasets: {{pets: {{type: folder, root: {folder}}}}}"
     )
     assert main(["datasets", "--json", "--configfile", str(tmp_path / "my.yaml")]) == 0
     listed = {item["name"]: item["missing"] for item in json.loads(capsys.readouterr().out)}
     assert listed == {"digits": [], "pets": []}
+    entries = ", ".join(f"part{number}: {{type: folder, root: nowhere}}" for number in range(12))
+    (tmp_path / "twelve.yaml").write_text(f"datasets: {{{entries}}}")
+    assert main(["datasets", "--configfile", str(tmp_path / "twelve.yaml")]) == 0
+    table, _, lacking = capsys.readouterr().out.strip().partition("\n\n")
+    assert len(table.splitlines()) == 14
+    assert lacking.startswith("datasets.part0, part1, ")
+    assert lacking.count("nowhere: no such file or folder") == 1
+    assert "\n" not in lacking
 
 
 def test_which_dataset_to_check_must_be_said(caplog):

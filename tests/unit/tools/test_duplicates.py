@@ -49,14 +49,16 @@ def test_copies_in_a_folder(make_images, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["none", "--radius", "1"], "none: holds no index; name the folder of one, or encode its images with --head"),
-        (["none", "--radius", "1", "--head", "h"], "none: is no folder; name one of images"),
+        (["empty", "--radius", "1"], "empty: holds no index; name the folder of one, or encode its images with --head"),
+        (["h", "--radius", "1", "--head", "h"], "h: is no folder; name one of images"),
         (["i", "--radius", "16"], "--radius 16: the codes have 16 bits; give 0 to 15"),
         (["i", "--radius", "-1"], "--radius: -1 is not allowed; give 0 to 4095"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, caplog, options, line):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "h").touch()
     Index.build(CODES).save("i")
     assert main(["duplicates", *options, "--out", "d.csv"]) == 2
     assert caplog.records[-1].getMessage() == f"sdc duplicates: error: {line}"

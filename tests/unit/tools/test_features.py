@@ -150,8 +150,8 @@ def test_link(cached, capsys):
 
 def test_which_set(cached, tmp_path, caplog):
     _, folder = cached
-    assert main(["features", "info", str(tmp_path / "none")]) == 2
-    assert "none: no shards, such as 0-of-1.h5; give results/features/" in caplog.messages[-1]
+    assert main(["features", "info", str(tmp_path / "images")]) == 2
+    assert "images: no shards, such as 0-of-1.h5; give results/features/" in caplog.messages[-1]
     (folder / "0-of-3.h5").write_bytes(b"")
     assert main(["features", "info", str(folder)]) == 2
     assert "shards of several sets, of [2, 3]; say of which with --shards" in caplog.messages[-1]
@@ -180,7 +180,7 @@ def test_all_problems_of_a_set(tmp_path, monkeypatch):
     found = problems_of(tmp_path, 4, {"images_xxh3": "m"})
     expected = [
         "0-of-4.h5: is damaged: features of its rows 0 to 0 do not match their checksum",
-        "1-of-4.h5: is missing; regenerate it with",
+        "1-of-4.h5: no such file or folder",
         "2-of-4.h5: is damaged: features of its rows 1 to 1 do not match their checksum",
         "3-of-4.h5: features of row 10 hold NaN or infinity (2 such rows)",
     ]

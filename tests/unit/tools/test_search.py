@@ -97,10 +97,10 @@ def test_three_ways_to_rank(folder, capsys):
         (["images/none.png"], "images/none.png: "),
         (["text.png"], "text.png: "),
         (["bomb.png"], "bomb.png: has 81.0 megapixels"),
-        (["--features", "none.npy"], "none.npy: not found"),
+        (["--features", "none.npy"], "none.npy: no such file"),
         (["--features", "narrow.npy"], r"features have shape (3, 5) and type float64"),
         (["images/cat/0000.png", "--rerank", "10", "--cache", "narrow.npy"], "narrow.npy: has 3 rows, and none of id"),
-        (["images/cat/0000.png", "--index", "nothing"], "nothing: holds no index"),
+        (["images/cat/0000.png", "--index", "nothing"], "nothing: no such file or folder"),
         (["images/cat/0000.png", "--index", "bare"], "bare: has no head, for it was built from codes alone"),
     ],
 )

@@ -27,7 +27,7 @@ def save(folder, **facts):
         (["--host", "example.org"], "--host example.org: other machines reach it; give --token, or --insecure"),
         (["--token", "short"], "--token: give at least 16 printable ASCII characters"),
         (["--token", "with a\nline and more"], "--token: give at least 16 printable ASCII characters"),
-        (["--index", "none"], "none: holds no index"),
+        (["--index", "none"], "none: no such file or folder"),
         (["--index", "a", "b"], "--index: the indexes are of different images"),
         (["--port", "65536"], "--port: 65536 is not allowed; give 0 to 65535"),
     ],
