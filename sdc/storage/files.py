@@ -10,7 +10,7 @@ import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sdc import interrupts
 from sdc.errors import StorageError
@@ -177,7 +177,16 @@ def unreadable(path: str | Path, error: OSError) -> StorageError:
     """The error of a file that is missing, or that the system does not let us read: that one may be intact."""
     if isinstance(error, FileNotFoundError):
         return missing(path)
-    return StorageError(f"{path}: cannot be read ({error.strerror or error}); make it readable, then run again")
+    why = os.strerror(error.errno) if error.errno else error
+    locks = error.errno in (errno.ENOLCK, errno.EAGAIN) and "HDF5_USE_FILE_LOCKING" in os.environ
+    how = "unset HDF5_USE_FILE_LOCKING" if locks else "make it readable"
+    return StorageError(f"{path}: cannot be read ({why}); {how}, then run again")
+
+
+def is_of_system(error: Exception) -> TypeGuard[OSError]:
+    """Whether an error is of the system that holds a file (rights, locks, mounts), and not of what is in the file."""
+    # Of these, the second and third come of places in a file that are none.
+    return isinstance(error, OSError) and (error.errno or 0) not in (0, errno.EINVAL, errno.EOVERFLOW)
 
 
 def missing(path: str | Path) -> StorageError:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sdc.errors import StorageError
-from sdc.storage.files import remedy, unreadable, unwritten, writing
+from sdc.storage.files import is_of_system, remedy, unreadable, unwritten, writing
 from sdc.storage.records import NOTHING, check_identity, checksum_of, checksum_of_values, outdated
 
 # Bytes of an array that share a checksum: few enough to be verified while a core's cache holds them.
@@ -244,14 +244,16 @@ def read_h5(path: str | Path, schema: str, expect: Mapping[str, Any] = NOTHING) 
         with h5py.File(path, "r", locking=False) as file:
             reader = H5Reader(path, file)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
+        raise _not_read(path, error) from error
     reader.check(schema, expect)
     return reader
 
 
-def damaged(path: str | Path, error: Exception) -> StorageError:
-    """The error of a file that HDF5 cannot read."""
-    return StorageError(f"{path}: is damaged or truncated ({error}); {remedy(path)}")
+def _not_read(path: str | Path, error: Exception) -> StorageError:
+    """The error of a file that the system keeps from HDF5, and that may be intact; or that HDF5 makes nothing of."""
+    if is_of_system(error):
+        return unreadable(path, error)
+    return StorageError(f"{path}: cannot be read as HDF5 ({error}); {remedy(path)}")
 
 
 def _plain(value: Any) -> Any:
@@ -325,7 +327,7 @@ class StoredArray:
                         f"{remedy(self._path)}"
                     )
         except OSError as error:
-            raise damaged(self._path, error) from error
+            raise _not_read(self._path, error) from error
 
 
 class Slices:

@@ -40,7 +40,7 @@ class HDF5(Source):
         self._external = external
         self.names: list[str] = []
         self.groups: list[str] = []
-        with h5py.File(path) as file:
+        with _open(path) as file:
             for name in file:
                 own = isinstance(file.get(name, getlink=True), h5py.HardLink)
                 is_array = not own or file.get(name, getclass=True) is h5py.Dataset
@@ -48,7 +48,7 @@ class HDF5(Source):
 
     def read(self, name: str) -> Any:
         """A whole array; texts are of type object."""
-        with h5py.File(self.path) as file:
+        with _open(self.path) as file:
             array = self._array(file, name)
             self._check_written(array, name)
             check_memory(self.path, name, size_of(array.shape, array.dtype))
@@ -59,7 +59,7 @@ class HDF5(Source):
 
         @contextlib.contextmanager
         def opened() -> Iterator[Any]:
-            with h5py.File(self.path) as file:
+            with _open(self.path) as file:
                 array = self._array(file, name)
                 offset = array.id.get_offset()
                 # NumPy may know the numbers by another type than they have in the file; HDF5 then converts them.
@@ -68,7 +68,7 @@ class HDF5(Source):
                 else:
                     yield np.memmap(_file_of(array), array.dtype, "r", offset, array.shape)
 
-        with h5py.File(self.path) as file:
+        with _open(self.path) as file:
             self._check_written(self._array(file, name), name)
         return opened
 
@@ -137,7 +137,7 @@ class HDF5(Source):
             target = path if source.file_name == "." else path.parent / source.file_name
             if not target.is_file():
                 raise SDCError(f"{self.path}: {name} is a view of {label}, which is missing; put it there")
-            with h5py.File(target) as other:
+            with _open(target) as other:
                 origin = other.get(source.dset_name)
                 if not isinstance(origin, h5py.Dataset):
                     raise SDCError(f"{self.path}: {name} is a view of {label}, which is missing; put it there")
@@ -197,3 +197,8 @@ class HDF5(Source):
 def _file_of(array: Any) -> Path:
     """The file that an array is in, which may be another than the one that was opened."""
     return Path(os.fsdecode(h5py.h5f.get_name(array.id)))
+
+
+def _open(path: Path) -> Any:
+    """A file to read. Some file systems have no locks, and nobody is to write to it meanwhile."""
+    return h5py.File(path, "r", locking=False)

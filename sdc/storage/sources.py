@@ -14,6 +14,7 @@ import numpy as np
 
 from sdc.devices import available_bytes
 from sdc.errors import SDCError
+from sdc.storage.files import is_of_system, unreadable
 
 # What a file says lies in other files: HDF5 views, external storage and links.
 External = Literal["refuse", "follow"]
@@ -126,6 +127,8 @@ def naming(path: Path) -> Iterator[None]:
     except SDCError:
         raise
     except Exception as error:  # damaged files raise anything
+        if is_of_system(error):
+            raise unreadable(path, error) from error
         problem = shortened(" ".join(str(error).split()) or type(error).__name__)
         raise SDCError(f"{path}: cannot be read as {path.suffix} ({problem}); write it again") from error
 

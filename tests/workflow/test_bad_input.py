@@ -170,7 +170,7 @@ def test_shard_of_another_manifest_and_shard_cut_short(pictures):
 
     shard.write_bytes(whole[:-50])
     os.utime(shard, (0, 0))
-    attempt(["0-of-1.h5: is damaged or truncated", "regenerate it with: snakemake"])
+    attempt(["0-of-1.h5: cannot be read as HDF5", "regenerate it with: snakemake"])
     shard.write_bytes(whole)
     # The file that is wrong is named, not the first one that does not go with it.
     manifest.write_bytes(original.replace(b"cat/", b"cow/"))

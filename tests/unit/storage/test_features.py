@@ -70,7 +70,7 @@ def test_shard_cut_short_is_named(tmp_path):
     write_shards(tmp_path)
     path = tmp_path / "1-of-3.h5"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(StorageError, match=r"1-of-3.h5: is damaged or truncated"):
+    with pytest.raises(StorageError, match=r"1-of-3.h5: cannot be read as HDF5"):
         Features(tmp_path, 3).read()
 
 

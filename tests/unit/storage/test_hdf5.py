@@ -1,4 +1,7 @@
 import concurrent.futures
+import errno
+import os
+import shutil
 import subprocess
 import sys
 
@@ -68,3 +71,59 @@ def test_threads_slice_one_array(tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert [*pool.map(wrong, range(8))] == [0] * 8
+
+
+@pytest.fixture
+def without_locks(tmp_path):
+    """The environment of processes for which no file system has locks."""
+    (tmp_path / "locks.c").write_text("#include <errno.h>\nint flock(int f, int o) { errno = ENOLCK; return -1; }\n")
+    command = ["gcc", "-shared", "-fPIC", "-o", tmp_path / "locks.so", tmp_path / "locks.c"]
+    if not shutil.which("gcc") or sys.platform != "linux":
+        pytest.skip("needs gcc, and a loader that takes its library first")
+    subprocess.run(command, check=True)
+    return {**os.environ, "LD_PRELOAD": str(tmp_path / "locks.so")}
+
+
+READ = """
+import sys
+from sdc.errors import SDCError
+from sdc.storage.arrays import open_array
+from sdc.storage.hdf5 import read_h5
+try:
+    print(read_h5(sys.argv[1], "x").read("values").tolist())
+    with open_array(sys.argv[1] + ":values", "features").opened() as array:
+        print(array[:].tolist())
+except SDCError as error:
+    print(error)
+"""
+
+
+def test_files_are_read_where_there_are_no_locks(tmp_path, without_locks):
+    path = tmp_path / "x.h5"
+    with writing_h5(path, {"schema": "x"}) as writer:
+        writer.write(values=np.arange(3.0))
+
+    def said(**environment):
+        command = [sys.executable, "-c", READ, path]
+        return subprocess.run(command, env=without_locks | environment, capture_output=True, text=True).stdout
+
+    assert said() == "[0.0, 1.0, 2.0]\n" * 2
+    why = "cannot be read (No locks available); unset HDF5_USE_FILE_LOCKING, then run again"
+    assert said(HDF5_USE_FILE_LOCKING="TRUE") == f"{path}: {why}\n"
+
+
+def test_what_the_system_does_not_let_us_read_is_not_called_damaged(tmp_path, monkeypatch):
+    with writing_h5(tmp_path / "x.h5", {"schema": "x"}) as writer:
+        writer.write(values=np.arange(3.0))
+    reader = read_h5(tmp_path / "x.h5", "x")
+
+    def fails(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fails)
+    line = r"x.h5: cannot be read \(Input/output error\); make it readable, then run again$"
+    with pytest.raises(StorageError, match=line):
+        reader.read("values")
+    (tmp_path / "x.h5").write_bytes((tmp_path / "x.h5").read_bytes()[:100])
+    with pytest.raises(StorageError, match=r"cannot be read as HDF5 \(.*truncated file.*\); regenerate it with"):
+        read_h5(tmp_path / "x.h5", "x")

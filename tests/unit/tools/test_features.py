@@ -57,7 +57,7 @@ def test_verify_finds_all_that_is_wrong(cached, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "0-of-2.h5: is damaged" in lines[0]
-    assert "1-of-2.h5: is damaged or truncated" in lines[1]
+    assert "1-of-2.h5: cannot be read as HDF5" in lines[1]
     assert main([*command, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["problems"] == lines
     assert main(["features", "info", str(folder)]) == 2
