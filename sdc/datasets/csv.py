@@ -42,9 +42,9 @@ class CSV(ImageFiles):
         labels: ``single`` takes a cell as one label, ``multi`` as any number of them, ``none`` reads no labels;
             ``auto`` is ``multi`` where the column is called ``labels``, and ``none`` where there is no such column.
         query: Where no splits are given: queries per class, or in all where there are several labels or none; an
-            integer, or a fraction as a float. None for a tenth, of unlabelled images 1,000 at the most.
-        train: Where none are given: training items, likewise; a fraction is of the database. None for half of it; of
-            unlabelled images for all of it, 20,000 at the most.
+            integer, or a fraction as a float. None for a tenth, of more than 10,000 images for about 1,000 in all.
+        train: Where none are given: training items, likewise; a fraction is of the database. None for half of it,
+            of unlabelled images for all of it, about 10,000 in all at the most.
     """
 
     title = "CSV"

@@ -64,9 +64,9 @@ class VectorDataset(Dataset):
         external: HDF5 files that lead to data in other files, by links, virtual datasets or external storage:
             ``refuse`` them, or ``follow`` them; then all these files must be there.
         query: Of one file, queries per class, or in all where rows have several labels or none; an integer, or a
-            fraction. None for a tenth, of unlabelled rows 1,000 at the most.
-        train: Training rows, likewise; a fraction is of the database. None for half of it; of unlabelled rows for all
-            of it, 20,000 at the most.
+            fraction. None for a tenth, of more than 10,000 rows for about 1,000 in all.
+        train: Training rows, likewise; a fraction is of the database. None for half of it, of unlabelled rows for all
+            of it, about 10,000 in all at the most.
     """
 
     title = "Features"

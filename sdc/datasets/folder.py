@@ -42,9 +42,9 @@ class Folder(ImageFiles):
             the root (without ``train/``, training items are drawn from the database); ``auto`` is ``folders`` where
             ``query/`` and ``database/`` exist, else ``draw``.
         query: Queries per class, or in all where there are no labels; an integer, or a fraction as a float. None for a
-            tenth, of unlabelled images 1,000 at the most.
-        train: Training items, likewise; a fraction is of the database. None for half of a class; of unlabelled images
-            for the whole database, 20,000 at the most.
+            tenth, of more than 10,000 images for about 1,000 in all.
+        train: Training items, likewise; a fraction is of the database. None for half of a class, of unlabelled images
+            for the whole database, about 10,000 in all at the most.
         on_error: A file that is not a readable image: ``fail`` and name it (when it is read), or ``skip`` it: every
             file is decoded once while preparing, and the bad ones are left out of the manifest and counted.
     """

@@ -95,7 +95,7 @@ class HashMethod(Settings):
         *,
         views: Any = None,
         tokens: Any = None,
-        progress: bool = False,
+        progress: bool = True,
         score: Callable[[Head], float] | None = None,
     ) -> Self:
         """Learn the head from training features.
@@ -107,7 +107,7 @@ class HashMethod(Settings):
                 of class indices.
             views: For methods that train on augmented views: shape ``(n, V, dim)``, V >= 2.
             tokens: For methods that train on patch tokens of views: shape ``(n, V, P, width)``, V >= 2.
-            progress: Show a progress bar on a terminal.
+            progress: Show a bar on a terminal, and log a line now and then (``logging.INFO``) where there is none.
             score: For ``select: best`` only: how good a head is, higher is better.
 
         Returns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from sdc.methods.data import Batch, Curve, Training
 from sdc.methods.optimisers import Optimiser
 from sdc.methods.precision import choose
 from sdc.methods.trainable import Trainable
+
+_log = logging.getLogger(__name__)
+_EVERY, _DELAY = 5.0, 1.0  # seconds: between lines of the log; until a bar is shown
 
 
 def train(
@@ -62,8 +66,11 @@ def train(
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     curve: Curve = []
     best: tuple[float, int, Head] | None = None
-    disable = None if progress else True
-    for epoch in tqdm(range(method.epochs), desc=type(method).__name__, unit="epoch", disable=disable):
+    # A bar on a terminal, elsewhere lines in the log.
+    options: dict[str, Any] = {"desc": type(method).__name__, "unit": "epoch", "delay": _DELAY, "leave": False}
+    bar = tqdm(range(method.epochs), disable=None if progress else True, **options)
+    start = said = time.perf_counter()
+    for epoch in bar:
         began = time.perf_counter()
         history: list[Tensor] = []
         for step, (index, rows) in enumerate(batches):
@@ -86,7 +93,15 @@ def train(
         # One look an epoch, so that a GPU never waits for the CPU within one.
         means = _means(torch.stack(history).view(-1, len(terms)).cpu().double().numpy(), list(terms), epoch, rate)
         row: dict[str, float] = {"epoch": epoch, "loss": sum(means.values()), **means}
-        curve.append({**row, "learning_rate": rate, "seconds": time.perf_counter() - began})
+        now = time.perf_counter()
+        curve.append({**row, "learning_rate": rate, "seconds": now - began})
+        bar.set_postfix(loss=f"{row['loss']:.4g}", refresh=False)
+        if progress and bar.disable and (epoch in (0, method.epochs - 1) or now - said >= _EVERY):
+            said = now
+            left = (now - start) / (epoch + 1) * (method.epochs - epoch - 1)
+            terms_now = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+            _log.info("epoch %d of %d: loss %.4g (%s); %.1f s, about %.0f s left",
+                      epoch + 1, method.epochs, row["loss"], terms_now, now - start, left)  # fmt: skip
         due = (epoch + 1) % method.select_every == 0 or epoch + 1 == method.epochs
         if score is not None and method.select == "best" and due:
             candidate = export_head(copy.deepcopy(head).eval(), centring)

@@ -21,6 +21,7 @@ from sdc.datasets.draws import (
     thin_splits,
 )
 from sdc.errors import SDCError
+from sdc.labels import Labels
 from sdc.storage.manifest import Images
 
 TEN = [str(index) for index in range(10)]
@@ -139,6 +140,33 @@ def test_without_labels_a_few_are_queries_and_the_rest_is_database(count, query,
     assert {name: flags.sum() for name, flags in listed.items()} == {
         "query": 0, "database": count, "train": min(count, MOST_TRAINED),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [90, 10_000, 200_000])
+def test_with_labels_shares_of_each_class_that_do_not_grow_without_end(count):
+    labels = np.arange(count) % 9
+    drawn = complete_splits(images_of(labels), False, None, None, seed=0)
+    total = {name: flags.sum() for name, flags in drawn.items()}
+    assert total["query"] == pytest.approx(min(count / 10, MOST_QUERIES), abs=9)
+    assert total["train"] == pytest.approx(min((count - total["query"]) / 2, MOST_TRAINED), abs=9)
+    assert total["query"] + total["database"] == count
+    # What is asked for is drawn.
+    asked = complete_splits(images_of(labels), False, 0.1, 0.5, seed=0)
+    assert asked["query"].sum() == pytest.approx(count / 10, abs=9)
+    if count <= 10_000:
+        assert all(np.array_equal(drawn[name], asked[name]) for name in drawn)
+    listed = complete_splits(images_of(labels, "database"), True, None, None, seed=0)
+    assert listed["train"].sum() == pytest.approx(min(count / 2, MOST_TRAINED), abs=9)
+
+
+def test_each_of_many_classes_has_a_query():
+    drawn = complete_splits(images_of(np.arange(60_000) % 3000), False, None, None, seed=0)
+    assert drawn["query"].sum() == 3000
+
+
+def images_of(labels, group=""):
+    facts = {"shuffled": True, "label_kind": "single", "classes": [str(name) for name in np.unique(labels)]}
+    return Images([""] * len(labels), Labels.single(labels), [group] * len(labels), facts)
 
 
 def test_groups_name_splits_and_training_items_are_drawn_where_none_is_named():

@@ -1,5 +1,7 @@
 import dataclasses
+import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from torch import nn
 
 from sdc import SDC, WCH, CIBHash
 from sdc.errors import SDCError
+from sdc.methods import training
 from sdc.methods.base import TrainedMethod
 from sdc.methods.data import Training
 from sdc.methods.training import Batches, Centring, export_head, learning_rate, token_means, train
@@ -391,3 +394,34 @@ def test_token_means(dtype, tolerance):
     means = token_means(tokens)
     assert means.dtype == torch.float32
     torch.testing.assert_close(means, tokens.float().mean(dim=1), atol=tolerance, rtol=tolerance)
+
+
+def test_progress_is_a_line_now_and_then(clustered, caplog, monkeypatch):
+    features, _ = clustered(40, 8)
+    few = {"bits": 8, "batch_size": 8, "hidden": None}
+    with caplog.at_level("INFO"):
+        # However many epochs there are: the first, the last, and one every few seconds.
+        SDC(**few, epochs=50).fit(features)
+        assert [line.partition(":")[0] for line in caplog.messages] == ["epoch 1 of 50", "epoch 50 of 50"]
+        for line in caplog.messages:
+            assert re.search(r": loss [\d.]+ \((\w+ [\d.e-]+, )+\w+ [\d.e-]+\); \d+\.\d s, about \d+ s left$", line)
+        caplog.clear()
+        SDC(**few, epochs=5).fit(features, progress=False)
+        assert not caplog.messages
+        monkeypatch.setattr(training, "_EVERY", 0)
+        SDC(**few, epochs=5).fit(features)
+        assert len(caplog.messages) == 5
+
+
+def test_progress_is_a_bar_on_a_terminal(clustered, caplog, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(training, "_DELAY", 0)
+    with caplog.at_level("INFO"):
+        SDC(bits=8, batch_size=8, hidden=None, epochs=5).fit(clustered(40, 8)[0])
+    assert "SDC:   0%" in terminal.getvalue()
+    assert not caplog.messages
