@@ -147,6 +147,13 @@ class Dataset(Settings):
         """What is not where it should be, a line each (``data/coco: no such file or folder; …``), by a few looks."""
         return []
 
+    def expected_counts(self) -> dict[str, int]:
+        """``images``, ``query``, ``database`` and ``train``, as far as they are known before the images are listed."""
+        protocol = self.protocols.get(getattr(self, "protocol", ""))
+        splits = {name: getattr(protocol, name, None) or 0 for name in SPLITS}
+        counts = {**splits, "images": self.size or splits["query"] + splits["database"]}
+        return {name: count for name, count in counts.items() if count}
+
     def unlabelled(self) -> str:
         """Why no image has a label, where settings or a look at the disk tell before it is listed; else empty."""
         return ""

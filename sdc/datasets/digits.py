@@ -7,12 +7,12 @@ import dataclasses
 import gzip
 import hashlib
 from importlib import metadata
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from sdc.datasets.base import Dataset, Opener
-from sdc.datasets.draws import AMOUNT, complete_splits, fixed_order
+from sdc.datasets.draws import AMOUNT, complete_splits, expected_splits, fixed_order
 from sdc.datasets.problems import Problems
 from sdc.labels import Labels
 from sdc.settings import option
@@ -33,7 +33,7 @@ class Digits(Dataset):
 
     title = "Digits"
     source = "comes with scikit-learn; CC BY 4.0"
-    size = 1797
+    size: ClassVar[int] = 1797
 
     query: float = option(10, **AMOUNT)
     train: float = option(0.5, **AMOUNT)
@@ -49,6 +49,10 @@ class Digits(Dataset):
         """As drawn by seed."""
         splits = complete_splits(images, False, self.query, self.train, self.seed)
         return self.manifest(images, splits, problems, protocol="per-class draw")
+
+    def expected_counts(self) -> dict[str, int]:
+        """As they will be drawn."""
+        return expected_splits(self.size, self.query, self.train, len(_CLASSES))
 
     def opener(self) -> Opener:
         """Scans by their index; of several, joined by ``+``, one beside the other."""

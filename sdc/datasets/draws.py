@@ -93,6 +93,20 @@ def complete_splits(
     return splits
 
 
+def expected_splits(count: int, query: float | None, train: float | None, classes: int = 0) -> dict[str, int]:
+    """About how many are drawn from so many images; only ``images`` where it takes the number of classes to know."""
+    if not classes and (isinstance(query, int) or isinstance(train, int)):
+        return {"images": count}
+
+    def drawn(wanted: float, available: int) -> int:
+        return min(available, wanted * classes if isinstance(wanted, int) else _count(wanted, available))
+
+    queries = drawn(_share(QUERY, MOST_QUERIES, count) if query is None else query, count)
+    database = count - queries
+    trained = drawn(_share(TRAIN, MOST_TRAINED, database) if train is None else train, database)
+    return {"images": count, "query": queries, "database": database, "train": trained}
+
+
 def _share(share: float, most: int, available: int) -> float:
     """A share of what is available, or a smaller one that comes to ``most``."""
     return float(min(share, most / max(available, 1)))

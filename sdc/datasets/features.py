@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sdc.datasets.base import Dataset, Opener, absent
-from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, split_files
+from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, expected_splits, split_files
 from sdc.datasets.problems import Problems
 from sdc.datasets.vectors import VectorFile, Vectors, open_vectors
 from sdc.errors import SDCError
@@ -140,6 +140,17 @@ class VectorDataset(Dataset):
     def vector_files(self) -> list[str]:
         """One file, or one per split."""
         return [str(path) for path in self._files(self.file).values()]
+
+    def expected_counts(self) -> dict[str, int]:
+        """By the heads of files that have any; others are not read for it."""
+        paths = self._files(self.file).values()
+        if not all(path.is_file() and path.suffix in (".npy", ".npz", ".h5", ".hdf5", ".parquet") for path in paths):
+            return {}
+        try:
+            count = sum(len(open_vectors(path, self.external)) for path in paths)
+        except SDCError:  # which prepare says
+            return {}
+        return {"images": count} if "{split}" in self.file else expected_splits(count, self.query, self.train)
 
     def vectors(self, images: Images | Manifest) -> Vectors:
         """The rows of all files, by their names."""

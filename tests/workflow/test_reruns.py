@@ -75,6 +75,7 @@ def test_new_code_length_trains_only_that(shared):
     outcome = shared()
     assert outcome.jobs == {"train": 3, "encode": 3, "evaluate": 3, "aggregate_dataset": 1, **WHOLE}
     assert {wildcards.get("bits", "24") for _, wildcards in outcome.wildcards} == {"24"}
+    assert re.search(r"3 of them trainings: about \d+ (s|min) on \d+ core", outcome.text)
     # It gets all that the others have: codes beside features in tables and figures.
     for name in ("tables/overlap", "figures/digits/pixels/classes"):
         with open(shared.path(f"{name}.csv"), newline="") as file:

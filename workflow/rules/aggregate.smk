@@ -108,6 +108,15 @@ rule aggregate_report:
         """
 
 
+onstart:
+    # Once, and not by the jobs themselves.
+    if workflow.exec_mode == ExecMode.DEFAULT:
+        jobs = [(job.rule.name, dict(job.wildcards.items())) for job in workflow.dag.needrun_jobs()]
+        counts = {dataset: manifest_counts(dataset) for dataset in plan.entries.datasets_used(config)}
+        for line in plan.costs.lines(config, jobs, counts, 1 if SUBMITS else CORES, GPUS > 0):
+            logger.info(line)
+
+
 onerror:
     # With --keep-going, everything that could be made is there.
     if workflow.execution_settings.keep_going:

@@ -12,6 +12,7 @@ from snakemake.settings.types import ExecMode
 
 import sdc.plan.checks
 import sdc.plan.config_files
+import sdc.plan.costs
 import sdc.plan.resources
 from sdc import devices, interrupts, plan, registry
 from sdc.datasets import problems
@@ -244,6 +245,12 @@ def counts_of(sidecar, changed):
         return {}
 
 
+def manifest_counts(dataset):
+    """The counts of a dataset's manifest, if it is there."""
+    sidecar = f"results/manifests/{dataset}.json"
+    return counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
+
+
 def by_name(files):
     """A job's input or output files: lists of paths by name."""
     return {name: [paths] if isinstance(paths, str) else paths for name, paths in files.items()}
@@ -251,8 +258,7 @@ def by_name(files):
 
 def needs(wildcards, input, threads, rulename):
     """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
-    sidecar = f"results/manifests/{wildcards.dataset}.json"
-    counts = counts_of(sidecar, os.stat(sidecar).st_mtime_ns) if os.path.exists(sidecar) else {}
+    counts = manifest_counts(wildcards.dataset)
     sizes = {name: sum(map(os.path.getsize, filter(os.path.exists, paths))) for name, paths in by_name(input).items()}
     return plan.resources.needs(config, rulename, dict(wildcards.items()), counts, sizes, threads, on_gpu(rulename))
 
