@@ -145,6 +145,9 @@ def evaluate(
         "K": [k for k in precision_at if k <= size],
         "r": [] if ranking.bits is None else _radii(ranking.bits),
     }
+    above = [cutoff for cutoff in cutoffs if cutoff is not None and cutoff > size]
+    if above and tuple(cutoffs) != (MAP_AT,):
+        _log.warning("mAP@%s: the database has %d items, so it is mAP@%d", above[0], size, size)
     cut = ", ".join(str(k) for k in precision_at if k > size)
     if cut and tuple(precision_at) != PRECISION_AT:
         _log.warning("the database holds %d items: precision, hit rate, recall and NDCG at %s are left out", size, cut)

@@ -23,6 +23,7 @@ from sdc.plan.selections import benchmarks, pairs
 from sdc.report import catalogue, theme
 from sdc.report.benchmarks import Measured, read_benchmarks
 from sdc.report.runs import Runs
+from sdc.report.summary import summary
 from sdc.storage.records import read_record, record_path
 
 CITATION = """@inproceedings{ng2023sdc,
@@ -75,6 +76,7 @@ def of_runs(runs: Runs, folder: Path, embed: Sequence[Path], config: Mapping[str
         for stage, paths in benchmarks(config, runs.selection).items()
     }
     return render(
+        summary=summary(runs),
         tables=[part for part in parts if part.html],
         groups={title: group for title, group in groups.items() if group},
         facts=facts([run.metrics for run in runs.distinct]),
@@ -97,6 +99,7 @@ def render(
     stages: Sequence[Mapping[str, Any]],
     gaps: Sequence[Mapping[str, Any]] = (),
     config: str = "",
+    summary: Sequence[str] = (),
 ) -> str:
     """The page.
 
@@ -107,6 +110,7 @@ def render(
         manifests: The sidecar of each dataset's manifest.
         gaps: Runs without a result: ``dataset, backbone, method, bits, seed`` and the ``reason``.
         config: As JSON.
+        summary: Sentences that come first.
     """
     import jinja2
 
@@ -116,6 +120,7 @@ def render(
     return environment.get_template("report.html").render(
         title="Hashing report" + (", incomplete" if gaps else ""),
         about=f"sdc {facts.get('sdc', '')}: {', '.join(manifests)}. Everything on this page is inside this file.",
+        summary=summary,
         tables=tables,
         groups=[
             {"id": re.sub(r"\W+", "-", title).strip("-").lower(), "title": title, "figures": map(_figure, parts)}

@@ -1,12 +1,13 @@
 """The report of a small run: whole, right, built when due, after a failure, and as a browser shows it."""
 
 import csv
+import itertools
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
+from PIL import Image
 
 from sdc.report import catalogue
 from tests.support.page import Checked
@@ -96,43 +97,52 @@ def test_what_failed_is_a_gap_with_the_reason(workflow):
     assert "incomplete" not in workflow.path("report.html").read_text()
 
 
-# Says how wide the page is, what a click on a head and a word in the filter do, and what it looks like.
-PROBE = """<script>
-const table = document.querySelector("section.table table"), names = () =>
-  [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[1].textContent);
-const heads = table.tHead.rows[0].cells, last = heads[heads.length - 1].querySelector("button");
-const found = {wide: document.documentElement.scrollWidth, inner: innerWidth, before: names()};
-last.click(); found.down = names(); last.click(); found.up = names();
-const field = document.querySelector("input[type=search]");
-field.value = "itq"; field.dispatchEvent(new Event("input")); found.filtered = names();
-found.paper = getComputedStyle(document.body).backgroundColor;
-found.ink = getComputedStyle(document.querySelector("figure svg text")).fill;
-parent.postMessage(JSON.stringify(found), "*");
-</script></body>"""
-# A window of the browser cannot be as narrow as a phone; a frame can.
-FRAME = """<!doctype html><meta name="color-scheme" content="light dark"><script>
-addEventListener("message", event => { document.title = event.data; });
-</script><iframe src="report.html" style="border: 0; width: %dpx; height: 900px"></iframe>"""
-SCHEMES = {"light": 1, "dark": 0}
+# What is wider than its place, what a click on a head and a word in the filter do, and the colours.
+PROBE = """() => {
+  const table = document.querySelector("section.table table"), names = () =>
+    [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[1].textContent);
+  const heads = table.tHead.rows[0].cells, last = heads[heads.length - 1].querySelector("button");
+  const found = {wide: document.documentElement.scrollWidth, before: names()};
+  found.cut = [...document.querySelectorAll(".wide")].filter(
+    place => place.scrollWidth > place.clientWidth + 1 && !(place.querySelector("svg") && innerWidth < 640)
+  ).map(place => place.parentElement.id);
+  found.figures = [...document.querySelectorAll("figure")].map(
+    figure => figure.querySelector("svg").getBoundingClientRect().width / figure.clientWidth);
+  last.click(); found.down = names(); last.click(); found.up = names();
+  const field = document.querySelector("input[type=search]");
+  field.value = "itq"; field.dispatchEvent(new Event("input")); found.filtered = names();
+  found.paper = getComputedStyle(document.body).backgroundColor;
+  found.ink = getComputedStyle(document.querySelector("figure svg text")).fill;
+  return found;
+}"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
-@pytest.mark.parametrize("width", [1200, 390])
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_browser(page, tmp_path, width, scheme):
-    """Without a network: nothing on the console, in both colour schemes, on a screen and on a phone."""
-    (tmp_path / "report.html").write_text(page.replace("</body>", PROBE))
-    (tmp_path / "frame.html").write_text(FRAME % width)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=5000",
-               f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND",
-               f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"]  # fmt: skip
-    target = (tmp_path / "frame.html").as_uri()
-    done = subprocess.run([CHROMIUM, *options, "--dump-dom", target], capture_output=True, text=True, timeout=120)
-    assert "CONSOLE" not in done.stderr
-    found = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout)[1].replace("&gt;", ">"))
-    assert found["wide"] <= found["inner"] == width
-    assert found["before"][:3] == ["LSH", "ITQ", "SDC"]
-    assert found["down"] == found["up"][::-1] != found["before"]
-    assert found["filtered"] == ["ITQ"]
-    light, dark = ["rgb(255, 255, 255)", "rgb(31, 35, 40)"], ["rgb(22, 24, 28)", "rgb(230, 230, 230)"]
-    assert [found["paper"], found["ink"]] == {"light": light, "dark": dark}[scheme]
+def test_browser(page, shared, tmp_path):
+    """Without a network: nothing on the console or cut off, in both colour schemes, from a phone to a screen."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    address = shared.path("report.html").resolve().as_uri()
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width, scheme in itertools.product((390, 820, 1300), ("light", "dark")):
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+            opened, complaints = context.new_page(), []
+            opened.on("console", lambda message, said=complaints: said.append(message.text))
+            opened.on("pageerror", lambda error, said=complaints: said.append(str(error)))
+            opened.goto(address)
+            opened.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
+            found = opened.evaluate(PROBE)
+            context.close()
+            assert complaints == []
+            assert found["wide"] == width
+            assert found["cut"] == []
+            # As wide as the page; on a phone wider, and legible.
+            assert all(share >= 0.99 for share in found["figures"])
+            with Image.open(tmp_path / f"{width}-{scheme}.png") as image:
+                assert image.width == width
+                assert (image.convert("L").getpixel((2, 2)) > 128) == (scheme == "light")
+            assert found["before"][:3] == ["LSH", "ITQ", "SDC"]
+            assert found["down"] == found["up"][::-1] != found["before"]
+            assert found["filtered"] == ["ITQ"]
+            light, dark = ["rgb(255, 255, 255)", "rgb(31, 35, 40)"], ["rgb(22, 24, 28)", "rgb(230, 230, 230)"]
+            assert [found["paper"], found["ink"]] == {"light": light, "dark": dark}[scheme]

@@ -79,7 +79,7 @@ rule aggregate_thumbnails:
 rule aggregate_report:
     """Put tables, figures and what is known of the run on one page."""
     input:
-        metrics=lambda wildcards: inputs(run_of("everything", {}), plan.selections.Reads()),
+        metrics=lambda wildcards: inputs(run_of("everything", {}), catalogue.TABLES["table1"].reads),
         manifests=ancient(expand("results/manifests/{dataset}.json", dataset=config["run"]["datasets"])),
         benchmarks=lambda wildcards: benchmarks(run_of("everything", {}), "prepare", "extract", "train"),
         figures=in_results(targets.report_figures(config)),

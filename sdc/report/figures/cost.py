@@ -35,8 +35,8 @@ def draw(frame: pd.DataFrame) -> Figure:
                 looks |= {"linestyle": (0, (1, 2)), "linewidth": 1}
             if len(known):
                 panel.plot(known[name], 100 * known["mAP"], label=theme.title(method), **looks)
-        panel.set(xscale="log", xlabel=label)
-        panel.minorticks_off()
+        panel.set_xlabel(label)
+        panels.log_scale(panel, frame[name].dropna())
     ticks = sorted({float(value) for value in frame["bytes"].dropna()})
     axes[0, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes[0, 0].set_ylabel("mAP (%)")

@@ -16,10 +16,18 @@ def frame(runs: Runs) -> pd.DataFrame:
 
 @theme.style()
 def draw(frame: pd.DataFrame) -> Figure:
-    """A panel for each number of neighbours, the share against code length."""
+    """A panel for each number of neighbours, the share against code length; of one length a bar for each method."""
     if frame.empty:
         return panels.words("Nothing to draw: exact cosine on the features is left out, or there are no queries.")
     numbers, lengths = list(dict.fromkeys(frame["k"])), panels.lengths(frame)
+    if len(lengths) < 2:
+        order = [method for method, _ in panels.methods(frame)]
+        figure, axes = panels.panels(len(numbers), panels.COLUMNS, height=0.22 * len(order) + 0.3, sharey=True)
+        for panel, k in zip(axes, numbers, strict=True):
+            panels.bars(panel, frame[frame["k"] == k], "share", order)
+            panel.set_title(f"{k} nearest", fontsize=8)
+            panel.set_xlabel("found (%)")
+        return figure
     figure, axes = panels.panels(len(numbers), panels.COLUMNS, height=2.5, sharey=True)
     for panel, k in zip(axes, numbers, strict=True):
         for method, rows in panels.methods(frame[frame["k"] == k]):

@@ -4,6 +4,7 @@ Columns that every frame of a dataset and backbone begins with are ``method`` (`
 features themselves), ``bits`` and ``seed``; precision, recall and mAP are in [0, 1].
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,38 @@ def by_bits(
         panel.set_ylabel(labels[1])
     legend(figure, axes[0])
     return figure, axes
+
+
+def log_scale(panel: Any, values: Iterable[float]) -> None:
+    """A logarithmic axis across, with several ticks however few decades it has: at 1, 2 and 5 times powers of ten."""
+    known = [value for value in values if value > 0]
+    panel.set_xscale("log")
+    panel.minorticks_off()
+    if not known:
+        return
+    low, high = min(known), max(known)
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    every = [factor * 10.0**power for power in decades for factor in (1, 2, 5)]
+    inside = [tick for tick in every if low <= tick * (1 + 1e-9) and tick <= high * (1 + 1e-9)]
+    if len(inside) < 2:  # and the ends, as they are
+        inside = sorted({*inside, *(float(f"{end:.2g}") for end in (low, high))})
+    elif len(inside) > 7:
+        inside = [tick for tick in inside if f"{tick:e}".startswith("1")]
+    panel.set_xticks(inside, [f"{tick:g}" for tick in inside])
+
+
+def bars(panel: Any, frame: pd.DataFrame, column: str, order: list[str]) -> None:
+    """A bar for each method, in an order from the top: the mean over seeds in percent, and its standard deviation."""
+    scores = 100 * frame.set_index("method")[column]
+    groups = scores.groupby("method")
+    means, spread = (of.reindex(order).fillna(0) for of in (groups.mean(), groups.std()))
+    colours = [theme.colour(method) for method in order]
+    drawn = panel.barh(range(len(order)), means, xerr=spread if spread.any() else None, color=colours, height=0.7)
+    panel.bar_label(drawn, fmt="%.1f", padding=3, fontsize=7)
+    panel.set_yticks(range(len(order)), [theme.title(method) for method in order])
+    panel.set_ylim(len(order) - 0.4, -0.6)
+    panel.margins(x=0.15)
+    panel.grid(axis="y", visible=False)
 
 
 def legend(figure: Figure, panel: Any, above: bool = False) -> None:

@@ -29,7 +29,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     labels = ("K (items, log scale)", "P@K (%)")
     figure, axes = panels.by_bits(pd.concat(spread, ignore_index=True), "k", "precision", labels=labels)
     for panel in axes:
-        panel.set(xscale="log", ylim=(0, 100))
+        panel.set(ylim=(0, 100))
+        panels.log_scale(panel, frame["k"])
     return figure
 
 

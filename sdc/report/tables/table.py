@@ -181,13 +181,18 @@ def add_baselines(
                     table.scores[row, column] = [100 * run[metric]]
 
 
+def _cutoff(dataset: str, run: Mapping[str, Any]) -> str:
+    """R of a dataset, and whether that is all there is: no more is ranked, whatever the config says."""
+    return f"{run['map_at']} on {dataset}" + " (its whole database)" * (run["map_at"] == run.get("database"))
+
+
 def conventions(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """How the scores of runs were taken, what there is without labels, and how precisely heads were trained."""
     by_dataset = {run["dataset"]: run for run in runs}
     labelled = [run for run in runs if not is_unlabelled(run)]
     lines = []
     if labelled:
-        cutoffs = ", ".join(f"{run['map_at']} on {name}" for name, run in by_dataset.items() if not is_unlabelled(run))
+        cutoffs = ", ".join(_cutoff(name, run) for name, run in by_dataset.items() if not is_unlabelled(run))
         rules, denominators = (
             "; ".join(dict.fromkeys(run[key] for run in labelled)) for key in ("ties", "denominator")
         )

@@ -22,3 +22,10 @@ def test_a_line_for_each_method_and_one_across_for_the_features():
     assert len(axes.collections) == 2  # bands over seeds
     one_seed = map_by_bits.draw(MAP[MAP["seed"] == 0]).axes[0]
     assert not one_seed.collections
+
+
+def test_one_code_length_makes_bars_the_best_first():
+    axes = map_by_bits.draw(MAP[MAP["bits"] != 16]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["SDC", "ITQ"]
+    assert [bar.get_width() for bar in axes.patches] == [pytest.approx(55), pytest.approx(35)]
+    assert [*lines(axes)] and lines(axes)["features (cosine)"][0][0] == 90

@@ -16,3 +16,8 @@ def test_a_panel_for_each_number_of_neighbours():
     assert [panel.get_title() for panel in axes] == ["1 nearest", "10 nearest"]
     assert lines(axes[1])["SDC"] == [[16, pytest.approx(50)], [32, pytest.approx(60)]]
     assert neighbours.alternative(NEIGHBOURS).endswith("in percent: SDC 60.0 at 32 bits.")
+
+
+def test_one_code_length_makes_bars():
+    figure = neighbours.draw(NEIGHBOURS[NEIGHBOURS["bits"] == 16])
+    assert [[bar.get_width() for bar in axes.patches] for axes in figure.axes] == [[pytest.approx(50)]] * 2

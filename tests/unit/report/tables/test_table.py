@@ -49,3 +49,10 @@ def test_rows_columns_and_conventions_of_a_run():
         "mAP@R in percent, mean over seeds; R = 100 on digits; ties: expected over random order; "
         "AP over relevant items."
     ]
+
+
+def test_a_cut_off_that_the_database_has_cut_is_said():
+    (line, *_) = conventions([{**run("sdc", 16, 0, 0.4), "database": 100}])
+    assert "R = 100 on digits (its whole database); ties" in line
+    (line, *_) = conventions([{**run("sdc", 16, 0, 0.4), "database": 101}])
+    assert "R = 100 on digits; ties" in line
