@@ -14,6 +14,7 @@ from sdc.search import engines
 from sdc.storage.heads import checksum_of_head
 from sdc.storage.index import CHANGED, Items, Map, StoredIndex, Texts, read_index, write_index
 from sdc.storage.records import NOTHING, expected
+from sdc.storage.sources import shortened
 
 _UINT8 = np.dtype(np.uint8)
 
@@ -200,7 +201,7 @@ class Index:
             order = np.argsort(self.items.ids, kind="stable")
             self._rows = order, self.items.ids[order]
         order, ordered = self._rows
-        wanted = np.asarray(ids, np.int64)
+        wanted = _numbers(ids)
         places = np.minimum(np.searchsorted(ordered, wanted), max(0, len(ordered) - 1))
         missing = ordered[places] != wanted if len(ordered) else np.ones(wanted.shape, bool)
         if missing.any():
@@ -311,14 +312,25 @@ def _check_bits(what: str, codes: np.ndarray, bits: int) -> None:
         raise SDCError(f"{what} have {8 * codes.shape[1]} bits, not {bits}; encode them with the same head")
 
 
+def _numbers(ids: Any) -> np.ndarray:
+    """Ids as int64, shape as theirs; an ``SDCError`` if they are something else."""
+    numbers = np.asarray(ids)
+    if numbers.size and numbers.dtype.kind in "iu":
+        odd = [each for each in (numbers.min(), numbers.max()) if not 0 <= each <= np.iinfo(np.int64).max]
+    else:
+        odd = list(numbers.flat[:1])
+    if odd:
+        shown = shortened(repr(odd[0].item() if isinstance(odd[0], np.generic) else odd[0]), 60)
+        most = np.iinfo(np.int64).max
+        raise SDCError(f"ids are whole numbers from 0 to {most}, and one is {shown}; names go into paths")
+    return numbers.astype(np.int64)
+
+
 def _items(count: int, ids: Any, paths: Iterable[str] | None, labels: Iterable[str] | None) -> Items:
     """What codes are of, checked."""
-    numbers = np.arange(count) if ids is None else np.asarray(ids)
-    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise SDCError(f"ids are whole numbers, one per code, not {numbers.dtype} of shape {numbers.shape}")
-    if len(numbers) and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int64).max):
-        raise SDCError(f"ids go from 0 to {np.iinfo(np.int64).max}, and one is {numbers.min()}; give others")
-    numbers = numbers.astype(np.int64)
+    numbers = np.arange(count) if ids is None else _numbers(ids)
+    if numbers.ndim != 1:
+        raise SDCError(f"ids have shape {numbers.shape}; give one for each code")
     ordered = np.sort(numbers)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):

@@ -1,5 +1,6 @@
 """Labels and ids as anybody wrote them: numbers or text, that stay exactly what they are."""
 
+import decimal
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ def _scalar(value: Any, row: int, what: str, source: str | Path) -> Any:
             value.encode()
     except UnicodeError as error:
         raise SDCError(f"{source}: row {row} of the {what} is not Unicode ({error}); save it as text") from error
+    if isinstance(value, decimal.Decimal) and value == value.to_integral_value():
+        value = int(value)  # as databases write whole numbers of more than 64 bits
     if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
         raise SDCError(
             f"{source}: row {row} of the {what} holds a number of {value.bit_length()} bits; save it as text"

@@ -1,9 +1,13 @@
+import h5py
 import numpy as np
+import pandas
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sdc.errors import SDCError
+from sdc.storage.arrays import open_array
 from sdc.storage.label_files import ClassNames, number_classes, read_ids, read_labels
 
 
@@ -32,6 +36,43 @@ def test_text_stays_text():
     rows = [("1",), ("01",), ("b",), ("1",)]
     assert classes_of(np.array(["1", "01", "b", "1"])) == (rows, ["01", "1", "b"])
     assert classes_of(["10", "1", "01", "9"])[1] == ["01", "1", "9", "10"]
+
+
+NAMES, IDS = ["1", "01", "1", "2"], ["1" * 22, "01", "1", "x"]
+
+
+def written(path):
+    """Labels and ids in a file of every format; returns the files of both."""
+    vectors = np.zeros((4, 2), np.float32)
+    match path.suffix:
+        case ".npz":
+            np.savez(path, features=vectors, labels=np.array(NAMES), ids=np.array(IDS))
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                file.update({"features": vectors, "labels": NAMES, "ids": IDS})
+        case ".parquet":
+            pandas.DataFrame({"features": list(vectors), "label": NAMES, "id": IDS}).to_parquet(path)
+        case ".csv":
+            pandas.DataFrame({"f0": vectors[:, 0], "f1": vectors[:, 1], "label": NAMES, "id": IDS}).to_csv(path)
+        case ".pt":
+            torch.save({"features": torch.tensor(vectors), "labels": NAMES, "ids": IDS}, path)
+        case _:
+            for name, texts in (("labels", NAMES), ("ids", IDS)):
+                path.with_name(f"{name}.txt").write_text("\n".join(texts))
+            return path.with_name("labels.txt"), path.with_name("ids.txt")
+    return path, path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5", ".parquet", ".csv", ".pt", ".txt"])
+def test_text_stays_text_in_every_format(tmp_path, suffix):
+    labels, ids = written(tmp_path / f"a{suffix}")
+    numbered, names = number_classes([read_labels(labels)])
+    assert ([names[label] for (label,) in numbered], names) == (NAMES, ["01", "1", "2"])
+    assert read_ids(ids) == IDS
+    if suffix != ".txt":
+        file = open_array(labels, "features")
+        assert (file.shape, file.ids) == ((4, 2), IDS)
+        assert classes_of(file.labels)[1] == names
 
 
 def test_lists_gaps_and_nothing():

@@ -1,4 +1,5 @@
 import datetime
+import decimal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sdc.storage.values import are_exact, as_ids, plain
         (np.array([1.0, 2.0]), ["1", "2"]),
         (np.array([2**63], np.uint64), [str(2**63)]),
         ([10**30, -1], [str(10**30), "-1"]),
+        ([decimal.Decimal(10**21), decimal.Decimal(1)], [str(10**21), "1"]),
         (["01", "1"], ["01", "1"]),
         ([b"a", "é"], ["a", "é"]),
         (np.array([["é"], ["b"]]), ["é", "b"]),
@@ -42,6 +44,7 @@ def test_ids_are_text_or_whole_numbers(values, ids):
         (np.zeros(1, complex), r"ids are complex128"),
         (["a", ""], r"row 1 has '' as id; give each row a text or a whole number"),
         (["a", None], r"row 1 has None as id"),
+        ([decimal.Decimal("1.5")], r"row 0 of the ids holds Decimal"),
         ([1.5], r"row 0 has 1.5 as id"),
         ([True], r"row 0 has True as id"),
         ([["a"]], r"row 0 has \['a'\] as id"),
