@@ -144,8 +144,8 @@ def draw_splits(
         trained = _count(train, len(rows) - queries)
         if queries < 1 or trained < 1 or queries + trained > len(rows):
             raise SDCError(
-                f"class {name!r} has {len(rows)} images, too few for query: {query} and train: {train} per class; "
-                "add images or lower the counts"
+                f"class {name!r} has {len(rows)} image{'s' * (len(rows) != 1)}, too few for query: {query} and train: "
+                f"{train} per class; add images or {'lower the counts' if len(rows) > 1 else 'leave the class out'}"
             )
         splits["query"][rows[:queries]] = True
         splits["database"][rows[queries:]] = True

@@ -5,14 +5,14 @@ import dataclasses
 import hashlib
 import logging
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sdc.datasets.base import ImageFiles
 from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits
-from sdc.datasets.locate import SUFFIXES, files_below
+from sdc.datasets.locate import SUFFIXES, files_below, is_image
 from sdc.datasets.problems import Problems, shown
 from sdc.errors import SDCError
 from sdc.labels import Labels
@@ -167,7 +167,7 @@ class Folder(ImageFiles):
         paths: list[str] = []
         skipped: list[dict[str, str]] = []
         for path in files_below(root, self.complainer(problems, skipped)):
-            if PurePosixPath(path).suffix.lower() in SUFFIXES:
+            if is_image(root / path):
                 paths.append(path)
             elif self.on_error == "skip":
                 skipped.append({"path": shown(path), "why": "not an image file"})

@@ -18,7 +18,7 @@ import numpy as np
 from sdc.datasets.base import Protocol, absent, hashes
 from sdc.datasets.draws import AMOUNT, draw_training, source_rows
 from sdc.datasets.list_dataset import PublishedLists
-from sdc.datasets.locate import SUFFIXES, files_below
+from sdc.datasets.locate import files_below, is_image
 from sdc.datasets.problems import Problems, some
 from sdc.errors import SDCError
 from sdc.settings import option
@@ -147,7 +147,7 @@ train.txt                                   if you have it"""
             below = (folder / wnid).relative_to(self.root).as_posix()
             complain, skipped = self.complainer(problems, unread, below), len(unread)
             names = files_below(folder / wnid, complain) if (folder / wnid).is_dir() else []
-            files = [name for name in names if posixpath.splitext(name)[1].lower() in SUFFIXES]
+            files = [name for name in names if is_image(folder / wnid / name)]
             images += [(posixpath.join(below, name), index) for name in files]
             empty += [wnid] * (not files and skipped == len(unread))
         if empty:

@@ -1,8 +1,10 @@
 """Which image files lie below a root, and where those of a list do, whatever folders its author had."""
 
+import contextlib
 import errno
 import os
 import posixpath
+import re
 import stat
 import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
@@ -12,7 +14,9 @@ from sdc.datasets.problems import shown
 from sdc.errors import SDCError
 from sdc.storage.tables import with_slashes
 
-SUFFIXES = frozenset(".bmp .gif .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
+SUFFIXES = frozenset(".bmp .gif .jfif .jpe .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp".split())
+# What files begin with that are images whatever they are called: JPEG, PNG, GIF and WebP.
+_BEGINNINGS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL)
 # What desktops leave in folders; everything else that is not an image is a mistake.
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
 # What identifies an image in every copy of a dataset, whatever its folder: for example a number in its name.
@@ -30,6 +34,15 @@ _NO_FILES = {
 
 # A name with a NUL byte, which is a ValueError, is nowhere.
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, ValueError)
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an image by its suffix, or, where that is none of an image, by its first bytes."""
+    if posixpath.splitext(path)[1].lower() in SUFFIXES:
+        return True
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return _BEGINNINGS.match(file.read(12)) is not None
+    return False
 
 
 def why_no_file(path: str | os.PathLike[str]) -> str:
@@ -119,7 +132,7 @@ def locate(
     refuse = complain or _refusal(root)
     # Only what may hold an image is of interest: whatever else cannot be read is not listed.
     for path in files_below(root, lambda path, why: refuse(path, why) if why.startswith(_UNREADABLE) else None):
-        if posixpath.splitext(path)[1].lower() in SUFFIXES:
+        if is_image(root / path):
             path_of[identify(path)] = path if key is not None or identify(path) not in path_of else None
     return [path_of.get(identify(name)) or name for name in names]
 
@@ -250,7 +263,7 @@ def _images_below(folder: Path, complain: Complain) -> list[str]:
         return posixpath.join(folder, name)
 
     names = files_below(folder, lambda name, why: complain(whole(name), why))
-    images = [name for name in names if posixpath.splitext(name)[1].lower() in SUFFIXES]
+    images = [name for name in names if is_image(whole(name))]
     for name in sorted({*names} - {*images}):
         complain(whole(name), "is not an image")
     if not images:

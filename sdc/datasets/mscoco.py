@@ -135,7 +135,8 @@ train.txt, test.txt, database.txt           HashNet's lists, those you have"""
         for split in images.facts["drawn"]:
             count, free = getattr(self, split), order[~(splits["query"] | splits["train"])[order]]
             if count > len(free):
-                problems(f"{self.root}: {len(free)} labelled images are left for {split}: {count}; lower the counts")
+                left = f"{len(free)} labelled images are left for {split}: {count}"
+                problems(f"{self.root}: {left}; complete the copy or lower the counts")
             splits[split][free[:count]] = True
 
     def _annotation_files(self) -> list[Path]:

@@ -131,7 +131,7 @@ Flickr/<folder>/<number>_<photo>.jpg"""
             if count < quotas[split]:
                 problems(
                     f"concept {CONCEPTS[concept]!r} has {count} unused images, too few for {split}: {quotas[split]}; "
-                    "lower the counts"
+                    "complete the copy or lower the counts"
                 )
 
     def _label_files(self) -> list[Path]:

@@ -116,8 +116,9 @@ def _choose(file: str, source: Source, role: str, wanted: str) -> dict[str, str]
     if chosen[role] not in names:
         label = wanted or role
         groups: Sequence[str] = getattr(source, "groups", ())
+        is_table = Path(file).suffix.lower() in _TABLES
+        tables = ", or number the columns of its dimensions f0, f1 and so on" * is_table
         shown = ", ".join([*names, *(f"{group}/ (a group)" for group in groups if not names or group in NAMES[role])])
-        tables = ", or number the columns of its dimensions f0, f1 and so on" if Path(file).suffix in _TABLES else ""
         raise SDCError(
             f"{file}: holds {shortened(shown) or 'nothing'}, not {label}; "
             f"name the array {label}, or give {file}:NAME{tables}"
@@ -154,8 +155,8 @@ _FORMATS: dict[str, Callable[[Path, External], Source]] = {
 
 
 def _open(file: Path, external: External) -> Source:
-    if file.suffix in _FORMATS:
-        return _FORMATS[file.suffix](file, external)
+    if (suffix := file.suffix.lower()) in _FORMATS:
+        return _FORMATS[suffix](file, external)
     import h5py
 
     if h5py.is_hdf5(file):

@@ -134,7 +134,7 @@ def read_ids(path: str | Path, external: External = "refuse") -> list[str]:
     Raises:
         SDCError: If the file cannot be read or holds no ids.
     """
-    return as_ids(_read(Path(path), "paths" if Path(path).suffix == ".csv" else "ids", external), path)
+    return as_ids(_read(Path(path), "paths" if Path(path).suffix.lower() == ".csv" else "ids", external), path)
 
 
 def _read(path: Path, role: str, external: External) -> Any:
@@ -145,15 +145,16 @@ def _read(path: Path, role: str, external: External) -> Any:
 
 
 def _content(path: Path, role: str, external: External) -> Any:
-    if path.suffix in (".csv", ".txt") and not path.is_file():
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".txt") and not path.is_file():
         raise SDCError(f"{path}: {what_is_at(path)}; put the labels there or name their file")
-    if path.suffix == ".csv":
+    if suffix == ".csv":
         table = read_table(path)
         (column,) = table.column(role)
         if table.ragged:
             raise SDCError(f"{path}: line {table.ragged[0]} {table.expected}")
         return several(table.cells(column)) if column == "labels" else table.cells(column)
-    if path.suffix == ".txt" and not is_torch(path):
+    if suffix == ".txt" and not is_torch(path):
         return _of_lines(path, [line.split() for line in io.StringIO(read_text(path), newline=None)])
     return read_values(path, role, external)
 

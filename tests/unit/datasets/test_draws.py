@@ -85,6 +85,12 @@ def test_too_few_images_names_the_class_and_the_counts():
         draw_splits(labels, ["often", "rare"], query=3, train=3, seed=0)
 
 
+def test_no_counts_are_lower_than_one():
+    labels = np.array([0, 0, 0, 1])
+    with pytest.raises(SDCError, match="'b' has 1 image, too few .*; add images or leave the class out$"):
+        draw_splits(labels, ["a", "b"], 0.1, 0.5, 0)
+
+
 def test_draw_training_from_given_rows():
     labels = np.array([0, 0, 0, 1, 1, 1])
     chosen = draw_training(np.array([1, 2, 4, 5]), labels, ["a", "b"], train=0.5, seed=0)

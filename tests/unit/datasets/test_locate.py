@@ -1,11 +1,13 @@
 import os
 
 import pytest
+from PIL import Image
 
 from sdc.datasets.locate import (
     SUFFIXES,
     files_below,
     images_at,
+    is_image,
     is_outside,
     locate,
     same_name,
@@ -90,6 +92,24 @@ def test_files_are_sorted_links_are_followed_and_litter_is_left_out(tmp_path):
     (tmp_path / "root/c").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "root/b/up").symlink_to(tmp_path / "root")
     assert list(files_below(tmp_path / "root")) == ["a.jpg", "b/1.PNG", "b/2.png", "b/notes.txt", "c/4.png"]
+
+
+def test_images_are_told_by_their_suffix_or_else_their_first_bytes(tmp_path):
+    for number, kind in enumerate(("JPEG", "PNG", "GIF", "WEBP")):
+        Image.new("RGB", (9, 9)).save(tmp_path / f"{number}", kind)
+    for name, text in (
+        ("a.JFIF", ""),
+        ("notes.txt", "GIF8 is one"),
+        ("empty", ""),
+        ("thumbs.bin", "RIFF1234WAVE"),
+    ):
+        (tmp_path / name).write_text(text)
+    told = {path.name: is_image(path) for path in tmp_path.iterdir()}
+    images = dict.fromkeys(("0", "1", "2", "3", "a.JFIF"), True)
+    assert told == images | dict.fromkeys(("notes.txt", "empty", "thumbs.bin"), False)
+    assert images_at([tmp_path], lambda path, why: None) == [str(tmp_path / name) for name in images]
+    assert locate(["x/3", "y/a.JFIF"], tmp_path) == ["3", "a.JFIF"]
+    assert not is_image(tmp_path / "gone")
 
 
 def test_suffixes_are_lower_case():

@@ -187,7 +187,7 @@ def test_missing_images_fail_or_are_dropped_before_the_draw(coco, make_images):
 
 
 def test_too_few_images_for_the_counts(coco):
-    with pytest.raises(SDCError, match=r"33 labelled images are left for train: 34; lower the counts"):
+    with pytest.raises(SDCError, match=r"33 labelled images are left for train: 34; complete the copy or lower"):
         made(coco, train=34).prepare()
 
 
