@@ -119,7 +119,9 @@ def test_public_lists_of_queries_and_training_items(raw):
 
 @pytest.mark.parametrize("protocol", ["per_concept", "deephash"])
 def test_concept_with_too_few_images(raw, protocol):
-    with pytest.raises(SDCError, match=r"concept '\w+' has \d+ unused images, too few for .*: 12; complete the copy or lower"):
+    with pytest.raises(
+        SDCError, match=r"concept '\w+' has \d+ unused images, too few for .*: 12; complete the copy or lower"
+    ):
         made(raw, protocol=protocol, query=12, train=12).prepare()
 
 
