@@ -315,6 +315,12 @@ def absent(files: Iterable[Path] = (), folders: Iterable[Path] = ()) -> list[str
     return [f"{path}: {what_is_at(path)}" for path in missing]
 
 
+def listed(files: Mapping[str, Path], heading: int = 0) -> dict[str, int]:
+    """How many different lines are in files by split, beside so many of a heading, and ``images`` for all of them."""
+    lines = {split: {*file.read_bytes().splitlines()} - {b""} for split, file in files.items()}
+    return {split: len(each) - heading for split, each in {**lines, "images": set().union(*lines.values())}.items()}
+
+
 def hashes(files: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files by their names, as ``Dataset.list_images`` takes them for ``sources``."""
     return {file.name: sha256_of(file) for file in files}

@@ -5,8 +5,8 @@ import itertools
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sdc.datasets.base import ImageFiles, absent, hashes
-from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, split_files
+from sdc.datasets.base import ImageFiles, absent, hashes, listed
+from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, expected_splits, split_files
 from sdc.datasets.locate import same_name, spelled
 from sdc.datasets.problems import Problems
 from sdc.errors import SDCError
@@ -103,6 +103,17 @@ class CSV(ImageFiles):
         splits = complete_splits(images, given, self.query, self.train, self.seed)
         protocol = "splits as listed" if given else "per-class draw" if single else "a draw of images"
         return self.manifest(images, splits, problems, protocol=protocol)
+
+    def expected_counts(self) -> dict[str, int]:
+        """By the lines of the files."""
+        files = self._files()
+        counts = listed(files, heading=1)
+        if "" not in files:
+            return counts
+        with files[""].open("rb") as file:
+            if b"split" in file.readline():
+                return {"images": counts["images"]}
+        return expected_splits(counts["images"], self.query, self.train, unlabelled=bool(self.unlabelled()))
 
     def unlabelled(self) -> str:
         """As the setting says."""

@@ -93,8 +93,11 @@ def complete_splits(
     return splits
 
 
-def expected_splits(count: int, query: float | None, train: float | None, classes: int = 0) -> dict[str, int]:
+def expected_splits(
+    count: int, query: float | None, train: float | None, classes: int = 0, unlabelled: bool = False
+) -> dict[str, int]:
     """About how many are drawn from so many images; only ``images`` where it takes the number of classes to know."""
+    share, classes = (1.0, 1) if unlabelled else (TRAIN, classes)
     if not classes and (isinstance(query, int) or isinstance(train, int)):
         return {"images": count}
 
@@ -103,7 +106,7 @@ def expected_splits(count: int, query: float | None, train: float | None, classe
 
     queries = drawn(_share(QUERY, MOST_QUERIES, count) if query is None else query, count)
     database = count - queries
-    trained = drawn(_share(TRAIN, MOST_TRAINED, database) if train is None else train, database)
+    trained = drawn(_share(share, MOST_TRAINED, database) if train is None else train, database)
     return {"images": count, "query": queries, "database": database, "train": trained}
 
 

@@ -146,11 +146,10 @@ class VectorDataset(Dataset):
         paths = self._files(self.file).values()
         if not all(path.is_file() and path.suffix in (".npy", ".npz", ".h5", ".hdf5", ".parquet") for path in paths):
             return {}
-        try:
-            count = sum(len(open_vectors(path, self.external)) for path in paths)
-        except SDCError:  # which prepare says
-            return {}
-        return {"images": count} if "{split}" in self.file else expected_splits(count, self.query, self.train)
+        count = sum(len(open_vectors(path, self.external)) for path in paths)
+        if "{split}" in self.file:
+            return {"images": count}
+        return expected_splits(count, self.query, self.train, unlabelled=bool(self.unlabelled()))
 
     def vectors(self, images: Images | Manifest) -> Vectors:
         """The rows of all files, by their names."""

@@ -5,13 +5,14 @@ import dataclasses
 import hashlib
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sdc.datasets.base import ImageFiles
-from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits
+from sdc.datasets.draws import AMOUNT_OR_NONE, complete_splits, expected_splits
 from sdc.datasets.locate import SUFFIXES, files_below, is_image
 from sdc.datasets.problems import Problems, shown
 from sdc.errors import SDCError
@@ -104,10 +105,17 @@ class Folder(ImageFiles):
             flat = not any(entry.is_dir() for entry in entries if not entry.name.startswith("."))
         return f"{self.root} has no folders" if flat else ""
 
+    def expected_counts(self) -> dict[str, int]:
+        """By the files below the root."""
+        paths = [path for path in files_below(self.root, lambda *_: None) if is_image(f"{self.root}/{path}")]
+        tops = collections.Counter(path.partition("/")[0] for path in paths)
+        if self._by_folder(tops):
+            return {"images": len(paths), **{split: tops[split] for split in SPLITS if tops[split]}}
+        return expected_splits(len(paths), self.query, self.train, unlabelled=bool(self.unlabelled()))
+
     def split(self, images: Images, problems: Problems) -> Manifest:
         """By folder, or drawn from the images in the order of their paths."""
-        has_folders = {"query", "database"} <= {*images.facts["folders"]}
-        by_folder = self.splits == "folders" or (self.splits == "auto" and has_folders)
+        by_folder = self._by_folder(images.facts["folders"])
         if by_folder:
             self._check_folders(images)
         try:
@@ -119,6 +127,10 @@ class Folder(ImageFiles):
         drawn = "per-class draw" if images.facts["label_kind"] == "single" else "a draw of images"
         protocol = "query/, database/ and train/ folders" if by_folder else drawn
         return self.manifest(images, splits, problems, protocol=protocol)
+
+    def _by_folder(self, folders: Iterable[str]) -> bool:
+        """Whether folders of these names below the root say the splits."""
+        return self.splits == "folders" or (self.splits == "auto" and {"query", "database"} <= {*folders})
 
     def _classes(self, paths: list[str]) -> tuple[list[str], bool]:
         """The class of each image, and whether all lie directly in the folders of splits."""

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from sdc.datasets.base import absent
+from sdc.datasets.base import absent, listed
 from sdc.datasets.list_dataset import ListFileDataset
 from sdc.datasets.list_file import LISTS
 from sdc.datasets.problems import Problems
@@ -66,6 +66,10 @@ PATH           images, wherever the lists say"""
     def missing(self) -> list[str]:
         """The root, lists, or else the first query."""
         return self._missing_files() or self.missing_image(self._file(self.query))
+
+    def expected_counts(self) -> dict[str, int]:
+        """By the lines of the files."""
+        return listed(self._files())
 
     def _missing_files(self) -> list[str]:
         lines = [f"{line}; {_REMEDIES[split]}" for split, file in self._files().items() for line in absent([file])]

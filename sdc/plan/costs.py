@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sdc.errors import SDCError
 from sdc.plan.entries import build_entry
 
 # Seconds of a job beside its work, and of one with torch; of a step of training on one core, of each of its weights,
@@ -33,7 +34,7 @@ def lines(
     """
     jobs = list(jobs)
     names = dict.fromkeys(wildcards["dataset"] for _, wildcards in jobs if "dataset" in wildcards)
-    known = {name: {**_expected(config, name), **counts.get(name, {})} for name in names}
+    known = {name: counts.get(name) or _expected(config, name) for name in names}
     seconds = {"extract": 0.0, "train": 0.0, "": 0.0}
     trainings, unknown = 0, False
     for rule, wildcards in jobs:
@@ -65,9 +66,12 @@ def duration(seconds: float) -> str:
 
 
 def _expected(config: Mapping[str, Any], dataset: str) -> dict[str, int]:
-    """What a dataset has before its manifest is there, as far as a protocol or its file says so."""
-    counts: dict[str, int] = build_entry(config, "datasets", dataset).expected_counts()
-    return counts
+    """What a dataset has before its manifest is there, as far as a protocol or its files say so."""
+    try:
+        counts: dict[str, int] = build_entry(config, "datasets", dataset).expected_counts()
+    except (OSError, SDCError):  # of which prepare says more
+        return {}
+    return counts if counts.get("images") else {}
 
 
 def _counted(counts: Mapping[str, int]) -> str:

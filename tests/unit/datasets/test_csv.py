@@ -309,3 +309,17 @@ def test_a_nul_byte_in_a_name_is_one_line(write):
         SDCError, match=r"images.csv: is not a CSV file in UTF-8 .line 22 holds NUL characters.; save it"
     ):
         CSV(root=root).prepare()
+
+
+def test_expected_counts_are_those_of_the_manifest(write):
+    root = write(
+        images=rows("ab" * 10),
+        split=rows(["a,query", "b,database"] * 10, "path,label,split"),
+        query_part=rows("ab"),
+        database_part=rows("ab" * 9, start=2),
+        train_part=rows("ab" * 4, start=2),
+    )
+    for settings in ({"query": 0.2}, {"labels": "none", "query": 4}, {"labels": "none"}, {"file": "{split}_part.csv"}):
+        dataset = CSV(root=root, **settings)
+        assert dataset.expected_counts() == dataset.prepare().facts["counts"]
+    assert CSV(root=root, file="split.csv").expected_counts() == {"images": 20}

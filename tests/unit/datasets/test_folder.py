@@ -243,3 +243,22 @@ def test_names_of_all_kinds_come_back_as_they_are(tmp_path, make_images):
     assert sorted(manifest.facts["classes"]) == sorted([*NAMES, "x" * 255])
     assert {f"=1+1/{name}.png" for name in NAMES} < {*manifest.paths}
     assert all(dataset.opener()(path).size == (12, 10) for path in manifest.paths)
+
+
+@pytest.mark.parametrize(
+    ("folders", "settings"),
+    [
+        ({"cat": 20, "dog/brown": 40}, {}),
+        ({"cat": 10, "dog": 20}, {"query": 0.2, "train": 0.25}),
+        ({"": 30}, {"query": 3}),
+        ({"": 30}, {}),
+        ({"query/cat": 2, "query/dog": 2, "database/cat": 10, "database/dog": 5, "train/cat": 4}, {}),
+    ],
+)
+def test_expected_counts_are_those_of_the_manifest(make_images, folders, settings):
+    dataset = Folder(root=str(make_images(folders)), **settings)
+    assert dataset.expected_counts() == dataset.prepare().facts["counts"]
+
+
+def test_splits_that_take_the_number_of_classes_are_not_expected(make_images):
+    assert Folder(root=str(make_images({"cat": 10, "dog": 20})), query=3).expected_counts() == {"images": 30}

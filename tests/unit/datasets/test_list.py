@@ -27,6 +27,11 @@ def test_lists_are_taken_as_they_are(pets):
     assert dataset.opener()(manifest.paths[0]).size == (12, 10)
 
 
+def test_expected_counts_are_those_of_the_manifest(pets):
+    dataset = Lists(root=str(pets))
+    assert dataset.expected_counts() == dataset.prepare().facts["counts"]
+
+
 def test_is_registered():
     assert isinstance(registry.build("datasets", "pets", {"type": "list", "root": "here"}), Lists)
 

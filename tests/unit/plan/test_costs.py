@@ -58,7 +58,9 @@ def test_protocols_and_the_heads_of_files_are_known_before_any_manifest(tmp_path
     (line,) = said({"datasets": {"mine": mine}}, jobs("mine"), {})[1]
     assert line == "mine: 50,000 items (1,000 queries, 49,000 in the database, 10,000 for training)"
     (line,) = said({"datasets": {"mine": {**mine, "query": 5}}}, jobs("mine"), {})[1]
-    assert line == "mine: 50,000 items"
+    assert line == "mine: 50,000 items (5 queries, 49,995 in the database, 10,000 for training)"
+    labelled = {**mine, "query": 5, "labels": "l.txt"}  # of a class
+    assert said({"datasets": {"mine": labelled}}, jobs("mine"), {})[1] == ["mine: 50,000 items"]
     (tmp_path / "v.npy").write_bytes(b"damaged")
     assert said({"datasets": {"mine": mine}}, jobs("mine"), {})[1] == ["mine: not counted yet; its manifest will say"]
 
