@@ -23,6 +23,14 @@ def test_workflow_is_a_module_of_another(workflow, root):
     assert (workflow.folder / "copy.csv").read_text().splitlines()[1].startswith("digits,pixels,lsh,16")
 
 
+def test_rules_of_a_module_may_have_other_names(workflow, root):
+    (workflow.folder / "Snakefile").write_text(
+        f'module sdc:\n    snakefile: "{root}/Snakefile"\n    config: config\n\nuse rule * from sdc as hash_*_codes\n'
+    )
+    workflow.root = workflow.folder
+    assert "hash_evaluate_codes" in workflow("results/tables/digits/16.csv", "--dry-run").text
+
+
 def test_snakefile_and_package_ask_for_the_same_snakemake(root):
     asked = re.search(r'min_version\("([\d.]+)"\)', (root / "Snakefile").read_text())[1]
     package = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]

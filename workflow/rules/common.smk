@@ -260,7 +260,13 @@ def needs(wildcards, input, threads, rulename):
     """What a job needs, by the counts of its manifest and by what it reads, as far as these are there."""
     counts = manifest_counts(wildcards.dataset)
     sizes = {name: sum(map(os.path.getsize, filter(os.path.exists, paths))) for name, paths in by_name(input).items()}
-    return plan.resources.needs(config, rulename, dict(wildcards.items()), counts, sizes, threads, on_gpu(rulename))
+    stage, gpu = own_name(rulename), on_gpu(rulename)
+    return plan.resources.needs(config, stage, dict(wildcards.items()), counts, sizes, threads, gpu)
+
+
+def own_name(rulename):
+    """The name of a rule here; a Snakefile that uses this one as a module may give it another."""
+    return next(name for name, proxy in rules._rules.items() if proxy.rule.name == rulename)
 
 
 def on_gpu(rulename):
@@ -291,7 +297,7 @@ def say_too_large(rulename, dataset, backbone, asked, free):
     remedy = {
         "extract": "fewer threads take less (--set-threads extract=1)",
         "train": "fewer training items or a smaller hidden layer take less",
-    }.get(rulename, "a smaller dataset takes less")
+    }.get(own_name(rulename), "a smaller dataset takes less")
     logger.warning(
         f"resources: {what} needs about {asked:,} MB of memory, and {free:,} MB are free: it may be killed; free some, "
         f"run it elsewhere, or set --resources mem_mb={asked} if this is not so; {remedy}"
