@@ -18,6 +18,15 @@ ITQ = json.dumps({"type": "itq", "iterations": 2})
 
 # Arguments, in which names in braces are paths, and what the output must match.
 SCRIPTS = {
+    "bytes": (
+        ["--manifest", "{manifest}", "--features", "{features}", "--methods", "itq", "signs", "RaBitQ",
+         "--sizes", "8", "16", "--map-at", "50", "--out", "{out}"],
+        # FAISS takes half a minute to train PQ, however few the items.
+        [*(rf"\| {name} +\| +8 \|(?: +{NUMBER} \|){{9}}" for name in ("ITQ", "signs")),
+         rf"\| RaBitQ +\| +16 \| +{NUMBER} \| +nan +\| +nan +\|(?: +{NUMBER} \|){{6}}",
+         "signs at 16 bytes: the signs of 64 dimensions are 8 bytes",
+         "RaBitQ at 8 bytes: 8 bytes are numbers, which leaves 0 of 64 dimensions"],
+    ),
     "dag plan": (["--plan", "20"], [rf"20 jobs: planned in {NUMBER} s, {NUMBER} ms a job, {NUMBER} GiB"]),
     "dag run": (["--run", "18"], [rf"18 jobs that do nothing: {NUMBER} ms each"]),
     "dag project": (
@@ -127,7 +136,7 @@ def places(tmp_path_factory):
     config.write_text(yaml.safe_dump(merged(TINY, {"run": {"methods": ["lsh"]}, "evaluation": {"features": False}})))
     features = workflow.path("features/digits/pixels")
     return {"manifest": workflow.path("manifests/digits.csv"), "features": features, "clean": features / "clean",
-            "codes": workflow.path(f"{RUN}/codes.h5"), "config": config}  # fmt: skip
+            "codes": workflow.path(f"{RUN}/codes.h5"), "config": config, "out": workflow.folder / "bytes"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
