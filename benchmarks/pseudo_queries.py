@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[64])
     parser.add_argument("--held-out", type=int, default=50, help="pseudo-queries per class")
     parser.add_argument("--draw", type=int, default=0, help="seed of the pseudo-queries")
+    parser.add_argument("--ranked", type=int, help="size of a sample of the database that is ranked, instead of all")
     parser.add_argument("--map-at", type=int, default=1000)
     options = parser.parse_args()
     print(machine.describe())
@@ -48,6 +49,8 @@ def main() -> None:
     query = np.concatenate([draw.permutation(train[labels[train] == c])[: options.held_out] for c in np.unique(labels)])
     fitted = ~np.isin(train, query)
     database = np.setdiff1d(manifest.rows("database"), query)
+    if options.ranked is not None:
+        database = np.sort(np.random.RandomState(7).permutation(database)[: options.ranked])
     relevance = SharedLabels(manifest.labels.take(query), manifest.labels.take(database))
     for entry in options.entry:
         scores = []

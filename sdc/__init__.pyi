@@ -14,6 +14,7 @@ from sdc.methods.orthohash import OrthoHash as OrthoHash
 from sdc.methods.pca_rotation import PCARotation as PCARotation
 from sdc.methods.sdc import SDC as SDC
 from sdc.methods.sdc_plus import SDCPlus as SDCPlus
+from sdc.methods.sdc_plus_features import SDCPlusFeatures as SDCPlusFeatures
 from sdc.methods.sdc_simclr import SDCSimCLR as SDCSimCLR
 from sdc.methods.sh import SH as SH
 from sdc.methods.ssdh import SSDH as SSDH

@@ -72,6 +72,7 @@ METHODS = {
     "sdc": "sdc.methods.sdc:SDC",
     "sdc_simclr": "sdc.methods.sdc_simclr:SDCSimCLR",
     "sdc_plus": "sdc.methods.sdc_plus:SDCPlus",
+    "sdc_plus_features": "sdc.methods.sdc_plus_features:SDCPlusFeatures",
     "dpn": "sdc.methods.dpn:DPN",
     "orthohash": "sdc.methods.orthohash:OrthoHash",
 }

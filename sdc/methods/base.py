@@ -56,6 +56,8 @@ class HashMethod(Settings):
     source: ClassVar[str]
     # What the method reads: features, views, tokens (with views where there are none), labels.
     requires: ClassVar[tuple[str, ...]] = ("features",)
+    # What of that ``fit`` can do without.
+    optional: ClassVar[tuple[str, ...]] = ()
     # Whether the seed changes anything; where not, one run stands for all seeds.
     random: ClassVar[bool] = True
     # What differs from the defaults, over what the bases say.
@@ -125,7 +127,9 @@ class HashMethod(Settings):
         if tokens is None and views is not None:
             tokens = views[:, :, None]  # each view is a single patch
         given = {"labels": labels, "views": views, "tokens": tokens}
-        required = {name: self._checked(name, given[name], features) for name in self.requires if name in given}
+        wanted = [name for name in self.requires if name in given]
+        spared = {name for name in self.optional if given[name] is None}
+        required = {name: self._checked(name, given[name], features) for name in wanted if name not in spared}
         for name, values in {"features": features, **required}.items():
             if not is_finite(values):
                 raise SDCError(f"{name} hold NaN or infinity")

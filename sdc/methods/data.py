@@ -31,12 +31,14 @@ class Training:
         labels: Which of C classes each item has, shape ``(n, C)``, zeros and ones; None without labels.
         views: Features of V augmented views of each item, shape ``(n, V, dim)``; None if the method needs none.
         tokens: Patch tokens of the views, shape ``(n, V, P, width)``; None if the method needs none.
+        partners: Items whose features stand in for views, where there are none, shape ``(n, V)``; integers.
     """
 
     features: Any
     labels: Any = None
     views: Any = None
     tokens: Any = None
+    partners: Any = None
 
     def __len__(self) -> int:
         return len(self.features)

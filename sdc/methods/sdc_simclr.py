@@ -4,6 +4,7 @@ Source: as for ``sdc.methods.sdc``; the contrastive term is T. Chen et al., ICML
 """
 
 import dataclasses
+from typing import ClassVar
 
 from sdc.errors import SDCError
 from sdc.methods.base import method
@@ -23,7 +24,7 @@ class SDCSimCLR(SDC):
     """
 
     title = "SDC + SimCLR"
-    requires = ("features", "views")
+    requires: ClassVar[tuple[str, ...]] = ("features", "views")
     presets = {"code": {"clamp_targets": True}}
 
     contrastive: float = option(1.0, minimum=0, maximum=LARGEST_WEIGHT)

@@ -8,6 +8,7 @@ even where their features are far apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -71,6 +72,16 @@ class PairwiseMethod(TrainedMethod):
             return batch.auxiliary.table[first, second]
         return (batch.auxiliary.embedding[first] * batch.auxiliary.embedding[second]).sum(dim=1)
 
+    def nearest_items(self, training: Training, auxiliary: Any, count: int) -> Tensor:
+        """Of each training item the most similar others, the nearest first, shape ``(n, count)``, int64."""
+        from torch.nn.functional import normalize
+
+        if hasattr(auxiliary, "table"):
+            return nearest(lambda some: auxiliary.table[some], len(training), count)[1]
+        rows = training.features - auxiliary.mean if hasattr(auxiliary, "mean") else training.features
+        unit = auxiliary.embedding if hasattr(auxiliary, "embedding") else normalize(rows, dim=1, eps=1e-12)
+        return nearest(lambda some: unit[some] @ unit.T, len(training), count)[1]
+
 
 def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.0) -> Any:
     """The normalised graph S = D^-1/2 W D^-1/2 of nearest neighbours; W weighs an edge by the cube of its cosine.
@@ -92,18 +103,34 @@ def neighbour_graph(features: np.ndarray, neighbours: int, whitening: float = 0.
         centred = centred @ axes * shrunk ** (-whitening / 2)
     # An item at the mean itself is near to none: its cosines are zero.
     unit = torch.from_numpy(centred / np.maximum(np.linalg.norm(centred, axis=1), 1e-12)[:, None]).float()
-    nearest = []
-    for rows in torch.arange(len(unit)).split(max(1, TABLE // len(unit))):
-        similarities = unit[rows] @ unit.T
-        similarities[torch.arange(len(rows)), rows] = -torch.inf
-        nearest.append(similarities.topk(min(neighbours, len(unit) - 1), dim=1))
-    cosines = torch.cat([each.values for each in nearest]).clamp_min(0).double().numpy()
-    columns = torch.cat([each.indices for each in nearest]).numpy()
+    found = nearest(lambda some: unit[some] @ unit.T, len(unit), neighbours)
+    cosines, columns = found[0].clamp_min(0).double().numpy(), found[1].numpy()
     starts = np.arange(len(unit) + 1) * columns.shape[1]
     weights = sparse.csr_array((cosines.ravel() ** 3, columns.ravel(), starts), shape=(len(unit), len(unit)))
     weights = weights.maximum(weights.T)
     root = sparse.diags_array(1 / np.sqrt(np.maximum(weights.sum(axis=1), 1e-12)))
     return sparse.csr_array(root @ weights @ root)
+
+
+def nearest(similarities: Callable[[Tensor], Tensor], items: int, count: int) -> tuple[Tensor, Tensor]:
+    """Of each of n items the others that are most similar.
+
+    Args:
+        similarities: Of some items, int64, shape ``(b,)``, to all, shape ``(b, n)``; a new tensor each time.
+        items: n.
+        count: How many of each, at most n - 1.
+
+    Returns:
+        Similarities and items, the most similar first, shape ``(n, count)`` each.
+    """
+    import torch
+
+    found = []
+    for some in torch.arange(items).split(max(1, TABLE // items)):
+        rows = similarities(some)
+        rows[torch.arange(len(some)), some] = -torch.inf
+        found.append(rows.topk(min(count, items - 1), dim=1))
+    return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
 
 
 def diffusion(graph: Any, alpha: float) -> np.ndarray:

@@ -63,6 +63,8 @@ class Trainable(Settings):
 
     # How the views a method trains on are made: contrastive, or asymmetric (see sdc.backbones.views).
     augmentation: ClassVar[str] = "contrastive"
+    # Whether ``complete`` gives items partners where there are no views.
+    partnered: ClassVar[bool] = False
     presets: ClassVar[Presets] = {
         "code": {"weight_decay": 1e-5},
         "instance": {"epochs": 20, "batch_size": 256, "decay_after": 0.5},
@@ -100,6 +102,10 @@ class Trainable(Settings):
     def build_auxiliary(self, training: Training) -> Module | None:
         """What the loss gets as ``batch.auxiliary``: modules trained with the head and then dropped, or constants."""
         return None
+
+    def complete(self, training: Training, auxiliary: Any) -> Training:
+        """What is trained on: what was given, and what the method makes of it; by default, no more."""
+        return training
 
     def follow(self, head: Sequential, auxiliary: Any, *, first: bool) -> None:
         """Change what follows the head without a gradient, as moving averages and queues do; by default, nothing.

@@ -55,6 +55,7 @@ def train(
     _check_memory(method, training)
     centring = Centring.of(training.features) if method.inputs == "centred" else None
     head, auxiliary = _seeded_modules(method, training)
+    training = method.complete(training, auxiliary)
     body, last = head[:-1], head[-1]
     optimiser = Optimiser(method, [*head.parameters(), *(auxiliary.parameters() if auxiliary else ())])
     with torch.no_grad():
@@ -130,13 +131,14 @@ class Batches:
     Rows are the items' features, shape ``(n, dim)``; or, for a method that trains on views, two distinct views of each
     item drawn at random, first views first: features ``(2n, dim)`` or tokens ``(2n, P, width)``. Of asymmetric views
     the first of a pair is an even one, the second an odd one: their recipes differ. With a clean anchor the item's own
-    features are the first of the pair.
+    features are the first of the pair. Where an item has partners, the features of these are its views.
     """
 
     def __init__(self, method: Trainable, training: Training, precision: str = "float32") -> None:
         self._size = method.batch_size
         self._features = training.features
         self._views = training.views if training.tokens is None else training.tokens
+        self._partners = training.partners
         self._asymmetric = method.augmentation == "asymmetric"
         self._clean = method.anchor == "clean"
         self._dtype = torch.float32
@@ -151,19 +153,25 @@ class Batches:
         device = self._features.device
         whole = len(self._features) // self._size * self._size
         order = torch.randperm(len(self._features), generator=self._generator)[:whole].to(device)
-        if self._views is None:
+        if self._views is None and self._partners is None:
             for index in order.split(self._size):
                 yield index, self._features.index_select(0, index)
             return
-        views = self._views.flatten(0, 1)
+        source = self._features if self._views is None else self._views.flatten(0, 1)
         for index, pair in zip(order.split(self._size), self._pairs(whole).to(device).split(self._size), strict=True):
-            places = index[:, None] * self._views.shape[1] + pair
-            first = self._features.index_select(0, index) if self._clean else views.index_select(0, places[:, 0])
-            yield index, torch.cat([first, views.index_select(0, places[:, 1])]).to(self._dtype)
+            places = self._places(index, pair)
+            first = self._features.index_select(0, index) if self._clean else source.index_select(0, places[:, 0])
+            yield index, torch.cat([first, source.index_select(0, places[:, 1])]).to(self._dtype)
+
+    def _places(self, index: Tensor, pair: Tensor) -> Tensor:
+        """Where the views of a pair lie, shape ``(n, 2)`` as ``pair``: among the views of all items, or the items."""
+        if self._views is None:
+            return self._partners[index].gather(1, pair)
+        return index[:, None] * self._views.shape[1] + pair
 
     def _pairs(self, count: int) -> Tensor:
         """Two distinct views for each of so many items, shape ``(count, 2)``."""
-        views = self._views.shape[1]
+        views = (self._partners if self._views is None else self._views).shape[1]
         if self._asymmetric:
             first = torch.randint((views + 1) // 2, (count,), generator=self._generator)
             second = torch.randint(views // 2, (count,), generator=self._generator)
@@ -221,8 +229,9 @@ class _WithoutValues(TorchFunctionMode):
 
 
 def _rows(method: Trainable, training: Training) -> int:
-    """Rows of a step: of methods that train on views, two for each item."""
-    return method.batch_size * (1 if training.views is None and training.tokens is None else 2)
+    """Rows of a step: of methods that train on views or partners, two for each item."""
+    single = training.views is None and training.tokens is None and not method.partnered
+    return method.batch_size * (1 if single else 2)
 
 
 def _check_memory(method: Trainable, training: Training) -> None:

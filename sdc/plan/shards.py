@@ -38,9 +38,10 @@ def training_kinds(config: Mapping[str, Any], dataset: str, backbone: str, metho
         scans = view_settings(config, dataset)["augmentation"] == "scans"
         kinds["views"] = "views_asymmetric" if asymmetric and not scans else "views"
     if len(kinds) > 1 and build_entry(config, "datasets", dataset).vector_files():
+        instead = ", or take sdc_plus_features" if "views" in hashing.optional else ""
         raise SDCError(
             f"methods.{method}: trains on augmented views, which needs images, and datasets.{dataset} holds vectors; "
-            "leave one of them out"
+            f"leave one of them out{instead}"
         )
     return kinds
 

@@ -63,9 +63,11 @@ def step(clustered):
         head, auxiliary = method.build_head(20, 16).double(), method.build_auxiliary(training)
         if auxiliary is not None:
             auxiliary.double()
+        training = method.complete(training, auxiliary)
 
         def loss(items):
             views = training.views if training.tokens is None else training.tokens
+            views = views if training.partners is None else training.features[training.partners]
             rows = training.features[items] if views is None else torch.cat([views[items, 0], views[items, 1]])
             rows = method.head_input(rows)
             hidden = head[:-1](rows if rows.ndim == 2 else rows.mean(dim=1))

@@ -123,6 +123,7 @@ def test_methods_that_need_labels_are_refused_where_there_are_none(tmp_path, mak
             {},
             r"methods.cibhash: trains on augmented views, which needs images, and datasets.clip holds vectors; leave",
         ),
+        ({"methods": ["sdc_plus"]}, {}, r"methods.sdc_plus: .* leave one of them out, or take sdc_plus_features$"),
         ({"methods": ["wch"]}, {}, r"methods.wch: trains on augmented views, .*datasets.clip holds vectors"),
         (
             {"methods": ["nsh"]},
