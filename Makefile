@@ -12,7 +12,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check screenshot format lock audit clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check screenshot docs format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -50,6 +50,11 @@ screenshot: $(VENV)/.installed
 	@snakemake --cores $(CORES) $(SHOWN)
 	@python docs/screenshot.py $(SHOWN)
 SHOWN = $(foreach method,sdc greedyhash,results/runs/digits/pixels/$(method)/64bit/seed0/index)
+
+# The documentation as a site, from disk or by any web server: site/index.html.
+docs: $(VENV)/.installed
+	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
+	@echo "site/index.html"
 
 # And what is written from the code: the schema for editors, the help of the command line, the names of the package.
 format: $(VENV)/.installed

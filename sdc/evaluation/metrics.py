@@ -246,3 +246,72 @@ METRICS: tuple[Metric, ...] = (
     Metric("code_entropy_ratio", "entropy of the codes over the greatest possible", *_SHARE, True, CodeHealth,
            lambda c: c.entropy / c.entropy_max if c.entropy_max > 0 else None),
 )  # fmt: skip
+
+# By name, the formula in the notation of docs/evaluation.md, and where it comes from if it is not the usual definition.
+# For pairs, p and u are the histograms of the similarities s of positive and negative pairs, each with sum 1, m their means
+# and v their variances; for bits and codes, p and f are as above.
+_AP = "mean over queries of Σ_{k≤R} rel_k (c_k / k) / D"
+_MCSHERRY = "McSherry and Najork, ECIR 2008"
+_PAIRS = "this project's"
+FORMULAS: Mapping[str, tuple[str, str]] = {
+    "mAP@{R}": (f"{_AP}, ties and D as the config says", ""),
+    "mAP@{R}/expected": (f"{_AP}, in expectation over all orders of ties", _MCSHERRY),
+    "mAP@{R}/stable": (f"{_AP}, ties in database order", "what public code with a stable sort gives"),
+    "mAP@{R}/optimistic": (f"{_AP}, relevant items first among ties", ""),
+    "mAP@{R}/pessimistic": (f"{_AP}, relevant items last among ties", ""),
+    "mAP@{R}/top": (f"{_AP}, D = c_R", "HashNet's code, and those after it"),
+    "mAP@{R}/min": (f"{_AP}, D = min(R, T)", "Google Landmarks v2, CVPR 2020"),
+    "mAP@{R}/total": (f"{_AP}, D = T", "the released SDC code, for lists"),
+    "P@{K}": ("c_K / K", ""),
+    "hit_rate@{K}": ("1 if c_K > 0, else 0", "the released SDC code, as R@K"),
+    "recall@{K}": ("c_K / T", ""),
+    "NDCG@{K}": ("Σ_{k≤K} g_k / log2(k + 1), over its greatest value", "Järvelin and Kekäläinen, TOIS 2002"),
+    "NDCG_exponential@{K}": ("Σ_{k≤K} (2^g_k − 1) / log2(k + 1), over its greatest value", "Burges et al., ICML 2005"),
+    "precision@radius{r}": ("relevant items with d ≤ r / items with d ≤ r; 0 if there are none", ""),
+    "recall@radius{r}": ("relevant items with d ≤ r / T", ""),
+    "empty_balls@radius{r}": ("1 if no item has d ≤ r, else 0", ""),
+    "ball_size@radius{r}": ("items with d ≤ r", ""),
+    "neighbour_recall@{K}": ("(1/K) Σ_i min(max(K − N_{d_i}, 0), n_{d_i}) / n_{d_i}", "expected over ties"),
+    "positive_pairs": ("count", ""),
+    "negative_pairs": ("count", ""),
+    **{
+        f"{space}_{name}": (formula, source)
+        for space in ("hamming", "feature")
+        for name, (formula, source) in {
+            "overlap": ("Σ_s min(p_s, u_s)", _PAIRS),
+            "auc": ("P(s₊ > s₋) + P(s₊ = s₋) / 2", "Mann and Whitney, 1947"),
+            "tie_mass": ("Σ_s p_s u_s", _PAIRS),
+            "ks": ("max_s |P(s₊ ≤ s) − P(s₋ ≤ s)|", "Kolmogorov and Smirnov"),
+            "gap": ("m₊ − m₋", _PAIRS),
+            "gap_sd": ("(m₊ − m₋) / √((v₊ + v₋) / 2)", "the sensitivity index d′"),
+        }.items()
+    },
+    "hamming_overlap_per_query": ("mean over queries of the overlap of each one's own pairs", _PAIRS),
+    "hamming_auc_per_query": ("mean over queries of the AUC of each one's own pairs", _PAIRS),
+    "hamming_w1_binomial": ("Σ_s |F(s) − B(s)| · 2/K, B that of K fair coins", _PAIRS),
+    "distances_in_use": ("number of d that some pair has", ""),
+    "items_at_distance_0": ("mean over queries of n_0", ""),
+    "feature_pairs": ("count", ""),
+    "feature_pairs_share": ("pairs looked at / all pairs", ""),
+    "feature_overlap_{B}_bins": ("Σ_b min(p_b, u_b) over B bins of the cosine", _PAIRS),
+    "feature_auc_se": ("standard error over the sampled pairs", ""),
+    "feature_overlap_{B}_bins_se": ("standard error over the sampled pairs", ""),
+    "bit_imbalance": ("mean over bits of |2p − 1|", ""),
+    "bit_share_min": ("min p", ""),
+    "bit_share_max": ("max p", ""),
+    "bit_entropy": ("mean over bits of −p log2 p − (1 − p) log2 (1 − p)", ""),
+    "dead_bits": ("number of bits with p = 0 or p = 1", ""),
+    "bit_gram_deviation": ("‖BᵀB / n − I‖ / K, Frobenius, B of −1 and 1", ""),
+    "bit_correlation_mean": ("mean over pairs of live bits of |r|", "Pearson"),
+    "bit_correlation_max": ("max over pairs of live bits of |r|", "Pearson"),
+    "unique_codes": ("U", ""),
+    "unique_share": ("U / n", ""),
+    "largest_bucket": ("n max f", ""),
+    "largest_bucket_share": ("max f", ""),
+    "collision_probability": ("Σ f²", ""),
+    "code_entropy": ("−Σ f log2 f", "Shannon, 1948"),
+    "code_entropy_max": ("min(K, log2 n)", ""),
+    "code_entropy_miller_madow": ("−Σ f log2 f + (U − 1) / (2 n ln 2)", "Miller, 1955"),
+    "space_share": ("U / 2^K, up to 24 bits", ""),
+    "code_entropy_ratio": ("code_entropy / code_entropy_max", ""),
+}
