@@ -248,8 +248,8 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 # By name, the formula in the notation of docs/evaluation.md, and where it comes from if it is not the usual definition.
-# For pairs, p and u are the histograms of the similarities s of positive and negative pairs, each with sum 1, m their means
-# and v their variances; for bits and codes, p and f are as above.
+# For pairs, p and u are the shares of positive and negative pairs at a similarity s, m their means and v their
+# variances; for bits and codes, p and f are as above.
 _AP = "mean over queries of Σ_{k≤R} rel_k (c_k / k) / D"
 _MCSHERRY = "McSherry and Najork, ECIR 2008"
 _PAIRS = "this project's"
