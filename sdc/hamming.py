@@ -1,6 +1,7 @@
 """Binary codes: packing, Hamming distances, ranking. NumPy only.
 
-A code of K bits is K/8 bytes in ``numpy.packbits`` order, which is FAISS's order too.
+A code of K bits is K/8 bytes in ``numpy.packbits`` order, the first bit of a byte the highest. Hamming distances do not
+depend on the order, so FAISS's binary indexes take such bytes; its own packer, ``fvecs2bitvecs``, has the lowest first.
 """
 
 import numpy as np
