@@ -12,7 +12,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Stages run `python -m sdc`: the environment's Python comes first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check screenshot docs format lock audit clean
+.PHONY: run toy test test-heavy test-slurm test-kubernetes test-faults gpu-check screenshot similarities docs format lock audit clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed
@@ -51,7 +51,13 @@ screenshot: $(VENV)/.installed
 	@python docs/screenshot.py $(SHOWN)
 SHOWN = $(foreach method,sdc greedyhash,results/runs/digits/pixels/$(method)/64bit/seed0/index)
 
-# The documentation as a site, from disk or by any web server: site/index.html.
+# The image of the README.
+similarities: $(VENV)/.installed
+	@snakemake --cores $(CORES) $(PAIRS:%=%/metrics.json)
+	@python docs/similarities.py $(PAIRS)
+PAIRS = $(foreach method,greedyhash sdc,results/runs/digits/pixels/$(method)/64bit/seed0)
+
+# The documentation as a site, from disk or by any web server (which its search needs): site/index.html.
 docs: $(VENV)/.installed
 	@NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet
 	@echo "site/index.html"

@@ -226,13 +226,14 @@ def metrics() -> str:
         "s, m and v their means and variances; of bits, p is the share of codes that set one; of codes, f the share of "
         "the n items with one of U codes. More: [evaluation](../evaluation.md#definitions).\n"
     ]
+    better = {True: ", higher is better", False: ", lower is better", None: ""}
     for of in dict.fromkeys(metric.of.__name__ for metric in METRICS):
-        rows = (
-            [f"`{metric.name}`", metric.label, *FORMULAS.get(metric.name, ("", "")), metric.unit,
-             " to ".join("" if bound is None else f"{bound}" for bound in metric.bounds),
-             {True: "higher", False: "lower", None: ""}[metric.higher_is_better]]
-            for metric in METRICS if metric.of.__name__ == of
-        )  # fmt: skip
+        rows = []
+        for metric in (metric for metric in METRICS if metric.of.__name__ == of):
+            least, most = ("" if bound is None else f"{bound}" for bound in metric.bounds)
+            bounds = f" {least} to {most}" if most else f" from {least}" if least else ""
+            unit = metric.unit + bounds + better[metric.higher_is_better]
+            rows.append([f"`{metric.name}`", metric.label, *FORMULAS.get(metric.name, ("", "")), unit])
         parts.append(f"## {what.get(of, of)}\n")
-        parts.append(table(["name", "label", "formula", "source", "unit", "bounds", "better"], rows))
+        parts.append(table(["name", "what it is", "formula", "source", "unit"], iter(rows)))
     return "\n".join(parts)

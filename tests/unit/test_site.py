@@ -4,9 +4,12 @@ import html
 import html.parser
 import os
 import re
+import runpy
 import socket
+import sys
 
 import pytest
+from PIL import Image
 
 from sdc import cli, registry
 from sdc.evaluation.metrics import FORMULAS, METRICS
@@ -100,3 +103,20 @@ def test_tutorials_show_the_scripts_themselves(site, root):
     for page, script in scripts.items():
         shown = words(site / f"tutorials/{page}.html").split()
         assert " ".join((root / f"examples/{script}.py").read_text().split()) in " ".join(shown)
+
+
+def test_the_image_of_the_readme_is_drawn_from_pairs_in_two_schemes(tmp_path, monkeypatch, root):
+    similarities = runpy.run_path(str(root / "docs/similarities.py"))
+    folder = tmp_path / "sdc/64bit/seed0"
+    folder.mkdir(parents=True)
+    (folder / "pairs.csv").write_text("similarity,positive_pairs,negative_pairs\n1,3,0\n0,1,1\n-1,0,3\n")
+    monkeypatch.setattr(sys, "argv", ["similarities.py", str(folder), str(folder), "--out", str(tmp_path)])
+    similarities["main"]()
+    corners = []
+    for scheme in ("light", "dark"):
+        with Image.open(tmp_path / f"similarities-{scheme}.png") as image:
+            corners.append(image.convert("L").getpixel((0, 0)))
+    assert corners[0] == 255
+    assert corners[1] < 40
+    axis = similarities["draw"]([folder], "light").axes[0]
+    assert "overlap 25%" in [text.get_text() for text in axis.texts]

@@ -1,4 +1,4 @@
-"""Everything in the README is executed, in a copy of the repository as git has it."""
+"""Everything in the README and the tutorials is executed, in a copy of the repository as git has it."""
 
 import json
 import os
@@ -26,9 +26,14 @@ SHARDS = {"features": "clean", "views": "views"}
 TEXT = (ROOT / "README.md").read_text()
 
 
-def blocks(marker):
-    """The fenced blocks that follow ``<!-- marker -->``."""
-    return re.findall(rf"<!-- {marker} -->\n```\w+\n(.*?)```", TEXT, re.DOTALL)
+def blocks(marker, page="README.md"):
+    """The fenced blocks of a page that follow ``<!-- marker -->``."""
+    return re.findall(rf"<!-- {marker} -->\n```\w+\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def commands_of(marker, page):
+    """The lines of such blocks, as words."""
+    return [shlex.split(line, comments=True) for block in blocks(marker, page) for line in block.splitlines() if line]
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +174,7 @@ def test_every_unsupervised_method_of_the_paper_is_in_the_default_table(made):
 
 
 def test_commands(clone, made):
-    commands = [line for line in blocks("run")[0].splitlines() if line]
+    commands = [line for line in blocks("run", "docs/pipeline.md")[0].splitlines() if line]
     assert len(commands) >= 6
     for line in commands:
         output = run(shlex.split(line, comments=True), clone)
@@ -210,12 +215,12 @@ def test_own_pictures(clone, made, make_images):
     (clone / "data").mkdir()
     shutil.copytree(root, clone / "data/pets")
     torch.save(get_model("resnet50", weights=None).state_dict(), clone / "resnet50.pth")
-    (config,) = blocks("file: my.yaml")
-    # As the README says for those without the internet; and pictures of 12 x 10 pixels need not become 224.
+    (config,) = blocks("file: my.yaml", "docs/pipeline.md")
+    # As the page says for those without the internet; and pictures of 12 x 10 pixels need not become 224.
     offline = config.replace("resnet50: {}  ", "resnet50: {weights: ./resnet50.pth, resize: 32, crop: 32}  ")
     assert offline != config
     (clone / "my.yaml").write_text(offline)
-    (command,) = blocks("run")[1].splitlines()
+    (command,) = blocks("run", "docs/pipeline.md")[1].splitlines()
     run(shlex.split(command), clone)
     rows = (clone / "results/table1.csv").read_text().splitlines()
     assert rows[0] == "backbone,method,pets/32,pets/64"
@@ -224,7 +229,9 @@ def test_own_pictures(clone, made, make_images):
 
 
 def test_python(tmp_path):
-    program, end_to_end = blocks("python")
+    (program,) = blocks("python")
+    assert program == blocks("python", "docs/from-python.md")[0]
+    (end_to_end,) = blocks("python", "docs/from-python.md")[1:]
     run([sys.executable, "-c", end_to_end], tmp_path)
     run([sys.executable, "-c", program.replace("SDC(bits=64, seed=0)", "SDC(bits=64, seed=0, epochs=2)")], tmp_path)
     from sdc import SDC
@@ -238,3 +245,50 @@ def test_files_it_names_exist():
     )
     assert len(named) > 8
     assert all((ROOT / name).exists() for name in named), named
+
+
+def follow(page, marker, clone):
+    """Do what a tutorial says: the output of its commands, each."""
+    return [run(words, clone) for words in commands_of(f"run: {marker}", f"docs/tutorials/{page}")]
+
+
+# A tutorial is a promise to newcomers: these take half a minute each.
+def test_tutorial_of_photographs(clone, made):
+    page = "docs/tutorials/photographs.md"
+    (program,) = blocks("python: photographs", page)
+    run([sys.executable, "-c", program.replace("range(60)", "range(20)")], clone)
+    torch.save(get_model("mobilenet_v2", weights=None).state_dict(), clone / "mobilenet_v2.pth")
+    (config,) = blocks("file: photographs.yaml", page)
+    offline = config.replace("mobilenet_v2: {} ", "mobilenet_v2: {weights: ./mobilenet_v2.pth, resize: 32, crop: 32} ")
+    assert offline != config
+    (clone / "photographs.yaml").write_text(offline)
+    *_, searched, scripted = follow("photographs.md", "photographs", clone)
+    for output in (searched, scripted):
+        assert re.search(r"\b0\b", output)
+    assert "data/photographs/flower/7.jpg" in searched
+    assert "    0 of 64 bits  data/photographs/china/3.jpg" in scripted
+    assert (clone / "answers.png").exists()
+
+
+def test_tutorial_of_vectors(clone, made):
+    page = "docs/tutorials/vectors.md"
+    (program,) = blocks("python: vectors", page)
+    small = program.replace("200_000, 128", "3_000, 128").replace("(2_000, dim)", "(30, dim)")
+    run([sys.executable, "-c", small], clone)
+    (config,) = blocks("file: vectors.yaml", page)
+    (clone / "vectors.yaml").write_text(config.replace("epochs: 20", "epochs: 1"))
+    script, *_ = follow("vectors.md", "vectors", clone)
+    assert "3,000 codes of 64 bits" in script
+    assert (clone / "codes.faiss").exists()
+    assert (clone / "best.faiss").exists()
+    assert "neighbour_recall@10" in (clone / "results/table1.csv").read_text()
+
+
+def test_tutorial_of_a_new_loss(clone, made):
+    (config,) = blocks("file: correlation.yaml", "docs/tutorials/new-loss.md")
+    (clone / "correlation.yaml").write_text(config)
+    alone, _, _, made_now, table, compared = follow("new-loss.md", "new-loss", clone)
+    assert "Correlation: mAP@1000" in alone
+    assert made_now.count("rule train:") == 2  # the others are there
+    assert "| pixels     | Correlation " in table
+    assert "correlation" in compared
