@@ -16,7 +16,7 @@ from unittest import mock
 
 from mkdocs.structure.files import File
 
-from sdc import __version__, cli, registry
+from sdc import cli, registry
 from sdc.docstrings import description, section, summary
 from sdc.plan import schema
 
@@ -114,8 +114,10 @@ def keys() -> str:
     def allowed(field: Mapping[str, Any]) -> str:
         if "enum" in field:
             return ", ".join(f"`{value}`" for value in field["enum"])
-        kinds = [allowed(each) for each in field["anyOf"]] if "anyOf" in field else []
+        kinds = [allowed(resolved(each)) for each in field["anyOf"]] if "anyOf" in field else []
         kind = field.get("type", "")
+        if kind == "array" and "items" in field:
+            kind = f"list of {allowed(resolved(field['items']))}"
         kinds += [" or ".join(kind) if isinstance(kind, list) else kind] if kind else []
         limits = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
         return ", ".join(
@@ -128,7 +130,8 @@ def keys() -> str:
     ]
     for name, part in known["properties"].items():
         if name not in registry.CATALOGUES:
-            parts += [f"## `{name}`\n\n{part.get('description', '')}\n", fields_of(part.get("properties", {}))]
+            inside = part.get("properties") or part.get("additionalProperties", {}).get("properties")
+            parts += [f"## `{name}`\n\n{part.get('description', '')}\n", fields_of(inside or {name: part})]
     for catalogue, kinds in registry.CATALOGUES.items():
         parts.append(f"## `{catalogue}`\n\nBy name; an entry of a new name says by `type` which of these it is.\n")
         for target in dict.fromkeys(kinds.values()):
@@ -175,7 +178,7 @@ def arguments(docstring: str | None, titles: tuple[str, ...]) -> str:
 
 
 def artefacts() -> str:
-    """results/README.md, and the columns of a run's files as the stages write them, of digits and LSH."""
+    """results/README.md, and the columns of a run's files as the stages write them, of the digits."""
     text = (ROOT / "results/README.md").read_text(encoding="utf-8").replace("# What lies where", "# Artefacts")
     with tempfile.TemporaryDirectory() as folder:
         heads = dict(columns(Path(folder)))
@@ -189,28 +192,22 @@ def artefacts() -> str:
 def columns(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Make a small run, and read what is in its files."""
     import h5py
-    import numpy as np
 
-    from sdc import LSH
-    from sdc.datasets.digits import load_scans
-    from sdc.stages import evaluate, prepare
-    from sdc.storage.codes import Codes, write_codes
-    from sdc.storage.manifest import read_manifest
+    from sdc.stages import encode, evaluate, extract, prepare, train
 
-    prepare.run("digits", {}, folder / "digits.csv")
-    manifest = read_manifest(folder / "digits.csv")
-    rows = np.flatnonzero(manifest.query | manifest.database)
-    scans = load_scans()[0].reshape(len(manifest.paths), -1).astype(np.float32)
-    packed = LSH(bits=8).fit(scans).encode(scans[rows])
-    identity = {"dataset": "digits", "backbone": "pixels", "method": "lsh", "bits": 8, "seed": 0}
-    identity |= {"weights": "none", "manifest_xxh3": manifest.xxh3, "head_xxh3": "", "version": __version__}
-    write_codes(folder / "codes.h5", Codes(packed, rows, identity))
-    evaluate.run(folder / "digits.csv", folder / "metrics.json", folder / "codes.h5", jobs=1)
+    manifest, shard, head = folder / "digits.csv", folder / "shards/0-of-1.h5", folder / "head.safetensors"
+    prepare.run("digits", {}, manifest)
+    extract.run(manifest, "pixels", {}, shard=0, shards=1, out=shard, device="cpu")
+    short = {"epochs": 1}
+    train.run(manifest, shard.parent, 1, "sdc", short, 8, 0, out=head, curve=folder / "curve.csv", device="cpu")
+    encode.run(manifest, shard.parent, 1, head, folder / "codes.h5")
+    evaluate.run(manifest, folder / "metrics.json", folder / "codes.h5", jobs=1)
     for path in sorted(folder.glob("*.csv")):
         with open(path, newline="", encoding="utf-8") as file:
             yield path.name.replace("digits", "{dataset}"), next(csv.reader(file))
-    with h5py.File(folder / "codes.h5") as file:
-        yield "codes.h5", [*file, *(f"@{name}" for name in file.attrs)]
+    for path in (shard, folder / "codes.h5"):
+        with h5py.File(path) as file:
+            yield path.name.replace("0-of-1", "{shard}-of-{shards}"), [*file, *(f"@{name}" for name in file.attrs)]
 
 
 def metrics() -> str:
