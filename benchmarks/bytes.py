@@ -179,8 +179,10 @@ def quantiser(method: str, size: int, data: Data) -> Row:
     if method in ("signs", "rotated signs"):
         if 8 * size != dim:
             raise SDCError(f"the signs of {dim} dimensions are {dim / 8:g} bytes")
-        rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((dim, dim)))[0].astype(np.float32)
+        shared = 4 * dim
         if method == "rotated signs":
+            rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((dim, dim)))[0].astype(np.float32)
+            shared += rotation.nbytes
             query, database = query @ rotation, database @ rotation
         codes, queries = np.packbits(database > 0, axis=1), np.packbits(query > 0, axis=1)
         bits = signs(codes)
@@ -188,7 +190,7 @@ def quantiser(method: str, size: int, data: Data) -> Row:
         binary.add(codes)
         return Row(
             size=size,
-            shared=4 * dim + (rotation.nbytes if method == "rotated signs" else 0),
+            shared=shared,
             coded=lambda some: signs(queries[some.start : some.stop]) @ bits.T,
             asymmetric=lambda some: query[some.start : some.stop] @ bits.T,
             answer=lambda place: binary.search(queries[place : place + 1], 10),
@@ -212,13 +214,14 @@ def quantiser(method: str, size: int, data: Data) -> Row:
     def coded(some: range) -> np.ndarray:
         # Both sides by their codes: distances between what they decode to.
         rows = decoded(query[some.start : some.stop])
-        return 2 * rows @ database_decoded.T - np.square(database_decoded).sum(axis=1)
+        return 2 * rows @ database_decoded.T - lengths
 
     def decoded(rows: np.ndarray) -> np.ndarray:
         result: np.ndarray = index.sa_decode(index.sa_encode(np.ascontiguousarray(rows)))
         return result
 
     database_decoded = decoded(database) if method != "RaBitQ" else np.empty((0, 0))
+    lengths = np.square(database_decoded).sum(axis=1)
     return Row(
         size=size,
         shared=len(faiss.serialize_index(index)) - size * len(database),

@@ -90,7 +90,7 @@ def _training(config: Mapping[str, Any], wildcards: Mapping[str, str], counts: M
     hidden = getattr(method, "hidden", None) or 0
     hidden, bits = _DIM if hidden == "dim" else hidden, int(wildcards["bits"])
     weights = _DIM * (hidden or bits) + hidden * bits
-    rows = method.batch_size * (1 + bool({"views", "tokens"} & {*method.requires}))
+    rows = method.batch_size * (1 + bool(method.partnered or {"views", "tokens"} & {*method.requires}))
     step = _STEP + (0 if gpu else weights * (_WEIGHT + rows * _ROW))
     return float(_TORCH + method.epochs * (counts.get("train", 0) // method.batch_size) * step)
 
